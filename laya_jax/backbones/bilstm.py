@@ -1,0 +1,166 @@
+"""The stacked bidirectional LSTM of the paper's IMDB experiments."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+
+from laya_jax.checks import check_count, check_counts
+from laya_jax.typing import Array, Bool, Float, Int
+
+
+class BiLSTM(nn.Module):
+    """Token embedding, then stacked bidirectional LSTMs; a layer's final states are its hidden state.
+
+    Padding is passed over, on whichever side it stands: the recurrence holds its state there, so that
+    the hidden states do not depend on the length that a text was padded to.
+
+    Example::
+
+      >>> tokens = jnp.array([[5, 3, 8, 0], [7, 2, 0, 0]])
+      >>> model = BiLSTM(vocabulary_size=10, embedding_dim=4, widths=(6, 6))
+      >>> hidden_states, variables = model.init_with_output(jax.random.key(0), tokens)
+      >>> [state.shape for state in hidden_states]
+      [(2, 12), (2, 12)]
+
+    Reference: LAYA (arXiv 2511.12723), IMDB. The paper does not state the widths.
+
+    Attributes:
+      vocabulary_size: tokens there are, padding included.
+      embedding_dim: width of the embedding.
+      widths: of one direction of each LSTM, in order.
+      padding_id: the token that is padding.
+      dtype: of the computation; None takes the parameters'.
+      param_dtype: of the parameters.
+      kernel_init: initialiser of the kernels that read the layer below.
+      recurrent_init: initialiser of the recurrent kernels.
+      embedding_init: initialiser of the embedding.
+    """
+
+    vocabulary_size: int = 20_000
+    embedding_dim: int = 128
+    widths: Sequence[int] = (64, 64)
+    padding_id: int = 0
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = nn.initializers.glorot_uniform()
+    recurrent_init: Initializer = nn.initializers.orthogonal()
+    embedding_init: Initializer = nn.initializers.uniform(0.05)
+
+    def __post_init__(self) -> None:
+        check_count("vocabulary_size", self.vocabulary_size)
+        check_count("embedding_dim", self.embedding_dim)
+        check_counts("widths", self.widths)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self, tokens: Int[Array, "batch token"], mask: Bool[Array, "batch token"] | None = None
+    ) -> tuple[Float[Array, "batch _"], ...]:
+        """Returns one hidden state [B, 2 * widths[i]] per layer, the forward direction first.
+
+        Args:
+          tokens: [B, T].
+          mask: True where there is a token; None takes every token but ``padding_id``.
+        """
+        if jnp.ndim(tokens) != 2 or not jnp.issubdtype(jnp.result_type(tokens), jnp.integer):
+            raise ValueError(
+                f"tokens have shape {jnp.shape(tokens)} and dtype {jnp.result_type(tokens)}, "
+                "expected [batch, token] of integers"
+            )
+        embed = nn.Embed(
+            self.vocabulary_size,
+            self.embedding_dim,
+            self.dtype,
+            self.param_dtype,
+            embedding_init=self.embedding_init,
+            name="embedding",
+        )
+        lstm = partial(
+            LSTM,
+            dtype=self.dtype,
+            param_dtype=self.param_dtype,
+            kernel_init=self.kernel_init,
+            recurrent_init=self.recurrent_init,
+        )
+        present = jnp.swapaxes(tokens != self.padding_id if mask is None else mask, 0, 1)
+        # Time leads from here on: the recurrence then reads contiguous rows.
+        sequence = embed(jnp.swapaxes(tokens, 0, 1))
+        hidden_states = []
+        for i, width in enumerate(self.widths):
+            forward, backward = lstm(width, name=f"forward_{i}"), lstm(width, True, name=f"backward_{i}")
+            outputs, finals = zip(forward(sequence, present), backward(sequence, present), strict=True)
+            sequence = jnp.concatenate(outputs, axis=-1)
+            hidden_states.append(jnp.concatenate(finals, axis=-1))
+        return tuple(hidden_states)
+
+
+class LSTM(nn.Module):
+    """One LSTM over a sequence with time on axis 0, holding its state where nothing is present.
+
+    ``i, f, g, o = x W + h U + b``; ``c = sigmoid(f) c + sigmoid(i) tanh(g)``; ``h = sigmoid(o) tanh(c)``.
+
+    Example::
+
+      >>> sequence, present = jnp.ones((5, 2, 4)), jnp.ones((5, 2), bool)
+      >>> (outputs, final), _ = LSTM(width=3).init_with_output(jax.random.key(0), sequence, present)
+      >>> outputs.shape, final.shape
+      ((5, 2, 3), (2, 3))
+
+    Reference: Hochreiter and Schmidhuber 1997; the bias of the forget gate starts at 1, as in Keras.
+
+    Attributes:
+      width: of the state.
+      reverse: whether it reads from the end.
+      dtype: of the computation; None takes what parameters and input promote to.
+      param_dtype: of the parameters.
+      kernel_init: initialiser of ``W``.
+      recurrent_init: initialiser of ``U``.
+    """
+
+    width: int
+    reverse: bool = False
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = nn.initializers.glorot_uniform()
+    recurrent_init: Initializer = nn.initializers.orthogonal()
+
+    @nn.compact
+    def __call__(
+        self, sequence: Float[Array, "token batch features"], present: Bool[Array, "token batch"]
+    ) -> tuple[Float[Array, "token batch width"], Float[Array, "batch width"]]:
+        """Returns the state at every position and the final one."""
+        gates = 4 * self.width
+        kernel = self.param("kernel", self.kernel_init, (sequence.shape[-1], gates), self.param_dtype)
+        recurrent = self.param("recurrent_kernel", self.recurrent_init, (self.width, gates), self.param_dtype)
+        bias = self.param("bias", _forget_bias, (gates,), self.param_dtype)
+        sequence, kernel, recurrent, bias = nn.dtypes.promote_dtype(
+            sequence, kernel, recurrent, bias, dtype=self.dtype
+        )
+        # All positions' products with the input are one product, outside the recurrence.
+        driven = sequence @ kernel
+        driven += jnp.broadcast_to(bias, driven.shape)
+
+        def step(carry: tuple[Array, Array], at: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
+            state, cell = carry
+            drive, here = at
+            i, f, g, o = jnp.split(drive + state @ recurrent, 4, axis=-1)
+            new_cell = nn.sigmoid(f) * cell + nn.sigmoid(i) * jnp.tanh(g)
+            new_state = nn.sigmoid(o) * jnp.tanh(new_cell)
+            here = here[:, None]
+            state, cell = jnp.where(here, new_state, state), jnp.where(here, new_cell, cell)
+            return (state, cell), state
+
+        zeros = jnp.zeros((sequence.shape[1], self.width), driven.dtype)
+        (final, _), states = jax.lax.scan(step, (zeros, zeros), (driven, present), reverse=self.reverse)
+        return states, final
+
+
+def _forget_bias(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    del key  # nothing is drawn
+    quarter = shape[0] // 4
+    return jnp.zeros(shape, dtype).at[quarter : 2 * quarter].set(1)

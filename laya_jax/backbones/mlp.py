@@ -1,0 +1,65 @@
+"""The multilayer perceptron of the paper's Fashion-MNIST experiments."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+
+from laya_jax.checks import check_counts
+from laya_jax.layer_attention import gelu
+from laya_jax.typing import Array, Float
+
+
+class MLP(nn.Module):
+    """Flattens its input; ``h_i = GELU(LayerNorm(Dense(h_{i-1})))``.
+
+    Example::
+
+      >>> import jax
+      >>> images = jnp.ones((2, 28, 28))
+      >>> hidden_states, variables = MLP(widths=(32, 16)).init_with_output(jax.random.key(0), images)
+      >>> [state.shape for state in hidden_states]
+      [(2, 32), (2, 16)]
+
+    Reference: LAYA (arXiv 2511.12723), Fashion-MNIST.
+
+    Attributes:
+      widths: of the hidden states, in order.
+      epsilon: of the layer normalisation; the default is Keras's, as in the paper.
+      dtype: of the computation; None takes what parameters and input promote to.
+      param_dtype: of the parameters.
+      kernel_init: initialiser of the kernels.
+    """
+
+    widths: Sequence[int] = (512, 256, 128)
+    epsilon: float = 1e-3
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = nn.initializers.glorot_uniform()
+
+    def __post_init__(self) -> None:
+        check_counts("widths", self.widths)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "batch *features"]) -> tuple[Float[Array, "batch _"], ...]:
+        """Returns one hidden state [B, widths[i]] per layer, for inputs [B, ...]."""
+        if jnp.ndim(inputs) < 2 or not jnp.issubdtype(jnp.result_type(inputs), jnp.floating):
+            raise ValueError(
+                f"inputs have shape {jnp.shape(inputs)} and dtype {jnp.result_type(inputs)}, "
+                "expected [batch, ...] in floating point"
+            )
+        dense = partial(
+            nn.Dense, kernel_init=self.kernel_init, dtype=self.dtype, param_dtype=self.param_dtype
+        )
+        # The fast variance, E[x^2] - E[x]^2, cancels: it would cost the parity with Keras.
+        norm = partial(nn.LayerNorm, self.epsilon, self.dtype, self.param_dtype, use_fast_variance=False)
+        state = inputs.reshape(inputs.shape[0], -1)
+        hidden_states = []
+        for i, width in enumerate(self.widths):
+            state = gelu(norm(name=f"norm_{i}")(dense(width, name=f"dense_{i}")(state)))
+            hidden_states.append(state)
+        return tuple(hidden_states)

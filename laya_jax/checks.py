@@ -1,0 +1,199 @@
+"""Checks of what users pass in: each raises, naming the argument, what came and what was expected."""
+
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from laya_jax.functional import Shapes, flat_shapes
+from laya_jax.layer_attention import SMALLEST_TEMPERATURE
+from laya_jax.typing import Array, HiddenStates
+
+
+def check_count(name: str, value: int, least: int = 1) -> None:
+    """Raises unless ``value`` is a whole number of at least ``least``.
+
+    >>> check_count("dim", 0)
+    Traceback (most recent call last):
+      ...
+    ValueError: dim is 0, expected at least 1
+    """
+    try:
+        whole = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}, expected a whole number") from None
+    if whole < least:
+        raise ValueError(f"{name} is {value}, expected at least {least}")
+
+
+def check_counts(name: str, values: Iterable[int]) -> None:
+    """Raises unless ``values`` are one or more whole numbers of at least 1.
+
+    >>> check_counts("widths", ())
+    Traceback (most recent call last):
+      ...
+    ValueError: widths is empty, expected at least one
+    """
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise TypeError(f"{name} is {values!r}, expected a sequence of whole numbers")
+    values = tuple(values)
+    if not values:
+        raise ValueError(f"{name} is empty, expected at least one")
+    for index, value in enumerate(values):
+        check_count(f"{name}[{index}]", value)
+
+
+def check_temperature(temperature: float) -> None:
+    """Raises unless the temperature is a number greater than zero (in float32).
+
+    >>> check_temperature(0.0)
+    Traceback (most recent call last):
+      ...
+    ValueError: temperature is 0.0, expected a number of at least 1.2e-38
+    """
+    try:
+        large_enough = float(temperature) >= SMALLEST_TEMPERATURE
+    except (TypeError, ValueError):
+        raise TypeError(f"temperature is {temperature!r}, expected a number") from None
+    if not large_enough:
+        raise ValueError(f"temperature is {temperature}, expected a number of at least 1.2e-38")
+
+
+def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    """Raises unless ``value`` is one of ``choices``.
+
+    >>> check_choice("psi", "mpl", ("identity", "mlp"))
+    Traceback (most recent call last):
+      ...
+    ValueError: psi is 'mpl', expected one of 'identity', 'mlp'
+    """
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, choices))}")
+
+
+def check_hidden_states(hidden_states: Any) -> HiddenStates:
+    """Returns the hidden states as a tuple of arrays [B, d_i] or as one array [L, B, D], or raises.
+
+    >>> check_hidden_states([])
+    Traceback (most recent call last):
+      ...
+    ValueError: hidden_states is empty, expected at least one array [batch, width]
+    """
+    if isinstance(hidden_states, Mapping):
+        raise TypeError(
+            "hidden_states is a mapping, expected an ordered sequence: under jit a mapping comes back "
+            "sorted by key, and layer_10 then precedes layer_2"
+        )
+    if isinstance(hidden_states, jax.Array | np.ndarray):
+        return _check_stacked(jnp.asarray(hidden_states))
+    if not isinstance(hidden_states, Sequence) or isinstance(hidden_states, str):
+        raise TypeError(
+            f"hidden_states is a {type(hidden_states).__name__}, expected a sequence of arrays "
+            "[batch, width] or one array [layer, batch, width]"
+        )
+    if not hidden_states:
+        raise ValueError("hidden_states is empty, expected at least one array [batch, width]")
+    arrays = tuple(_check_array(f"hidden_states[{i}]", state, 2) for i, state in enumerate(hidden_states))
+    batches = [array.shape[0] for array in arrays]
+    if len(set(batches)) > 1:
+        raise ValueError(f"hidden_states have batch sizes {batches}, expected one and the same")
+    return arrays
+
+
+def _check_stacked(array: Array) -> Array:
+    if array.ndim == 2:
+        raise ValueError(
+            f"hidden_states is one array of shape {array.shape}, expected a sequence of such arrays "
+            "(for a single layer, a sequence of one) or one array [layer, batch, width]"
+        )
+    _check_array("hidden_states", array, 3)
+    if array.shape[0] == 0:
+        raise ValueError(f"hidden_states has shape {array.shape}, expected at least one layer")
+    return array
+
+
+def _check_array(name: str, array: Any, rank: int) -> Array:
+    if not isinstance(array, jax.Array | np.ndarray):
+        raise TypeError(f"{name} is a {type(array).__name__}, expected an array")
+    expected = "[batch, width]" if rank == 2 else "[layer, batch, width]"
+    if array.ndim != rank:
+        raise ValueError(
+            f"{name} has shape {array.shape}, expected {expected}; hidden states with further axes "
+            "need a pooling: laya_jax.pool(hidden_state, 'mean')"
+        )
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise TypeError(f"{name} has dtype {array.dtype}, expected floating point")
+    if array.shape[-1] == 0:
+        raise ValueError(f"{name} has shape {array.shape}, expected a width of at least 1")
+    return jnp.asarray(array)
+
+
+def check_layer_masks(static: Any, given: Any, batch: int, layers: int) -> Array | None:
+    """Returns what both masks keep, as a boolean array [L] or [B, L], None if there is neither, or raises.
+
+    That every sample has a layer left is checked where the values are known, so not of a mask traced
+    by jit.
+
+    >>> check_layer_masks(None, [True, False], batch=8, layers=3)
+    Traceback (most recent call last):
+      ...
+    ValueError: layer_mask has shape (2,), expected (3,) or (8, 3)
+    """
+    masks = [_check_layer_mask(mask, batch, layers) for mask in (static, given) if mask is not None]
+    if not masks:
+        return None
+    kept = masks[0] if len(masks) == 1 else jnp.broadcast_to(masks[0], masks[1].shape) & masks[1]
+    if not _every_sample(kept, lambda mask: mask.any(axis=-1)):
+        raise ValueError("layer_mask masks every layer, expected at least one True for every sample")
+    return kept
+
+
+def check_last_layer_kept(layer_mask: Array | None) -> None:
+    """Raises if the mask is known to leave out the last layer, the only one that a last-layer head reads.
+
+    >>> check_last_layer_kept(jnp.array([True, False]))
+    Traceback (most recent call last):
+      ...
+    ValueError: layer_mask masks the last layer, the only one that this head reads
+    """
+    if layer_mask is not None and not _every_sample(layer_mask, lambda mask: mask[..., -1]):
+        raise ValueError("layer_mask masks the last layer, the only one that this head reads")
+
+
+def check_parameters(parameters: Mapping[str, Any], shapes: Shapes, reason: str) -> None:
+    """Raises unless the parameters have exactly these names and shapes; ``reason`` says what asks for them.
+
+    >>> parameters = {"classifier": {"kernel": jnp.ones((4, 2)), "bias": jnp.ones(2)}}
+    >>> check_parameters(parameters, {"classifier": {"kernel": (3, 2), "bias": (2,)}}, "width 3")
+    Traceback (most recent call last):
+      ...
+    ValueError: parameters do not fit width 3: classifier/kernel has shape (4, 2), expected (3, 2)
+    """
+    held, expected = dict(flat_shapes(parameters)), dict(flat_shapes(shapes))
+    differences = [
+        *(f"{name} is missing" for name in expected if name not in held),
+        *(f"{name} is not expected" for name in held if name not in expected),
+        *(
+            f"{name} has shape {held[name]}, expected {shape}"
+            for name, shape in expected.items()
+            if held.get(name, shape) != shape
+        ),
+    ]
+    if differences:
+        raise ValueError(f"parameters do not fit {reason}: {'; '.join(differences)}")
+
+
+def _check_layer_mask(layer_mask: Any, batch: int, layers: int) -> Array:
+    mask = layer_mask if isinstance(layer_mask, jax.Array) else np.asarray(layer_mask)
+    if mask.dtype != bool:
+        raise TypeError(f"layer_mask has dtype {mask.dtype}, expected bool (True keeps a layer)")
+    if mask.shape not in ((layers,), (batch, layers)):
+        raise ValueError(f"layer_mask has shape {mask.shape}, expected ({layers},) or ({batch}, {layers})")
+    return jnp.asarray(mask)
+
+
+def _every_sample(mask: Array, keeps: Callable[[np.ndarray], Any]) -> bool:
+    return isinstance(mask, jax.core.Tracer) or bool(keeps(np.asarray(mask)).all())

@@ -1,0 +1,54 @@
+"""A backbone and a head as one Linen module."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+from laya_jax.checks import check_hidden_states
+from laya_jax.functional import HeadOutput
+from laya_jax.heads import Head
+
+
+class Classifier(nn.Module):
+    """Predicts with a head from all hidden states of a backbone.
+
+    Example::
+
+      >>> from laya_jax import Classifier, LayaHead
+      >>> from laya_jax.backbones import MLP
+      >>> classifier = Classifier(backbone=MLP(widths=(32, 16)), head=LayaHead(num_classes=10, dim=8))
+      >>> images = jax.numpy.ones((2, 28, 28))
+      >>> variables = classifier.init(jax.random.key(0), images)
+      >>> sorted(variables["params"])
+      ['backbone', 'head']
+      >>> classifier.apply(variables, images).attention.shape
+      (2, 2)
+
+    Attributes:
+      backbone: a Linen module that returns ordered hidden states, [B, d_i] each.
+      head: one of the heads.
+      freeze_backbone: whether the backbone's parameters get no gradient.
+    """
+
+    backbone: nn.Module
+    head: Head
+    freeze_backbone: bool = False
+
+    def __call__(self, *inputs: Any, layer_mask: Any = None, **options: Any) -> HeadOutput:
+        """Predicts.
+
+        Args:
+          *inputs: the backbone's.
+          layer_mask: the head's: True where a layer may be used, [L] or [B, L].
+          **options: the backbone's.
+
+        Returns:
+          The head's ``HeadOutput``.
+        """
+        return self.head(self.hidden_states(*inputs, **options), layer_mask)
+
+    def hidden_states(self, *inputs: Any, **options: Any) -> Any:
+        """The backbone's hidden states: ``classifier.apply(variables, x, method="hidden_states")``."""
+        states = check_hidden_states(self.backbone(*inputs, **options))
+        return jax.lax.stop_gradient(states) if self.freeze_backbone else states

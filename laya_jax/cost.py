@@ -1,0 +1,139 @@
+"""What a head costs beside its backbone: parameters and floating-point operations."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+from jax.extend.core import Jaxpr, jaxprs_in_params
+from jax.interpreters.partial_eval import dce_jaxpr
+
+from laya_jax.typing import HiddenStates
+
+
+class Cost(NamedTuple):
+    """Cost of one module.
+
+    Attributes:
+      parameters: how many numbers its parameters hold.
+      flops: floating-point operations of one forward pass, per example, counted as is usual: two for
+        every multiply-add of a matrix product or convolution, none for the rest.
+    """
+
+    parameters: int
+    flops: int
+
+
+class Description(NamedTuple):
+    """Costs of a head and of its backbone; prints as a table."""
+
+    backbone: Cost
+    head: Cost
+
+    def __str__(self) -> str:
+        """The table."""
+        pairs = zip(self.head, self.backbone, strict=True)
+        shares = (f"{part / whole:.1%}" if whole else "-" for part, whole in pairs)
+        rows = [
+            ("", "parameters", "FLOPs per example"),
+            *((name, f"{cost.parameters:,}", f"{cost.flops:,}") for name, cost in self._asdict().items()),
+            ("head / backbone", *shares),
+        ]
+        return "\n".join("{:<15}{:>16}{:>20}".format(*row) for row in rows)
+
+
+def describe(
+    head: Any, backbone: Any, *inputs: Any, hidden_states: HiddenStates | None = None, **options: Any
+) -> Description:
+    """Counts parameters and FLOPs of a head and its backbone. Nothing is computed, only traced.
+
+    Args:
+      head: one of the heads, Linen or NNX.
+      backbone: any Linen or NNX module.
+      *inputs: the backbone's, arrays or ``jax.ShapeDtypeStruct``, with the batch on axis 0.
+      hidden_states: what the head reads; None if the backbone returns just that.
+      **options: further keyword arguments of the backbone's call.
+
+    Returns:
+      A ``Description``: print it.
+
+    Raises:
+      TypeError: a head or backbone that is no Flax module.
+
+    >>> from laya_jax import LayaHead
+    >>> from laya_jax.backbones import MLP
+    >>> head = LayaHead(num_classes=10, dim=96, scorer_width=192)
+    >>> print(describe(head, MLP(), jax.ShapeDtypeStruct((1, 784), "float32")))
+                         parameters   FLOPs per example
+    backbone                567,936           1,130,496
+    head                    143,341             286,272
+    head / backbone           25.2%               25.3%
+    """
+    backbone_run, backbone_parameters = _functional("backbone", backbone, inputs, options)
+    if hidden_states is None:
+        hidden_states = jax.eval_shape(backbone_run, backbone_parameters, *inputs)
+    head_run, head_parameters = _functional("head", head, (hidden_states,), {})
+    batch = jax.tree.leaves(inputs)[0].shape[0]
+    return Description(
+        backbone=_cost(batch, backbone_run, backbone_parameters, *inputs),
+        # What only an attribution reads is no part of a prediction's cost.
+        head=_cost(batch, lambda *inputs: head_run(*inputs).logits, head_parameters, hidden_states),
+    )
+
+
+def _functional(
+    name: str, module: Any, inputs: tuple[Any, ...], options: dict[str, Any]
+) -> tuple[Callable[..., Any], Any]:
+    """A Flax module as a function of (variables, *inputs), and its variables, of shapes only for Linen."""
+    if isinstance(module, nn.Module):
+        keys = dict.fromkeys(("params", "dropout"), jax.random.key(0))
+        variables = jax.eval_shape(lambda *inputs: module.init(keys, *inputs, **options), *inputs)
+        return lambda variables, *inputs: module.apply(variables, *inputs, **options), variables
+    # Whoever has an NNX module has imported flax.nnx already; nobody else should wait for it.
+    from flax import nnx
+
+    if not isinstance(module, nnx.Module):
+        raise TypeError(f"{name} is a {type(module).__name__}, expected a Linen or NNX module")
+    graph, parameters, *rest = nnx.split(module, nnx.Param, ...)
+
+    def run(variables: dict[str, Any], *inputs: Any) -> Any:
+        return nnx.merge(graph, variables["params"], *rest)(*inputs, **options)
+
+    return run, {"params": parameters}
+
+
+def _cost(batch: int, run: Callable[..., Any], variables: Any, *inputs: Any) -> Cost:
+    jaxpr = jax.make_jaxpr(run)(variables, *inputs).jaxpr
+    needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables.get("params", {})))
+    return Cost(parameters, _flops(needed) // batch)
+
+
+def _flops(jaxpr: Jaxpr) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        inner = [_flops(sub) for sub in jaxprs_in_params(equation.params)]
+        if equation.primitive.name in _MULTIPLY_ADDS:
+            total += 2 * _MULTIPLY_ADDS[equation.primitive.name](equation)
+        elif equation.primitive.name == "scan":
+            total += equation.params["length"] * sum(inner)
+        elif equation.primitive.name == "cond":
+            total += max(inner)
+        else:
+            total += sum(inner)
+    return total
+
+
+def _of_product(equation: Any) -> int:
+    (contracted, _), _ = equation.params["dimension_numbers"]
+    shape = equation.invars[0].aval.shape
+    return equation.outvars[0].aval.size * math.prod(shape[axis] for axis in contracted)
+
+
+def _of_convolution(equation: Any) -> int:
+    kernel, features_axis = equation.invars[1].aval, equation.params["dimension_numbers"].rhs_spec[0]
+    return equation.outvars[0].aval.size * (kernel.size // kernel.shape[features_axis])
+
+
+_MULTIPLY_ADDS = {"dot_general": _of_product, "conv_general_dilated": _of_convolution}

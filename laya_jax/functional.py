@@ -1,0 +1,286 @@
+"""Each head as two pure functions: the shapes of its parameters, and its output.
+
+The modules of ``heads`` (Linen) and ``nnx`` hold parameters of these shapes and call these functions.
+A parameter tree is the same everywhere: what ``variables["params"]`` of the Linen module holds.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import jax.numpy as jnp
+
+from laya_jax.layer_attention import (
+    adapt,
+    affine,
+    attend,
+    contribute,
+    gelu,
+    mix,
+    rms_normalize,
+    score_layers,
+)
+from laya_jax.typing import Affine, Array, Bool, Float, HiddenStates, Parameters
+
+PSI = ("identity", "mlp")
+
+Shapes: TypeAlias = dict[str, Any]
+"""Shapes of parameters by name: ``{"kernel": (in, out), "bias": (out,)}`` for an affine map."""
+
+LayerMask: TypeAlias = Bool[Array, " layer"] | Bool[Array, "batch layer"] | None
+
+
+class HeadOutput(NamedTuple):
+    """What every head returns. Under jit, what nobody reads is not computed.
+
+    Attributes:
+      logits: [B, K].
+      attention: weight of each layer, [B, L], summing to 1 over layers; None where a head has none.
+      contributions: what each layer adds to each logit, [B, L, K]: with the classifier's bias they
+        sum to the logits; None where a head does not split.
+      aggregate: what the classifier reads, [B, D].
+    """
+
+    logits: Float[Array, "batch classes"]
+    attention: Float[Array, "batch layer"] | None
+    contributions: Float[Array, "batch layer classes"] | None
+    aggregate: Float[Array, "batch dim"]
+
+
+def laya_shapes(
+    widths: Sequence[int],
+    *,
+    num_classes: int,
+    dim: int,
+    psi: str = "identity",
+    scorer_width: int | None = None,
+) -> Shapes:
+    """Shapes of the parameters of LAYA.
+
+    Args:
+      widths: of the hidden states, in order.
+      num_classes: classes.
+      dim: width that all layers share, d* in the paper.
+      psi: what the scorer reads of a layer: "identity" or "mlp".
+      scorer_width: hidden width of the scorer; ``dim`` if None.
+
+    Returns:
+      Shapes by name; ``parameter_count`` adds them up.
+
+    >>> shapes = laya_shapes([512, 256, 128], num_classes=10, dim=96, scorer_width=192)
+    >>> shapes["adapter_0"], shapes["scorer_output"]
+    ({'kernel': (512, 96), 'bias': (96,)}, {'kernel': (192, 3), 'bias': (3,)})
+    """
+    scorer_width = dim if scorer_width is None else scorer_width
+    psi_shapes = {"psi_0": _affine_shapes(dim, dim), "psi_1": _affine_shapes(dim, dim)}
+    return {
+        **_adapter_shapes(widths, dim),
+        **(psi_shapes if psi == "mlp" else {}),
+        "scorer_hidden": _affine_shapes(len(widths) * dim, scorer_width),
+        "scorer_output": _affine_shapes(scorer_width, len(widths)),
+        "classifier": _affine_shapes(dim, num_classes),
+    }
+
+
+def laya(
+    parameters: Parameters,
+    hidden_states: HiddenStates,
+    *,
+    temperature: float = 1.0,
+    rms_normalized: bool = False,
+    layer_mask: LayerMask = None,
+) -> HeadOutput:
+    """LAYA: attention over layers, per sample, and a linear classifier on the mix.
+
+    ``z_i = g_i(h_i)``, ``alpha = softmax(scorer(psi(z)) / temperature)``,
+    ``logits = W sum_i alpha_i z_i + b``.
+
+    Args:
+      parameters: of the shapes that ``laya_shapes`` gives; psi is an MLP where they hold one.
+      hidden_states: L arrays [B, d_i], or one array [L, B, d].
+      temperature: greater than 0; smaller is sharper.
+      rms_normalized: whether every ``z_i`` is brought to the root mean square 1.
+      layer_mask: True where a layer may be attended to, [L] or [B, L].
+
+    Returns:
+      A ``HeadOutput``.
+
+    Reference: LAYA (arXiv 2511.12723).
+
+    >>> shapes = laya_shapes([3, 4], num_classes=2, dim=5)
+    >>> parameters = jax.tree.map(jnp.ones, shapes, is_leaf=lambda shape: isinstance(shape, tuple))
+    >>> laya(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).attention
+    Array([[0.5, 0.5]], dtype=float32)
+    """
+    z = _adapted(parameters, hidden_states, rms_normalized)
+    u = z
+    if "psi_0" in parameters:
+        u = gelu(affine(parameters["psi_1"], gelu(affine(parameters["psi_0"], z))))
+    scores = score_layers(parameters["scorer_hidden"], parameters["scorer_output"], u)
+    return _mixed(parameters["classifier"], attend(scores, temperature, layer_mask), z)
+
+
+def scalar_mix_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
+    """Shapes of the parameters of the scalar mix; arguments as for ``laya_shapes``.
+
+    >>> scalar_mix_shapes([3, 4], num_classes=2, dim=5)["scores"]
+    (2,)
+    """
+    return {
+        **_adapter_shapes(widths, dim),
+        "scores": (len(widths),),
+        "classifier": _affine_shapes(dim, num_classes),
+    }
+
+
+def scalar_mix(
+    parameters: Parameters,
+    hidden_states: HiddenStates,
+    *,
+    rms_normalized: bool = False,
+    layer_mask: LayerMask = None,
+) -> HeadOutput:
+    """Scalar mix: one learned weight per layer, the same for every sample.
+
+    ``logits = W sum_i softmax(scores)_i g_i(h_i) + b``. Arguments and result as for ``laya``.
+
+    Reference: Peters et al. 2018, Deep contextualized word representations, equation 1.
+
+    >>> shapes = scalar_mix_shapes([3, 4], num_classes=2, dim=5)
+    >>> parameters = jax.tree.map(jnp.ones, shapes, is_leaf=lambda shape: isinstance(shape, tuple))
+    >>> scalar_mix(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).attention
+    Array([[0.5, 0.5]], dtype=float32)
+    """
+    z = _adapted(parameters, hidden_states, rms_normalized)
+    scores = jnp.broadcast_to(parameters["scores"], z.shape[:2])
+    return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), z)
+
+
+def concat_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
+    """Shapes of the parameters of the concatenation; arguments as for ``laya_shapes``.
+
+    >>> concat_shapes([3, 4], num_classes=2, dim=5)["hidden"]
+    {'kernel': (10, 5), 'bias': (5,)}
+    """
+    return {
+        **_adapter_shapes(widths, dim),
+        "hidden": _affine_shapes(len(widths) * dim, dim),
+        "classifier": _affine_shapes(dim, num_classes),
+    }
+
+
+def concat(
+    parameters: Parameters,
+    hidden_states: HiddenStates,
+    *,
+    rms_normalized: bool = False,
+    layer_mask: LayerMask = None,
+) -> HeadOutput:
+    """Concatenation of all adapted layers and a small MLP: ``logits = W GELU(V [z_1, ..., z_L]) + b``.
+
+    Arguments as for ``laya``; a masked layer enters as zeros. There is no attention, and the MLP does
+    not split into contributions: both are None.
+
+    Reference: LAYA (arXiv 2511.12723), the baseline Concat.
+
+    >>> shapes = concat_shapes([3, 4], num_classes=2, dim=5)
+    >>> parameters = jax.tree.map(jnp.ones, shapes, is_leaf=lambda shape: isinstance(shape, tuple))
+    >>> concat(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).logits.shape
+    (1, 2)
+    """
+    z = _adapted(parameters, hidden_states, rms_normalized)
+    if layer_mask is not None:
+        z = jnp.where(jnp.broadcast_to(layer_mask, z.shape[:2])[..., None], z, 0)
+    batch, layers, dim = z.shape
+    aggregate = gelu(affine(parameters["hidden"], z.reshape(batch, layers * dim)))
+    return HeadOutput(affine(parameters["classifier"], aggregate), None, None, aggregate)
+
+
+def last_layer_shapes(widths: Sequence[int], *, num_classes: int) -> Shapes:
+    """Shapes of the parameters of the last-layer head; arguments as for ``laya_shapes``.
+
+    >>> last_layer_shapes([3, 4], num_classes=2)
+    {'classifier': {'kernel': (4, 2), 'bias': (2,)}}
+    """
+    return {"classifier": _affine_shapes(widths[-1], num_classes)}
+
+
+def last_layer(
+    parameters: Parameters, hidden_states: HiddenStates, *, layer_mask: LayerMask = None
+) -> HeadOutput:
+    """The usual output layer: ``logits = W h_L + b``. Attention is 1 on the last layer.
+
+    Arguments and result as for ``laya``; where the last layer is masked, nothing but the bias is left.
+
+    >>> parameters = {"classifier": {"kernel": jnp.ones((4, 2)), "bias": jnp.zeros(2)}}
+    >>> output = last_layer(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))])
+    >>> output.logits, output.attention
+    (Array([[4., 4.]], dtype=float32), Array([[0., 1.]], dtype=float32))
+    """
+    state, classifier = hidden_states[-1], parameters["classifier"]
+    batch, layers = state.shape[0], len(hidden_states)
+    keep = jnp.broadcast_to(True if layer_mask is None else layer_mask, (batch, layers))
+    aggregate = jnp.where(keep[:, -1:], state, 0)
+    logits = affine(classifier, aggregate)
+    attention = jnp.zeros((batch, layers), jnp.promote_types(state.dtype, jnp.float32))
+    contributions = jnp.zeros((batch, layers, logits.shape[1]), logits.dtype)
+    return HeadOutput(
+        logits,
+        attention.at[:, -1].set(keep[:, -1]),
+        contributions.at[:, -1].set(aggregate @ classifier["kernel"]),
+        aggregate,
+    )
+
+
+def hidden_widths(hidden_states: HiddenStates) -> tuple[int, ...]:
+    """Widths of the hidden states, in order.
+
+    >>> hidden_widths([jnp.ones((1, 3)), jnp.ones((1, 4))])
+    (3, 4)
+    """
+    return tuple(state.shape[-1] for state in hidden_states)
+
+
+def parameter_count(shapes: Shapes) -> int:
+    """How many numbers parameters of these shapes hold.
+
+    >>> parameter_count(laya_shapes([512, 256, 128], num_classes=10, dim=96, scorer_width=192))
+    143341
+    """
+    return sum(math.prod(shape) for _, shape in flat_shapes(shapes))
+
+
+def flat_shapes(shapes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
+    """Paths and shapes, one by one; takes shapes or arrays.
+
+    >>> dict(flat_shapes({"classifier": {"kernel": (4, 2), "bias": (2,)}}))
+    {'classifier/kernel': (4, 2), 'classifier/bias': (2,)}
+    """
+    for name, value in shapes.items():
+        if isinstance(value, Mapping):
+            yield from flat_shapes(value, f"{prefix}{name}/")
+        else:
+            yield prefix + name, value if isinstance(value, tuple) else jnp.shape(value)
+
+
+def _affine_shapes(width: int, dim: int) -> Shapes:
+    return {"kernel": (width, dim), "bias": (dim,)}
+
+
+def _adapter_shapes(widths: Sequence[int], dim: int) -> Shapes:
+    return {f"adapter_{i}": _affine_shapes(width, dim) for i, width in enumerate(widths)}
+
+
+def _adapted(
+    parameters: Parameters, hidden_states: HiddenStates, rms_normalized: bool
+) -> Float[Array, "batch layer dim"]:
+    z = adapt([parameters[f"adapter_{i}"] for i in range(len(hidden_states))], hidden_states)
+    return rms_normalize(z) if rms_normalized else z
+
+
+def _mixed(
+    classifier: Affine, attention: Float[Array, "batch layer"], z: Float[Array, "batch layer dim"]
+) -> HeadOutput:
+    aggregate = mix(attention, z)
+    contributions = contribute(attention, z, classifier["kernel"])
+    return HeadOutput(affine(classifier, aggregate), attention, contributions, aggregate)

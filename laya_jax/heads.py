@@ -1,0 +1,311 @@
+"""The heads as Linen modules: they hold the parameters, ``functional`` holds the mathematics.
+
+All are called alike, ``head(hidden_states, layer_mask=None) -> HeadOutput``, and so are exchangeable.
+"""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.core import meta
+from flax.linen.dtypes import promote_dtype
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+
+from laya_jax import functional
+from laya_jax.checks import (
+    check_choice,
+    check_count,
+    check_hidden_states,
+    check_last_layer_kept,
+    check_layer_masks,
+    check_parameters,
+    check_temperature,
+)
+from laya_jax.functional import HeadOutput, LayerMask, Shapes, hidden_widths
+from laya_jax.typing import Array, HiddenStates, Parameters
+
+
+class Head(nn.Module, kw_only=True):
+    """What all heads share. A head gives the shapes of its parameters and computes with them.
+
+    Attributes:
+      layer_mask: True where a layer may be used, one per layer, for all samples; None keeps all.
+      dtype: of the computation; None takes what parameters and hidden states promote to. Attention is
+        in float32 or better whatever it is.
+      param_dtype: of the parameters.
+      kernel_init: initialiser of the kernels.
+      bias_init: initialiser of the biases.
+    """
+
+    layer_mask: tuple[bool, ...] | None = None
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = nn.initializers.glorot_uniform()
+    bias_init: Initializer = nn.initializers.zeros
+
+    def shapes(self, widths: tuple[int, ...]) -> Shapes:
+        """Shapes of the parameters for hidden states of these widths."""
+        raise TypeError("Head is abstract, expected one of its subclasses")
+
+    def compute(
+        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+    ) -> HeadOutput:
+        """The head's output, from arguments that have been checked."""
+        raise TypeError("Head is abstract, expected one of its subclasses")
+
+    @nn.compact
+    def __call__(self, hidden_states: Any, layer_mask: Any = None) -> HeadOutput:
+        """Predicts from the hidden states.
+
+        Args:
+          hidden_states: ordered sequence of L arrays [B, d_i], or one array [L, B, D] as a scan over
+            layers gives it. Parameters made with the one serve the other.
+          layer_mask: True where a layer may be used, [L] or [B, L]; joins the static one.
+
+        Returns:
+          A ``HeadOutput``.
+
+        Raises:
+          TypeError: hidden states that are no ordered arrays of floating point; a mask that is no bool.
+          ValueError: no hidden states, mixed batch sizes, a wrong rank, another number or other widths
+            than at init, a mask of the wrong shape or one that leaves a sample without a layer.
+        """
+        hidden_states = check_hidden_states(hidden_states)
+        mask = check_layer_masks(self.layer_mask, layer_mask, hidden_states[0].shape[0], len(hidden_states))
+        parameters = self._parameters(hidden_widths(hidden_states))
+        return self.compute(*promote(parameters, hidden_states, self.dtype), mask)
+
+    def _parameters(self, widths: tuple[int, ...]) -> Parameters:
+        shapes = self.shapes(widths)
+        held = meta.unbox(self.variables.get("params", {}))
+        if held and not self.is_initializing():
+            check_parameters(held, shapes, f"{len(widths)} hidden states of widths {widths}")
+        return {
+            name: self.param(name, initial_value, shape, self.kernel_init, self.bias_init, self.param_dtype)
+            for name, shape in shapes.items()
+        }
+
+
+class AdapterHead(Head, kw_only=True):
+    """What the heads share that bring all layers to one width.
+
+    Attributes:
+      rms_normalized: whether every adapted layer ``z_i`` is brought to the root mean square 1. Not in
+        the paper: it removes the freedom to scale an adapter up and its attention down.
+    """
+
+    rms_normalized: bool = False
+
+
+class LayaHead(AdapterHead):
+    """Layer-wise Attention Aggregator: attention over depth, per sample, predicts from the mix.
+
+    ``z_i = g_i(h_i)``, ``alpha = softmax(scorer(psi(z)) / temperature)``,
+    ``logits = W sum_i alpha_i z_i + b``.
+
+    Example::
+
+      >>> head = LayaHead(num_classes=10, dim=16)
+      >>> hidden_states = [jnp.ones((2, 32)), jnp.ones((2, 24))]
+      >>> variables = head.init(jax.random.key(0), hidden_states)
+      >>> output = head.apply(variables, hidden_states)
+      >>> output.logits.shape, output.attention.shape, output.contributions.shape
+      ((2, 10), (2, 2), (2, 2, 10))
+
+    Reference: LAYA (arXiv 2511.12723). Its best settings are ``dim=96, temperature=1.5,
+    scorer_width=192`` for Fashion-MNIST, ``dim=128, temperature=1.0, scorer_width=128`` for CIFAR-10
+    and ``dim=96, temperature=1.3, psi="mlp", scorer_width=192`` for IMDB.
+
+    Attributes:
+      num_classes: classes.
+      dim: width that all layers are brought to, d* in the paper.
+      temperature: divides the scores; greater than 0, smaller is sharper.
+      psi: what the scorer reads of a layer: "identity" (``z_i``) or "mlp" (a shared MLP of it).
+      scorer_width: hidden width of the scorer; ``dim`` if None.
+    """
+
+    num_classes: int
+    dim: int
+    temperature: float = 1.0
+    psi: str = "identity"
+    scorer_width: int | None = None
+
+    def __post_init__(self) -> None:
+        check_count("num_classes", self.num_classes)
+        check_count("dim", self.dim)
+        check_temperature(self.temperature)
+        check_choice("psi", self.psi, functional.PSI)
+        if self.scorer_width is not None:
+            check_count("scorer_width", self.scorer_width)
+        super().__post_init__()
+
+    def shapes(self, widths: tuple[int, ...]) -> Shapes:
+        """Shapes of the parameters for hidden states of these widths."""
+        return functional.laya_shapes(
+            widths, num_classes=self.num_classes, dim=self.dim, psi=self.psi, scorer_width=self.scorer_width
+        )
+
+    def compute(
+        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+    ) -> HeadOutput:
+        """The head's output, from arguments that have been checked."""
+        return functional.laya(
+            parameters,
+            hidden_states,
+            temperature=self.temperature,
+            rms_normalized=self.rms_normalized,
+            layer_mask=layer_mask,
+        )
+
+
+class ScalarMixHead(AdapterHead):
+    """Scalar mix: one learned weight per layer, the same for every sample.
+
+    ``logits = W sum_i softmax(scores)_i g_i(h_i) + b``; the scores start at zero, an even mix.
+
+    Example::
+
+      >>> head = ScalarMixHead(num_classes=10, dim=16)
+      >>> hidden_states = [jnp.ones((2, 32)), jnp.ones((2, 24))]
+      >>> head.init_with_output(jax.random.key(0), hidden_states)[0].attention[0]
+      Array([0.5, 0.5], dtype=float32)
+
+    Reference: Peters et al. 2018, Deep contextualized word representations.
+
+    Attributes:
+      num_classes: classes.
+      dim: width that all layers are brought to.
+    """
+
+    num_classes: int
+    dim: int
+
+    def __post_init__(self) -> None:
+        check_count("num_classes", self.num_classes)
+        check_count("dim", self.dim)
+        super().__post_init__()
+
+    def shapes(self, widths: tuple[int, ...]) -> Shapes:
+        """Shapes of the parameters for hidden states of these widths."""
+        return functional.scalar_mix_shapes(widths, num_classes=self.num_classes, dim=self.dim)
+
+    def compute(
+        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+    ) -> HeadOutput:
+        """The head's output, from arguments that have been checked."""
+        return functional.scalar_mix(
+            parameters, hidden_states, rms_normalized=self.rms_normalized, layer_mask=layer_mask
+        )
+
+
+class ConcatHead(AdapterHead):
+    """All adapted layers side by side, then a small MLP; it has no attention and no contributions.
+
+    ``logits = W GELU(V [z_1, ..., z_L]) + b``; a masked layer enters as zeros.
+
+    Example::
+
+      >>> head = ConcatHead(num_classes=10, dim=16)
+      >>> hidden_states = [jnp.ones((2, 32)), jnp.ones((2, 24))]
+      >>> head.init_with_output(jax.random.key(0), hidden_states)[0].logits.shape
+      (2, 10)
+
+    Reference: LAYA (arXiv 2511.12723), the baseline Concat.
+
+    Attributes:
+      num_classes: classes.
+      dim: width that all layers are brought to, and of the MLP.
+    """
+
+    num_classes: int
+    dim: int
+
+    def __post_init__(self) -> None:
+        check_count("num_classes", self.num_classes)
+        check_count("dim", self.dim)
+        super().__post_init__()
+
+    def shapes(self, widths: tuple[int, ...]) -> Shapes:
+        """Shapes of the parameters for hidden states of these widths."""
+        return functional.concat_shapes(widths, num_classes=self.num_classes, dim=self.dim)
+
+    def compute(
+        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+    ) -> HeadOutput:
+        """The head's output, from arguments that have been checked."""
+        return functional.concat(
+            parameters, hidden_states, rms_normalized=self.rms_normalized, layer_mask=layer_mask
+        )
+
+
+class LastLayerHead(Head):
+    """The usual output layer, ``logits = W h_L + b``, in the form of the other heads.
+
+    It reads the last hidden state only, so the number of the others is not fixed by init.
+
+    Example::
+
+      >>> head = LastLayerHead(num_classes=10)
+      >>> hidden_states = [jnp.ones((2, 32)), jnp.ones((2, 24))]
+      >>> head.init_with_output(jax.random.key(0), hidden_states)[0].attention[0]
+      Array([0., 1.], dtype=float32)
+
+    Attributes:
+      num_classes: classes.
+    """
+
+    num_classes: int
+
+    def __post_init__(self) -> None:
+        check_count("num_classes", self.num_classes)
+        super().__post_init__()
+
+    def shapes(self, widths: tuple[int, ...]) -> Shapes:
+        """Shapes of the parameters for hidden states of these widths."""
+        return functional.last_layer_shapes(widths, num_classes=self.num_classes)
+
+    def compute(
+        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+    ) -> HeadOutput:
+        """The head's output, from arguments that have been checked."""
+        check_last_layer_kept(layer_mask)
+        return functional.last_layer(parameters, hidden_states, layer_mask=layer_mask)
+
+
+def initial_value(
+    key: Array, shape: Any, kernel_init: Initializer, bias_init: Initializer, dtype: DTypeLike
+) -> Any:
+    """Initial value of one entry of a head's parameters: of an affine map, or of free scores (zeros).
+
+    >>> value = initial_value(
+    ...     jax.random.key(0),
+    ...     {"kernel": (3, 2), "bias": (2,)},
+    ...     nn.initializers.ones,
+    ...     nn.initializers.zeros,
+    ...     "f4",
+    ... )
+    >>> value["bias"]
+    Array([0., 0.], dtype=float32)
+    """
+    if isinstance(shape, tuple):
+        return jnp.zeros(shape, dtype)
+    kernel_key, bias_key = jax.random.split(key)
+    return {
+        "kernel": kernel_init(kernel_key, shape["kernel"], dtype),
+        "bias": bias_init(bias_key, shape["bias"], dtype),
+    }
+
+
+def promote(
+    parameters: Parameters, hidden_states: HiddenStates, dtype: DTypeLike | None
+) -> tuple[Parameters, HiddenStates]:
+    """Casts parameters and hidden states to ``dtype``, or to what they promote to if it is None.
+
+    >>> _, hidden_states = promote({"scores": jnp.zeros(2)}, [jnp.ones((1, 3), jnp.bfloat16)], None)
+    >>> hidden_states[0].dtype
+    dtype('float32')
+    """
+    leaves, structure = jax.tree.flatten((parameters, hidden_states))
+    return jax.tree.unflatten(structure, promote_dtype(*leaves, dtype=dtype))

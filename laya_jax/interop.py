@@ -1,0 +1,135 @@
+"""Weights from elsewhere: a model trained with the author's Keras notebook becomes a ``Classifier``."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import flax
+import jax.numpy as jnp
+import numpy as np
+
+from laya_jax.backbones import MLP
+from laya_jax.checks import check_temperature
+from laya_jax.classifier import Classifier
+from laya_jax.heads import LayaHead
+from laya_jax.typing import Parameters
+
+
+class Weight(NamedTuple):
+    """One weight: its path in the notebook, its path here, and what its axes count."""
+
+    name: str
+    path: str
+    axes: tuple[str, ...]
+
+
+def from_keras(weights: Mapping[str, Any], temperature: float) -> tuple[Classifier, Parameters]:
+    """Turns the weights of the author's Fashion-MNIST notebook into a classifier and its parameters.
+
+    Sizes and psi are read off the shapes.
+
+    Args:
+      weights: arrays by the notebook's weight paths, such as "dense_1/kernel", "ln_1/gamma",
+        "LAYAHead/g1_proj/kernel", "LAYAHead/scorer/score_mlp1/kernel" and "LAYAHead/clf/bias".
+      temperature: what the notebook trained with; the weights do not tell.
+
+    Returns:
+      (classifier, parameters): ``classifier.apply({"params": parameters}, inputs)``, inputs [B, ...] as
+      the notebook feeds them.
+
+    Raises:
+      TypeError: weights that are no mapping, or no numbers.
+      ValueError: a weight that is missing, not expected or of a shape that does not fit the others, by
+        name; a temperature that is not greater than 0.
+
+    >>> from_keras({"dense_1/bias": np.zeros(3)}, temperature=1.5)
+    Traceback (most recent call last):
+      ...
+    ValueError: weights lack dense_1/kernel, ln_1/gamma, ln_1/beta, LAYAHead/g1_proj/kernel, ...
+    """
+    check_temperature(temperature)
+    arrays = _arrays(weights)
+    depth = max((int(match[1]) for match in map(_LAYER.match, arrays) if match), default=1)
+    psi = "mlp" if any(name.startswith("LAYAHead/psi/") for name in arrays) else "identity"
+    table = list(_table(depth, psi))
+    _check_names(arrays, [weight.name for weight in table])
+    sizes = _sizes(arrays, table, depth)
+    classifier = Classifier(
+        backbone=MLP(widths=tuple(sizes[f"width of layer {i}"] for i in range(1, depth + 1))),
+        head=LayaHead(
+            num_classes=sizes["classes"],
+            dim=sizes["shared width"],
+            temperature=temperature,
+            psi=psi,
+            scorer_width=sizes["width of the scorer"],
+        ),
+    )
+    flat = {weight.path: jnp.asarray(arrays[weight.name]) for weight in table}
+    return classifier, flax.traverse_util.unflatten_dict(flat, sep="/")
+
+
+_LAYER = re.compile(r"(?:dense_|ln_|LAYAHead/g)([1-9][0-9]*)(?:_proj)?/")
+
+
+def _table(depth: int, psi: str) -> Iterator[Weight]:
+    below = "features"
+    for i in range(1, depth + 1):
+        width = f"width of layer {i}"
+        yield from _dense(f"dense_{i}", f"backbone/dense_{i - 1}", below, width)
+        yield Weight(f"ln_{i}/gamma", f"backbone/norm_{i - 1}/scale", (width,))
+        yield Weight(f"ln_{i}/beta", f"backbone/norm_{i - 1}/bias", (width,))
+        yield from _dense(f"LAYAHead/g{i}_proj", f"head/adapter_{i - 1}", width, "shared width")
+        below = width
+    if psi == "mlp":
+        for i in (1, 2):
+            yield from _dense(f"LAYAHead/psi/psi_mlp{i}", f"head/psi_{i - 1}", "shared width", "shared width")
+    scorer = "LAYAHead/scorer/score_"
+    yield from _dense(f"{scorer}mlp1", "head/scorer_hidden", "concatenated width", "width of the scorer")
+    yield from _dense(f"{scorer}logits", "head/scorer_output", "width of the scorer", "layers")
+    yield from _dense("LAYAHead/clf", "head/classifier", "shared width", "classes")
+
+
+def _dense(name: str, path: str, inputs: str, outputs: str) -> Iterator[Weight]:
+    yield Weight(f"{name}/kernel", f"{path}/kernel", (inputs, outputs))
+    yield Weight(f"{name}/bias", f"{path}/bias", (outputs,))
+
+
+def _arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    if not isinstance(weights, Mapping):
+        raise TypeError(
+            f"weights is a {type(weights).__name__}, expected a mapping from weight paths to arrays"
+        )
+    arrays = {name: np.asarray(array) for name, array in weights.items()}
+    for name, array in arrays.items():
+        if not jnp.issubdtype(array.dtype, jnp.floating):
+            raise TypeError(f"weights[{name!r}] has dtype {array.dtype}, expected floating point")
+    return arrays
+
+
+def _check_names(arrays: Mapping[str, Any], expected: list[str]) -> None:
+    if missing := [name for name in expected if name not in arrays]:
+        raise ValueError(f"weights lack {', '.join(missing)}")
+    if extra := [name for name in arrays if name not in expected]:
+        raise ValueError(
+            f"weights hold {', '.join(map(str, extra))}, which the notebook's model does not have"
+        )
+
+
+def _sizes(arrays: Mapping[str, np.ndarray], table: list[Weight], depth: int) -> dict[str, int]:
+    """The size that each kind of axis has; raises where weights do not agree on one."""
+    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    found["layers"]["the numbers in the names"] = depth
+    for name, _, axes in table:
+        shape = arrays[name].shape
+        if len(shape) != len(axes):
+            raise ValueError(f"weights[{name!r}] has shape {shape}, expected [{', '.join(axes)}]")
+        for axis, size in zip(axes, shape, strict=True):
+            found[axis][name] = size
+    shared = next(iter(found["shared width"].values()))
+    found["concatenated width"][f"{depth} layers of shared width {shared}"] = depth * shared
+    for axis, claims in found.items():
+        if len(set(claims.values())) > 1:
+            said = ", ".join(f"{size} by {name}" for name, size in claims.items())
+            raise ValueError(f"weights disagree on the {axis}: {said}")
+    return {axis: next(iter(claims.values())) for axis, claims in found.items()}

@@ -1,0 +1,194 @@
+"""Attention over layers, as pure functions: hidden states -> z -> scores -> attention -> mix.
+
+B samples, L layers, d_i the width of layer i, D the shared width, K classes. Layers stand on axis 1
+of every array that has them.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from laya_jax.typing import Affine, Array, Bool, Float, HiddenStates
+
+SMALLEST_TEMPERATURE = float(np.finfo(np.float32).tiny)
+"""The smallest temperature that float32 tells from zero."""
+
+
+def affine(parameters: Affine, inputs: Float[Array, "*axes width"]) -> Float[Array, "*axes dim"]:
+    """Applies one affine map to the last axis: ``inputs @ kernel + bias``.
+
+    Args:
+      parameters: ``kernel`` [width, dim] and ``bias`` [dim].
+      inputs: [..., width].
+
+    Returns:
+      [..., dim].
+
+    >>> affine({"kernel": jnp.array([[2.0], [3.0]]), "bias": jnp.array([1.0])}, jnp.array([[1.0, 1.0]]))
+    Array([[6.]], dtype=float32)
+    """
+    outputs = inputs @ parameters["kernel"]
+    return outputs + jnp.broadcast_to(parameters["bias"], outputs.shape)
+
+
+def gelu(inputs: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
+    """The exact Gaussian error linear unit, ``x * Phi(x)``, by the error function (paper, section 3).
+
+    >>> gelu(jnp.array([0.0, 9.0]))
+    Array([0., 9.], dtype=float32)
+    """
+    return jax.nn.gelu(inputs, approximate=False)
+
+
+def adapt(adapters: list[Affine], hidden_states: HiddenStates) -> Float[Array, "batch layer dim"]:
+    """Brings every hidden state to the shared width: ``z_i = h_i @ kernel_i + bias_i``.
+
+    One stacked array is adapted by a single batched matrix product.
+
+    Args:
+      adapters: one affine map [d_i, D] per layer.
+      hidden_states: L arrays [B, d_i], or one array [L, B, d].
+
+    Returns:
+      z, [B, L, D].
+
+    Reference: LAYA (arXiv 2511.12723), equation of ``g_i``.
+
+    >>> adapters = [{"kernel": jnp.ones((width, 2)), "bias": jnp.zeros(2)} for width in (3, 4)]
+    >>> adapt(adapters, [jnp.ones((1, 3)), jnp.ones((1, 4))])
+    Array([[[3., 3.],
+            [4., 4.]]], dtype=float32)
+    """
+    if isinstance(hidden_states, Array):
+        kernels = jnp.stack([adapter["kernel"] for adapter in adapters])
+        biases = jnp.stack([adapter["bias"] for adapter in adapters])
+        z = jnp.einsum("lbi,lid->bld", hidden_states, kernels)
+        return z + jnp.broadcast_to(biases, z.shape)
+    return jnp.stack([affine(*pair) for pair in zip(adapters, hidden_states, strict=True)], axis=1)
+
+
+def rms_normalize(
+    z: Float[Array, "batch layer dim"], epsilon: float = 1e-6
+) -> Float[Array, "batch layer dim"]:
+    """Gives every ``z_i`` the root mean square 1: ``z_i / sqrt(mean(z_i**2) + epsilon)``.
+
+    Without it an adapter may be scaled up and the scorer's reading of it scaled down with hardly any
+    decision changing, so that attention says nothing about how much a layer contributes.
+
+    Args:
+      z: [B, L, D].
+      epsilon: added to the mean square, so that a zero vector stays zero.
+
+    Returns:
+      [B, L, D], in the dtype of ``z``.
+
+    >>> normalized = rms_normalize(jnp.array([[[30.0, 40.0]]]))
+    >>> jnp.mean(normalized**2, axis=-1).round(3)
+    Array([[1.]], dtype=float32)
+    """
+    precise = _at_least_float32(z)
+    mean_square = jnp.mean(jnp.square(precise), axis=-1, keepdims=True)
+    return (precise * jax.lax.rsqrt(mean_square + epsilon)).astype(z.dtype)
+
+
+def score_layers(
+    hidden: Affine, output: Affine, u: Float[Array, "batch layer dim"]
+) -> Float[Array, "batch layer"]:
+    """Scores all layers together: ``s = output(GELU(hidden([u_1, ..., u_L])))``.
+
+    Args:
+      hidden: the scorer's first map, [L * D, width].
+      output: its second one, [width, L].
+      u: what the scorer reads of each layer, [B, L, D].
+
+    Returns:
+      One score per sample and layer, [B, L].
+
+    Reference: LAYA (arXiv 2511.12723), the scorer.
+
+    >>> hidden = {"kernel": jnp.ones((4, 3)), "bias": jnp.zeros(3)}
+    >>> output = {"kernel": jnp.ones((3, 2)), "bias": jnp.array([0.0, 1.0])}
+    >>> score_layers(hidden, output, jnp.zeros((1, 2, 2)))
+    Array([[0., 1.]], dtype=float32)
+    """
+    batch, layers, dim = u.shape
+    return affine(output, gelu(affine(hidden, u.reshape(batch, layers * dim))))
+
+
+def attend(
+    scores: Float[Array, "batch layer"],
+    temperature: float = 1.0,
+    layer_mask: Bool[Array, " layer"] | Bool[Array, "batch layer"] | None = None,
+) -> Float[Array, "batch layer"]:
+    """Turns scores into attention over layers: ``softmax(scores / temperature)``.
+
+    Args:
+      scores: [B, L].
+      temperature: greater than 0; smaller is sharper. Zero is argmax, infinity is uniform, in the limit.
+      layer_mask: True where a layer may be attended to, [L] for all samples or [B, L]. The others get
+        exactly zero and the rest sums to 1; where a sample has no layer left, all of it is zero.
+
+    Returns:
+      Attention, [B, L], in float32 or better whatever the dtype of the scores.
+
+    Reference: LAYA (arXiv 2511.12723), equation of ``alpha``.
+
+    >>> attend(jnp.array([[0.0, 0.0, 5.0]]), layer_mask=jnp.array([True, True, False]))
+    Array([[0.5, 0.5, 0. ]], dtype=float32)
+    """
+    scores = _at_least_float32(scores)
+    keep = jnp.broadcast_to(True if layer_mask is None else layer_mask, scores.shape)
+    # The largest score goes first, so that no temperature can overflow.
+    largest = jnp.max(scores, axis=-1, keepdims=True, where=keep, initial=-jnp.inf)
+    centred = jnp.where(keep, scores - jax.lax.stop_gradient(largest), 0.0)
+    weights = jnp.where(keep, jnp.exp(centred / temperature), 0.0)
+    total = jnp.sum(weights, axis=-1, keepdims=True)
+    return weights / jnp.where(total == 0, 1.0, total)
+
+
+def mix(
+    attention: Float[Array, "batch layer"], z: Float[Array, "batch layer dim"]
+) -> Float[Array, "batch dim"]:
+    """Averages the layers by their attention: ``h_agg = sum_i alpha_i z_i``.
+
+    Args:
+      attention: [B, L].
+      z: [B, L, D].
+
+    Returns:
+      The aggregate, [B, D], in the dtype of ``z``.
+
+    Reference: LAYA (arXiv 2511.12723), equation of ``h_agg``.
+
+    >>> mix(jnp.array([[0.25, 0.75]]), jnp.array([[[4.0], [8.0]]]))
+    Array([[7.]], dtype=float32)
+    """
+    return jnp.einsum("bl,bld->bd", attention, z.astype(attention.dtype)).astype(z.dtype)
+
+
+def contribute(
+    attention: Float[Array, "batch layer"],
+    z: Float[Array, "batch layer dim"],
+    kernel: Float[Array, "dim classes"],
+) -> Float[Array, "batch layer classes"]:
+    """What each layer adds to each logit: ``alpha_i (z_i @ kernel)``.
+
+    Mix and classifier are linear, so bias plus the sum over layers is the logit.
+
+    Args:
+      attention: [B, L].
+      z: [B, L, D].
+      kernel: the classifier's kernel, [D, K].
+
+    Returns:
+      [B, L, K], in the dtype of ``z``.
+
+    >>> contribute(jnp.array([[0.25, 0.75]]), jnp.array([[[4.0], [8.0]]]), jnp.array([[1.0, -1.0]]))
+    Array([[[ 1., -1.],
+            [ 6., -6.]]], dtype=float32)
+    """
+    return (attention[..., None] * (z @ kernel).astype(attention.dtype)).astype(z.dtype)
+
+
+def _at_least_float32(array: Array) -> Array:
+    return array.astype(jnp.promote_types(array.dtype, jnp.float32))

@@ -1,7 +1,7 @@
 """Ordered hidden states out of any Linen model; ``laya_jax.nnx.capture`` does it for NNX."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -107,7 +107,7 @@ def as_patterns(layers: Any, names: Callable[[], Sequence[str]]) -> tuple[str, .
     >>> as_patterns(["block_*", -1], lambda: ["block_0", "block_1", "norm"])
     ('block_*', 'norm')
     """
-    layers = (layers,) if isinstance(layers, str | int) else tuple(layers)
+    layers = (layers,) if isinstance(layers, str | int) or not isinstance(layers, Iterable) else tuple(layers)
     if not layers:
         raise ValueError("layers is empty, expected at least one name, pattern or index")
     for layer in layers:

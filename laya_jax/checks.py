@@ -1,4 +1,7 @@
-"""Checks of what users pass in: each raises, naming the argument, what came and what was expected."""
+"""Checks of what users pass in: each raises, naming the argument, what came and what was expected.
+
+What they check may be anything, so it is typed as Any.
+"""
 
 import operator
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,7 +16,7 @@ from laya_jax.layer_attention import SMALLEST_TEMPERATURE
 from laya_jax.typing import Array, HiddenStates
 
 
-def check_count(name: str, value: int, least: int = 1) -> None:
+def check_count(name: str, value: Any, least: int = 1) -> None:
     """Raises unless ``value`` is a whole number of at least ``least``.
 
     >>> check_count("dim", 0)
@@ -29,7 +32,7 @@ def check_count(name: str, value: int, least: int = 1) -> None:
         raise ValueError(f"{name} is {value}, expected at least {least}")
 
 
-def check_counts(name: str, values: Iterable[int]) -> None:
+def check_counts(name: str, values: Any) -> None:
     """Raises unless ``values`` are one or more whole numbers of at least 1.
 
     >>> check_counts("widths", ())
@@ -46,7 +49,7 @@ def check_counts(name: str, values: Iterable[int]) -> None:
         check_count(f"{name}[{index}]", value)
 
 
-def check_temperature(temperature: float) -> None:
+def check_temperature(temperature: Any) -> None:
     """Raises unless the temperature is a number greater than zero (in float32).
 
     >>> check_temperature(0.0)
@@ -62,7 +65,7 @@ def check_temperature(temperature: float) -> None:
         raise ValueError(f"temperature is {temperature}, expected a number of at least 1.2e-38")
 
 
-def check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """Raises unless ``value`` is one of ``choices``.
 
     >>> check_choice("psi", "mpl", ("identity", "mlp"))
@@ -187,7 +190,8 @@ def check_parameters(parameters: Mapping[str, Any], shapes: Shapes, reason: str)
 
 
 def _check_layer_mask(layer_mask: Any, batch: int, layers: int) -> Array:
-    mask = layer_mask if isinstance(layer_mask, jax.Array) else np.asarray(layer_mask)
+    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(layer_mask))
+    mask = jnp.asarray(layer_mask) if traced else np.asarray(layer_mask)
     if mask.dtype != bool:
         raise TypeError(f"layer_mask has dtype {mask.dtype}, expected bool (True keeps a layer)")
     if mask.shape not in ((layers,), (batch, layers)):

@@ -1,8 +1,8 @@
 """Weights from elsewhere: a model trained with the author's Keras notebook becomes a ``Classifier``."""
 
 import re
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import flax
@@ -50,7 +50,7 @@ def from_keras(weights: Mapping[str, Any], temperature: float) -> tuple[Classifi
     """
     check_temperature(temperature)
     arrays = _arrays(weights)
-    depth = max((int(match[1]) for match in map(_LAYER.match, arrays) if match), default=1)
+    depth = _depth(arrays)
     psi = "mlp" if any(name.startswith("LAYAHead/psi/") for name in arrays) else "identity"
     table = list(_table(depth, psi))
     _check_names(arrays, [weight.name for weight in table])
@@ -70,6 +70,12 @@ def from_keras(weights: Mapping[str, Any], temperature: float) -> tuple[Classifi
 
 
 _LAYER = re.compile(r"(?:dense_|ln_|LAYAHead/g)([1-9][0-9]*)(?:_proj)?/")
+
+
+def _depth(names: Iterable[str]) -> int:
+    """How many layers there are: one is there if half of its six weights are."""
+    found = Counter(int(match[1]) for match in map(_LAYER.match, names) if match)
+    return max((layer for layer, weights in found.items() if weights >= 3), default=1)
 
 
 def _table(depth: int, psi: str) -> Iterator[Weight]:
@@ -118,18 +124,18 @@ def _check_names(arrays: Mapping[str, Any], expected: list[str]) -> None:
 
 def _sizes(arrays: Mapping[str, np.ndarray], table: list[Weight], depth: int) -> dict[str, int]:
     """The size that each kind of axis has; raises where weights do not agree on one."""
-    found: defaultdict[str, dict[str, int]] = defaultdict(dict)
-    found["layers"]["the numbers in the names"] = depth
+    found: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
+    found["layers"].append(("the numbers in the names", depth))
     for name, _, axes in table:
         shape = arrays[name].shape
         if len(shape) != len(axes):
             raise ValueError(f"weights[{name!r}] has shape {shape}, expected [{', '.join(axes)}]")
         for axis, size in zip(axes, shape, strict=True):
-            found[axis][name] = size
-    shared = next(iter(found["shared width"].values()))
-    found["concatenated width"][f"{depth} layers of shared width {shared}"] = depth * shared
+            found[axis].append((name, size))
+    shared = found["shared width"][0][1]
+    found["concatenated width"].append((f"{depth} layers of shared width {shared}", depth * shared))
     for axis, claims in found.items():
-        if len(set(claims.values())) > 1:
-            said = ", ".join(f"{size} by {name}" for name, size in claims.items())
+        if len({size for _, size in claims}) > 1:
+            said = ", ".join(f"{size} by {name}" for name, size in claims)
             raise ValueError(f"weights disagree on the {axis}: {said}")
-    return {axis: next(iter(claims.values())) for axis, claims in found.items()}
+    return {axis: claims[0][1] for axis, claims in found.items()}

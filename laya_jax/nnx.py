@@ -263,7 +263,7 @@ def layer_names(model: nnx.Module, *inputs: Any, **options: Any) -> tuple[str, .
 
 def _run(model: nnx.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> list[LayerOutput]:
     # nnx.capture writes on the modules, which inside jit only a copy allows.
-    model = nnx.merge(*nnx.split(model))
+    model = nnx.clone(model)
     with _own_calls(model):
         _, state = nnx.capture(model, nnx.Intermediate, method_outputs=nnx.Intermediate)(*inputs, **options)
     outputs = []

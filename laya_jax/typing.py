@@ -1,7 +1,7 @@
 """The types that signatures are written in.
 
 Shapes are jaxtyping's. It is no dependency of the heads: where it is not installed, the annotations
-stay readable and nothing checks them; the test suite has it and checks every call.
+stay readable and nothing checks them; the test suite has it and checks every call of the mathematics.
 """
 
 from collections.abc import Mapping, Sequence

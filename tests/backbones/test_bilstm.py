@@ -1,0 +1,110 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from laya_jax.backbones import BiLSTM
+from laya_jax.backbones.bilstm import LSTM
+
+LENGTHS = (60, 1, 33, 17)
+MODEL = BiLSTM(vocabulary_size=50, embedding_dim=8, widths=(6, 5))
+
+
+def padded(length, side="right"):
+    tokens = np.zeros((len(LENGTHS), length), "int32")
+    draw = np.random.default_rng(0)
+    for row, size in enumerate(LENGTHS):
+        text = draw.integers(1, 50, size)
+        tokens[row, slice(0, size) if side == "right" else slice(length - size, length)] = text
+    return tokens
+
+
+@pytest.fixture(scope="module")
+def variables():
+    return MODEL.init(jax.random.key(0), padded(64))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("side", ["right", "left"])
+def test_padding_changes_not_one_bit(variables, jit, side):
+    apply = jax.jit(MODEL.apply) if jit else MODEL.apply
+    expected = apply(variables, padded(64))
+    for length in (61, 128, 512):
+        jax.tree.map(np.testing.assert_array_equal, apply(variables, padded(length, side)), expected)
+
+
+def test_a_batch_gives_what_each_text_alone_gives(variables):
+    states = MODEL.apply(variables, padded(64))
+    for row, size in enumerate(LENGTHS):
+        alone = MODEL.apply(variables, padded(64)[row : row + 1, :size])
+        for state, expected in zip(states, alone, strict=True):
+            np.testing.assert_allclose(state[row], expected[0], atol=1e-6)
+
+
+def test_padding_gets_no_gradient(variables):
+    def loss(variables, tokens):
+        return sum(jnp.sum(state**2) for state in MODEL.apply(variables, tokens))
+
+    short, long = (jax.grad(loss)(variables, padded(length)) for length in (64, 128))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), short, long)
+    assert not short["params"]["embedding"]["embedding"][0].any()
+
+
+def test_a_mask_stands_in_for_the_padding_id(variables):
+    tokens = padded(64)
+    disturbed = np.where(tokens == 0, 7, tokens)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        MODEL.apply(variables, disturbed, mask=tokens != 0),
+        MODEL.apply(variables, tokens),
+    )
+
+
+def test_a_text_without_tokens_gives_zeros(variables):
+    for state in MODEL.apply(variables, jnp.zeros((2, 9), "int32")):
+        np.testing.assert_array_equal(state, np.zeros_like(state))
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_lstm_by_hand(reverse):
+    sequence, present = jax.random.normal(jax.random.key(0), (7, 2, 3)), jnp.ones((7, 2), bool)
+    (states, final), variables = LSTM(4, reverse).init_with_output(jax.random.key(1), sequence, present)
+    kernel, recurrent, bias = (
+        np.asarray(variables["params"][name], "float64") for name in ("kernel", "recurrent_kernel", "bias")
+    )
+
+    def sigmoid(x):
+        return 1 / (1 + np.exp(-x))
+
+    h = c = np.zeros((2, 4))
+    for t in reversed(range(7)) if reverse else range(7):
+        i, f, g, o = np.split(np.asarray(sequence[t]) @ kernel + h @ recurrent + bias, 4, axis=1)
+        c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+        h = sigmoid(o) * np.tanh(c)
+        np.testing.assert_allclose(states[t], h, atol=1e-5)
+    np.testing.assert_allclose(final, h, atol=1e-5)
+    np.testing.assert_array_equal(bias, np.repeat([0, 1, 0, 0], 4))
+
+
+def test_both_directions_are_read():
+    tokens = jnp.array([[3, 4, 5]])
+    (state,), variables = BiLSTM(50, 8, (6,)).init_with_output(jax.random.key(0), tokens)
+    swapped = dict(variables["params"])
+    swapped["forward_0"], swapped["backward_0"] = swapped["backward_0"], swapped["forward_0"]
+    (mirrored,) = BiLSTM(50, 8, (6,)).apply({"params": swapped}, tokens[:, ::-1])
+    np.testing.assert_allclose(mirrored, jnp.roll(state, 6, axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: BiLSTM(vocabulary_size=0), "vocabulary_size is 0"),
+        (lambda: BiLSTM(embedding_dim=0), "embedding_dim is 0"),
+        (lambda: BiLSTM(widths=()), "widths is empty"),
+        (lambda: MODEL.init(jax.random.key(0), jnp.ones((2, 9))), "dtype float32"),
+        (lambda: MODEL.init(jax.random.key(0), jnp.ones(9, "int32")), r"shape \(9,\)"),
+    ],
+)
+def test_wrong_input_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,63 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from laya_jax.backbones import SeparableCNN
+from laya_jax.backbones.separable_cnn import depthwise_convolution, grouped_convolution, shifted_multiply_adds
+
+
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (1, 2), (5, 4)])
+def test_both_forms_of_the_convolution_agree_and_so_do_their_gradients(size, stride):
+    images = jax.random.normal(jax.random.key(0), (2, *size, 3))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 1, 3))
+    expected = grouped_convolution(images, kernel, stride)
+    np.testing.assert_allclose(shifted_multiply_adds(images, kernel, stride), expected, atol=1e-5)
+
+    def loss(convolution):
+        return lambda images, kernel: jnp.sum(jnp.sin(convolution(images, kernel, stride)))
+
+    for gradient, other in zip(
+        jax.grad(loss(depthwise_convolution), (0, 1))(images, kernel),
+        jax.grad(loss(grouped_convolution), (0, 1))(images, kernel),
+        strict=True,
+    ):
+        np.testing.assert_allclose(gradient, other, atol=1e-4)
+
+
+@pytest.mark.parametrize(("platform", "grouped"), [("cpu", False), ("cuda", True), ("tpu", True)])
+def test_each_platform_gets_its_form(platform, grouped):
+    images, kernel = jnp.ones((2, 8, 8, 3)), jnp.ones((3, 3, 1, 3))
+    convolution = jax.jit(depthwise_convolution, static_argnums=2)
+    lowered = convolution.trace(images, kernel, 1).lower(lowering_platforms=(platform,)).as_text()
+    assert ("stablehlo.convolution" in lowered) is grouped
+
+
+def test_later_stages_halve_the_resolution_and_their_average_is_the_hidden_state():
+    images = jax.random.normal(jax.random.key(0), (2, 9, 9, 3))
+    model = SeparableCNN(widths=(4, 6, 8))
+    states, variables = model.init_with_output(jax.random.key(1), images)
+    assert [state.shape for state in states] == [(2, 4), (2, 6), (2, 8)]
+    x = images
+    for i, state in enumerate(states):
+        parameters = {name: variables["params"][f"{name}_{i}"] for name in ("depthwise", "pointwise", "norm")}
+        x = grouped_convolution(x, parameters["depthwise"]["kernel"], 1 if i == 0 else 2)
+        x = jnp.einsum("bhwi,ij->bhwj", x, parameters["pointwise"]["kernel"])
+        x = (x - x.mean(-1, keepdims=True)) / jnp.sqrt(x.var(-1, keepdims=True) + 1e-3)
+        x = jax.nn.gelu(x, approximate=False)
+        assert x.shape[1] == (9, 5, 3)[i]
+        np.testing.assert_allclose(state, x.mean(axis=(1, 2)), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: SeparableCNN(widths=(8, -1)), r"widths\[1\] is -1"),
+        (lambda: SeparableCNN().init(jax.random.key(0), jnp.ones((2, 32, 32))), r"shape \(2, 32, 32\)"),
+        (lambda: SeparableCNN().init(jax.random.key(0), jnp.ones((2, 8, 8, 3), "uint8")), "dtype uint8"),
+    ],
+)
+def test_wrong_input_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

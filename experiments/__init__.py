@@ -1,0 +1,1 @@
+"""What shows the library at work, and measures it."""

@@ -1,0 +1,1 @@
+"""Benchmarks: each prints a table and writes experiments/results/benchmark_NAME.json."""

@@ -1,0 +1,61 @@
+"""The two forms of the depthwise convolution, by themselves and inside ``lax.scan``.
+
+    python -m experiments.benchmarks.depthwise_convolution
+
+Each is the gradient of one depthwise convolution: of 128 images of 32 x 32 x 64 by itself, of 8 images of
+16 x 16 x 64 in a scan of two steps, where XLA's grouped convolution on a CPU would take minutes for more.
+The first row is what the library chooses on the platform at hand. About two minutes on two cores.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from experiments.benchmarks.timing import compare, report
+from laya_jax.backbones.separable_cnn import depthwise_convolution, grouped_convolution, shifted_multiply_adds
+from laya_jax.typing import Array
+
+FORMS = {
+    "chosen by the library": depthwise_convolution,
+    "nine shifted multiply-adds": shifted_multiply_adds,
+    "grouped convolution": grouped_convolution,
+}
+
+
+def gradient(convolution: Callable[..., Array], stride: int, images: Array, kernel: Array) -> Array:
+    """Gradient of a convolution's sum of squares with respect to its kernel and its input."""
+    loss = lambda images, kernel: jnp.sum(jnp.square(convolution(images, kernel, stride)))  # noqa: E731
+    return jax.grad(loss, argnums=(0, 1))(images, kernel)
+
+
+def scanned(convolution: Callable[..., Array], stride: int, images: Array, kernel: Array) -> Array:
+    """Two steps of gradient descent on the kernel, as one scan."""
+
+    def step(kernel: Array, _: None) -> tuple[Array, None]:
+        return kernel - 1e-6 * gradient(convolution, stride, images, kernel)[1], None
+
+    return jax.lax.scan(step, kernel, length=2)[0]
+
+
+def main() -> None:
+    """Runs the comparison."""
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 1, 64))
+    tables = {}
+    for title, program, shape in (
+        ("by itself", gradient, (128, 32, 32, 64)),
+        ("in a scan", scanned, (8, 16, 16, 64)),
+    ):
+        images = jax.random.normal(jax.random.key(0), shape)
+        for stride in (1, 2):
+            alternatives = {
+                name: partial(jax.jit(partial(program, form, stride)), images, kernel)
+                for name, form in FORMS.items()
+            }
+            tables[f"{title}, stride {stride}"] = compare(alternatives, rounds=7)
+    report("depthwise_convolution", tables)
+
+
+if __name__ == "__main__":
+    main()

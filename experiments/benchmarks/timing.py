@@ -1,0 +1,64 @@
+"""Times alternatives in turn, so that a machine whose speed drifts slows them all alike."""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import jax
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+
+def compare(alternatives: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
+    """Milliseconds of each alternative, and its time over the first one's, pair by pair (medians).
+
+    Args:
+      alternatives: functions of no arguments, by name; each is called twice before it is timed.
+      rounds: how often each is timed.
+
+    Returns:
+      By name: ``milliseconds`` and ``ratio``, medians over the rounds, and the ratio's range.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in alternatives}
+    for run in alternatives.values():
+        for _ in range(2):
+            jax.block_until_ready(run())
+    for _ in range(rounds):
+        for name, run in alternatives.items():
+            start = time.perf_counter()
+            jax.block_until_ready(run())
+            seconds[name].append(time.perf_counter() - start)
+    first = next(iter(seconds.values()))
+    rows = {}
+    for name, times in seconds.items():
+        ratios = [mine / reference for mine, reference in zip(times, first, strict=True)]
+        rows[name] = {
+            "milliseconds": round(1e3 * statistics.median(times), 3),
+            "ratio": round(statistics.median(ratios), 3),
+            "lowest_ratio": round(min(ratios), 3),
+            "highest_ratio": round(max(ratios), 3),
+        }
+    return rows
+
+
+def report(name: str, tables: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
+    """Prints the tables and writes them, with what they were measured on, to the results."""
+    for title, rows in tables.items():
+        print(f"\n{title}")
+        for alternative, row in rows.items():
+            spread = f"{row['lowest_ratio']} - {row['highest_ratio']}"
+            print(f"  {alternative:<28}{row['milliseconds']:>12} ms   x {row['ratio']:<7} ({spread})")
+    machine = {
+        "platform": jax.default_backend(),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "jax": jax.__version__,
+    }
+    path = RESULTS / f"benchmark_{name}.json"
+    path.write_text(json.dumps({"machine": machine, "tables": tables}, indent=1) + "\n")
+    print(f"\nwritten to {path.relative_to(RESULTS.parents[1])}")

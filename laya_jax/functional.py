@@ -152,7 +152,7 @@ def scalar_mix(
     Array([[0.5, 0.5]], dtype=float32)
     """
     z = _adapted(parameters, hidden_states, rms_normalized)
-    scores = jnp.broadcast_to(parameters["scores"], z.shape[:2])
+    scores = parameters["scores"][None] + jnp.zeros_like(z[:, :, 0])
     return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), z)
 
 
@@ -218,16 +218,15 @@ def last_layer(
     (Array([[4., 4.]], dtype=float32), Array([[0., 1.]], dtype=float32))
     """
     state, classifier = hidden_states[-1], parameters["classifier"]
-    batch, layers = state.shape[0], len(hidden_states)
-    keep = jnp.broadcast_to(True if layer_mask is None else layer_mask, (batch, layers))
-    aggregate = jnp.where(keep[:, -1:], state, 0)
-    logits = affine(classifier, aggregate)
-    attention = jnp.zeros((batch, layers), jnp.promote_types(state.dtype, jnp.float32))
-    contributions = jnp.zeros((batch, layers, logits.shape[1]), logits.dtype)
+    keep = True if layer_mask is None else layer_mask[..., -1:].reshape(-1, 1)
+    aggregate = jnp.where(keep, state, 0)
+    attention = jnp.where(keep, jnp.ones_like(state[:, :1], jnp.promote_types(state.dtype, jnp.float32)), 0)
+    contribution = (aggregate @ classifier["kernel"])[:, None]
+    earlier = ((0, 0), (len(hidden_states) - 1, 0))
     return HeadOutput(
-        logits,
-        attention.at[:, -1].set(keep[:, -1]),
-        contributions.at[:, -1].set(aggregate @ classifier["kernel"]),
+        affine(classifier, aggregate),
+        jnp.pad(attention, earlier),
+        jnp.pad(contribution, (*earlier, (0, 0))),
         aggregate,
     )
 

@@ -28,7 +28,7 @@ def affine(parameters: Affine, inputs: Float[Array, "*axes width"]) -> Float[Arr
     Array([[6.]], dtype=float32)
     """
     outputs = inputs @ parameters["kernel"]
-    return outputs + jnp.broadcast_to(parameters["bias"], outputs.shape)
+    return outputs + jnp.expand_dims(parameters["bias"], range(outputs.ndim - 1))
 
 
 def gelu(inputs: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
@@ -63,7 +63,7 @@ def adapt(adapters: list[Affine], hidden_states: HiddenStates) -> Float[Array, "
         kernels = jnp.stack([adapter["kernel"] for adapter in adapters])
         biases = jnp.stack([adapter["bias"] for adapter in adapters])
         z = jnp.einsum("lbi,lid->bld", hidden_states, kernels)
-        return z + jnp.broadcast_to(biases, z.shape)
+        return z + biases[None]
     return jnp.stack([affine(*pair) for pair in zip(adapters, hidden_states, strict=True)], axis=1)
 
 

@@ -5,7 +5,7 @@ same function, and takes the same settings; ``linen_parameters`` and ``load_line
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypedDict, Unpack
 
@@ -225,7 +225,8 @@ def capture(
       **options: further keyword arguments of the model's call.
 
     Returns:
-      A tuple of hidden states.
+      A tuple of hidden states; or one array [L, B, ...] where the only layer that matches was run by
+      ``nnx.scan``.
 
     Raises:
       TypeError: layers that are neither names nor indices.
@@ -264,30 +265,60 @@ def layer_names(model: nnx.Module, *inputs: Any, **options: Any) -> tuple[str, .
 def _run(model: nnx.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> list[LayerOutput]:
     # nnx.capture writes on the modules, which inside jit only a copy allows.
     model = nnx.clone(model)
-    with _own_calls(model):
-        _, state = nnx.capture(model, nnx.Intermediate, method_outputs=nnx.Intermediate)(*inputs, **options)
+    with _sowing(model):
+        _, state = nnx.capture(model, nnx.Intermediate)(*inputs, **options)
+    sown = {tuple(map(str, path)): variable.get_value() for path, variable in nnx.to_flat_state(state)}
     outputs = []
-    for path, variable in nnx.to_flat_state(state):
-        *levels, method = map(str, path)
-        if method == "__call__" and levels:
-            arrays = map(first_array, variable.get_value())
-            outputs += [LayerOutput("/".join(levels), array, False) for array in arrays if array is not None]
+    for (*levels, name), values in sown.items():
+        if name == _OUTPUT and levels:
+            for value, scalar in zip(values, sown[*levels, _SCALAR], strict=True):
+                depth = scalar.ndim
+                value = value.reshape(-1, *value.shape[depth:]) if depth else value
+                outputs.append(LayerOutput("/".join(levels), value, bool(depth)))
     return sorted(outputs, key=lambda output: _natural(output.name))
 
 
+_OUTPUT, _SCALAR = "laya_jax_output", "laya_jax_scalar"
+
+
 @contextmanager
-def _own_calls(model: nnx.Module) -> Iterator[None]:
-    """Gives each class an own ``__call__`` for the time being: nnx.capture passes over inherited ones."""
+def _sowing(model: nnx.Module) -> Iterator[None]:
+    """Makes all calls inside the model sow what they return, and beside it a scalar.
+
+    A scan over layers stacks both; the scalar's rank then tells that it did. (The option of nnx.capture
+    that sows what methods return says nothing of scans and passes over inherited calls.)
+    """
     classes = {type(module) for _, module in nnx.iter_modules(model)}
-    heirs = [cls for cls in classes if "__call__" not in vars(cls) and hasattr(cls, "__call__")]  # noqa: B004
-    calls = {cls: cls.__call__ for cls in heirs}
+    calls = {cls: cls.__call__ for cls in classes if any("__call__" in vars(base) for base in cls.__mro__)}
+    own = {cls for cls in calls if "__call__" in vars(cls)}
+    running: list[nnx.Module] = []
+
+    def sowing(call: Callable[..., Any]) -> Callable[..., Any]:
+        def sow_output(self: nnx.Module, *args: Any, **kwargs: Any) -> Any:
+            inner = any(self is module for module in running)  # a call of super().__call__
+            running.append(self)
+            try:
+                output = call(self, *args, **kwargs)
+            finally:
+                running.pop()
+            array = first_array(output)
+            if array is not None and not inner:
+                self.sow(nnx.Intermediate, _OUTPUT, array)
+                self.sow(nnx.Intermediate, _SCALAR, jnp.zeros(()))
+            return output
+
+        return sow_output
+
     for cls, call in calls.items():
-        setattr(cls, "__call__", call)  # noqa: B010
+        setattr(cls, "__call__", sowing(call))  # noqa: B010
     try:
         yield
     finally:
-        for cls in heirs:
-            del cls.__call__
+        for cls, call in calls.items():
+            if cls in own:
+                setattr(cls, "__call__", call)  # noqa: B010
+            else:
+                del cls.__call__
 
 
 def _natural(name: str) -> list[int | str]:

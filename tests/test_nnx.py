@@ -134,6 +134,23 @@ class Heir(Block):
     """Inherits its ``__call__``, which nnx.capture by itself passes over."""
 
 
+class Caller(Block):
+    """Calls the ``__call__`` it overrides, which is no second layer."""
+
+    def __call__(self, x):
+        return super().__call__(x)
+
+
+class Scanned(nnx.Module):
+    def __init__(self, rngs):
+        make = nnx.vmap(lambda rngs: Block(6, rngs), in_axes=(0,), out_axes=0)
+        self.layers = nnx.split_rngs(splits=3)(make)(rngs)
+
+    def __call__(self, x):
+        scan = nnx.scan(lambda x, layer: layer(x), in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
+        return scan(x, self.layers)
+
+
 class Deep(nnx.Module):
     def __init__(self, rngs, depth=12, block=Block):
         self.embed = nnx.Linear(6, 8, rngs=rngs)
@@ -161,7 +178,7 @@ def deep():
 IMAGES = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
 
 
-@pytest.mark.parametrize("block", [Block, Heir])
+@pytest.mark.parametrize("block", [Block, Heir, Caller])
 def test_capture_returns_twelve_blocks_in_natural_order(block):
     deep = Deep(nnx.Rngs(0), block=block)
     states = laya_nnx.capture(deep, IMAGES, layers="blocks/*")
@@ -169,6 +186,18 @@ def test_capture_returns_twelve_blocks_in_natural_order(block):
     for state, expected in zip(states, deep.states(IMAGES), strict=True):
         np.testing.assert_allclose(state, expected, atol=1e-6)
     assert "__call__" not in vars(Heir)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_scan_over_layers_comes_as_one_stacked_array(jit):
+    model, tokens = Scanned(nnx.Rngs(0)), np.tile(IMAGES[:, None], (1, 5, 1))
+
+    def states(tokens):
+        return laya_nnx.capture(model, tokens, layers="layers", pooling="mean")
+
+    stacked = (jax.jit(states) if jit else states)(tokens)
+    assert stacked.shape == (3, 4, 6)
+    np.testing.assert_allclose(stacked[-1], model(tokens).mean(axis=1), atol=1e-6)
 
 
 def test_capture_under_jit_by_index_and_in_the_order_asked_for(deep):

@@ -1,7 +1,7 @@
 """Ordered hidden states out of any Linen model; ``laya_jax.nnx.capture`` does it for NNX."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -28,24 +28,25 @@ def capture(
     *inputs: Any,
     layers: str | int | Sequence[str | int],
     pooling: str | None = None,
-    mask: Any = None,
+    pooling_mask: Any = None,
     frozen: bool = True,
     **options: Any,
 ) -> HiddenStates:
     """Runs a Linen model and returns the hidden states of the layers asked for, in order.
 
-    The outputs of a pattern come in the order in which the model calls its layers (``block_2`` before
-    ``block_10``), a layer called twice comes twice, and of a layer that returns a tuple the first
+    The outputs of a pattern come in the order in which the model's layers return them (``block_2``
+    before ``block_10``), a layer called twice comes twice, and of a layer that returns a tuple the first
     element counts. Works under jit. The model's own state, such as batch statistics, is not updated.
 
     Args:
       model: any Linen module.
       variables: its variables, as for ``model.apply``.
       *inputs: its inputs.
-      layers: names as ``layer_names`` lists them, in the order wanted; a name matches from its end, and
-        ``*`` stands for any part of one level: "block_*", "encoder/*/mlp". Or indices into that list.
+      layers: names as ``layer_names`` lists them, or indices into that list, in the order wanted. What
+        is no such name is a pattern: it matches from the end of a name, and ``*`` stands for any part
+        of one level: "block_*", "encoder/*/mlp".
       pooling: how to bring them to [B, D], see ``laya_jax.pool``; None leaves them as they are.
-      mask: for the pooling, True where there is a token, [B, T].
+      pooling_mask: for the pooling, True where there is a token, [B, T].
       frozen: whether the gradient stops here, so that the model's parameters get none.
       **options: further keyword arguments of ``model.apply``, such as ``train=False`` or ``rngs``.
 
@@ -55,8 +56,9 @@ def capture(
 
     Raises:
       TypeError: layers that are neither names nor indices.
-      ValueError: a name or index that no layer has (the message lists the layers), or a pooling that
-        does not fit.
+      ValueError: a name or index that no layer has (the message lists the layers), a pooling that does
+        not fit, a mask without a pooling, or a layer stacked by a transform in another way than by depth
+        on axis 0.
 
     >>> class Model(nn.Module):
     ...     @nn.compact
@@ -69,14 +71,14 @@ def capture(
     >>> [state.shape for state in capture(Model(), variables, images, layers="Dense_*")]
     [(2, 8), (2, 4)]
     """
-    check_pooling(pooling)
+    check_pooling(pooling, pooling_mask)
 
     def names() -> tuple[str, ...]:
         return layer_names(model, variables, *inputs, **options)
 
     patterns = as_patterns(layers, names)
     found = _run(model, variables, inputs, options, lambda name: any(matches(name, p) for p in patterns))
-    return as_hidden_states(choose(found, patterns, names), pooling, mask, frozen)
+    return as_hidden_states(choose(found, patterns, names), pooling, pooling_mask, frozen)
 
 
 def layer_names(
@@ -91,13 +93,27 @@ def layer_names(
     >>> layer_names(model, model.init(jax.random.key(0), images), images)
     ('layers_0', 'layers_2')
     """
+    return traced_names(
+        lambda variables, inputs: _run(model, variables, inputs, options, lambda _: True), variables, inputs
+    )
+
+
+def traced_names(run: Callable[..., Sequence[LayerOutput]], *arguments: Any) -> tuple[str, ...]:
+    """Names of the outputs of a run, which is traced; arrays among the arguments may be shapes only.
+
+    >>> traced_names(lambda x: [LayerOutput("a", x + 1, False)], jax.ShapeDtypeStruct((2,), "float32"))
+    ('a',)
+    """
+    leaves, structure = jax.tree.flatten(arguments)
+    places = [place for place, leaf in enumerate(leaves) if hasattr(leaf, "shape")]
     names: dict[str, None] = {}
 
-    def trace() -> None:
-        for output in _run(model, variables, inputs, options, lambda _: True):
+    def trace(arrays: list[Array]) -> None:
+        filled = dict(enumerate(leaves)) | dict(zip(places, arrays, strict=True))
+        for output in run(*jax.tree.unflatten(structure, filled.values())):
             names[output.name] = None
 
-    jax.eval_shape(trace)
+    jax.eval_shape(trace, [leaves[place] for place in places])
     return tuple(names)
 
 
@@ -107,7 +123,8 @@ def as_patterns(layers: Any, names: Callable[[], Sequence[str]]) -> tuple[str, .
     >>> as_patterns(["block_*", -1], lambda: ["block_0", "block_1", "norm"])
     ('block_*', 'norm')
     """
-    layers = (layers,) if isinstance(layers, str | int) or not isinstance(layers, Iterable) else tuple(layers)
+    several = isinstance(layers, Sequence) and not isinstance(layers, str)
+    layers = tuple(layers) if several else (layers,)
     if not layers:
         raise ValueError("layers is empty, expected at least one name, pattern or index")
     for layer in layers:
@@ -130,7 +147,7 @@ def matches(name: str, pattern: str) -> bool:
     >>> matches("encoder/block_10", "block_*"), matches("encoder/block_1/mlp", "block_*")
     (True, False)
     """
-    return bool(pattern) and PurePosixPath(name).match(pattern)
+    return bool(PurePosixPath(pattern).parts) and PurePosixPath(name).match(pattern)
 
 
 def choose(
@@ -141,14 +158,18 @@ def choose(
     >>> choose([LayerOutput("a", jnp.ones(1), False)], ["b"], lambda: ["a"])
     Traceback (most recent call last):
       ...
-    ValueError: layers holds 'b', but no layer matches it; there are: a
+    ValueError: layers holds 'b', but no layer that returns an array matches it; there are: a
     """
     chosen: list[LayerOutput] = []
     for pattern in patterns:
-        found = [output for output in outputs if matches(output.name, pattern)]
+        # A layer's own name means that layer, also where it ends the names of others.
+        exact = [output for output in outputs if output.name == pattern]
+        found = exact or [output for output in outputs if matches(output.name, pattern)]
         if not found:
-            known = ", ".join(names()) or "none"
-            raise ValueError(f"layers holds {pattern!r}, but no layer matches it; there are: {known}")
+            raise ValueError(
+                f"layers holds {pattern!r}, but no layer that returns an array matches it; "
+                f"there are: {', '.join(names()) or 'none'}"
+            )
         already = {output.name for output in chosen}
         chosen += [output for output in found if output.name not in already]
     return chosen
@@ -174,13 +195,15 @@ def as_hidden_states(
     return tuple(pooled(state) for depth in states for state in depth)
 
 
-def check_pooling(pooling: str | None) -> None:
-    """Raises unless it is None or the name of a pooling.
+def check_pooling(pooling: str | None, pooling_mask: Any) -> None:
+    """Raises unless it is None or the name of a pooling, and a mask comes with a pooling only.
 
-    >>> check_pooling("mean")
+    >>> check_pooling("mean", None)
     """
     if pooling is not None:
         check_choice("pooling", pooling, tuple(POOLINGS))
+    elif pooling_mask is not None:
+        raise ValueError(f"pooling_mask came without a pooling, expected one of {', '.join(POOLINGS)}")
 
 
 def first_array(output: Any) -> Array | None:
@@ -202,13 +225,13 @@ def _run(
     wanted: Callable[[str], bool],
 ) -> list[LayerOutput]:
     """Outputs of the wanted layers, in the order of their calls."""
-    calls: list[tuple[str, int]] = []
+    calls: list[tuple[str, Array]] = []
 
     def note(next_function: Any, args: Any, kwargs: Any, context: Any) -> Any:
         output = next_function(*args, **kwargs)
         array = first_array(output)
         if array is not None and chosen(context.module, context.method_name):
-            calls.append(("/".join(context.module.path), array.ndim))
+            calls.append(("/".join(context.module.path), array))
         return output
 
     def chosen(module: nn.Module, method: str) -> bool:
@@ -221,15 +244,29 @@ def _run(
 
     outputs: list[LayerOutput] = []
     returned = Counter[str]()
-    for name, rank in calls:
+    for name, inner in calls:
         values = _at(state.get("intermediates", {}), name)
         # A transform may trace a layer more often than it returns its output.
         if returned[name] < len(values):
             value = jnp.asarray(first_array(values[returned[name]]))
-            depth, shape = value.shape[: value.ndim - rank], value.shape[value.ndim - rank :]
-            outputs.append(LayerOutput(name, value.reshape(-1, *shape) if depth else value, bool(depth)))
+            outputs.append(LayerOutput(name, value, _is_scanned(name, inner, value)))
             returned[name] += 1
     return outputs
+
+
+def _is_scanned(name: str, inner: Array, value: Array) -> bool:
+    """Whether a layer's output was stacked by depth, which its value as it came out of the layer tells."""
+    # nn.vmap over samples only takes an axis away and gives it back. JAX has no public test for what it
+    # traces with; such a tracer is known by its batch_dim.
+    over_samples = hasattr(inner, "batch_dim") and not hasattr(value, "batch_dim")
+    if value.ndim == inner.ndim or over_samples:
+        return False
+    if value.shape[1:] != inner.shape:
+        raise ValueError(
+            f"layer {name!r} returns {inner.shape} and was stacked to {value.shape} by a transform, "
+            'expected depth on axis 0: nn.scan(..., variable_axes={"intermediates": 0})'
+        )
+    return True
 
 
 def _at(intermediates: Mapping[str, Any], name: str) -> tuple[Any, ...]:

@@ -4,7 +4,8 @@ What they check may be anything, so it is typed as Any.
 """
 
 import operator
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any
 
 import jax
@@ -40,9 +41,8 @@ def check_counts(name: str, values: Any) -> None:
       ...
     ValueError: widths is empty, expected at least one
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    if isinstance(values, str) or not isinstance(values, Sequence):
         raise TypeError(f"{name} is {values!r}, expected a sequence of whole numbers")
-    values = tuple(values)
     if not values:
         raise ValueError(f"{name} is empty, expected at least one")
     for index, value in enumerate(values):
@@ -57,11 +57,9 @@ def check_temperature(temperature: Any) -> None:
       ...
     ValueError: temperature is 0.0, expected a number of at least 1.2e-38
     """
-    try:
-        large_enough = float(temperature) >= SMALLEST_TEMPERATURE
-    except (TypeError, ValueError):
-        raise TypeError(f"temperature is {temperature!r}, expected a number") from None
-    if not large_enough:
+    if isinstance(temperature, bool) or not isinstance(temperature, Real):
+        raise TypeError(f"temperature is {temperature!r}, expected a number")
+    if not float(temperature) >= SMALLEST_TEMPERATURE:
         raise ValueError(f"temperature is {temperature}, expected a number of at least 1.2e-38")
 
 
@@ -134,8 +132,22 @@ def _check_array(name: str, array: Any, rank: int) -> Array:
     return jnp.asarray(array)
 
 
-def check_layer_masks(static: Any, given: Any, batch: int, layers: int) -> Array | None:
-    """Returns what both masks keep, as a boolean array [L] or [B, L], None if there is neither, or raises.
+def check_static_mask(layer_mask: Any) -> tuple[bool, ...] | None:
+    """Returns a mask that holds for all samples as a tuple, so that it can be hashed, or raises.
+
+    >>> check_static_mask(np.array([True, False]))
+    (True, False)
+    """
+    if layer_mask is None:
+        return None
+    mask = np.asarray(layer_mask)
+    if mask.ndim != 1:
+        raise ValueError(f"layer_mask has shape {mask.shape}, expected one value per layer")
+    return tuple(_check_known_mask(mask).tolist())
+
+
+def check_layer_masks(static: Any, given: Any, batch: int, layers: int) -> Array | np.ndarray | None:
+    """Returns what both masks keep, [L] or [B, L], None if there is neither, or raises.
 
     That every sample has a layer left is checked where the values are known, so not of a mask traced
     by jit.
@@ -145,25 +157,47 @@ def check_layer_masks(static: Any, given: Any, batch: int, layers: int) -> Array
       ...
     ValueError: layer_mask has shape (2,), expected (3,) or (8, 3)
     """
-    masks = [_check_layer_mask(mask, batch, layers) for mask in (static, given) if mask is not None]
-    if not masks:
-        return None
-    kept = masks[0] if len(masks) == 1 else jnp.broadcast_to(masks[0], masks[1].shape) & masks[1]
-    if not _every_sample(kept, lambda mask: mask.any(axis=-1)):
-        raise ValueError("layer_mask masks every layer, expected at least one True for every sample")
+    kept: Any = None
+    for mask in (static, given):
+        if mask is None:
+            continue
+        traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(mask))
+        mask = jnp.asarray(mask) if traced else np.asarray(mask)
+        if mask.shape not in ((layers,), (batch, layers)):
+            raise ValueError(
+                f"layer_mask has shape {mask.shape}, expected ({layers},) or ({batch}, {layers})"
+            )
+        _check_known_mask(mask)
+        kept = mask if kept is None else _check_known_mask(np.broadcast_to(kept, mask.shape) & mask)
     return kept
 
 
-def check_last_layer_kept(layer_mask: Array | None) -> None:
+def check_last_layer_kept(layer_mask: Array | np.ndarray | None) -> None:
     """Raises if the mask is known to leave out the last layer, the only one that a last-layer head reads.
 
-    >>> check_last_layer_kept(jnp.array([True, False]))
+    >>> check_last_layer_kept(np.array([True, False]))
     Traceback (most recent call last):
       ...
     ValueError: layer_mask masks the last layer, the only one that this head reads
     """
-    if layer_mask is not None and not _every_sample(layer_mask, lambda mask: mask[..., -1]):
+    if isinstance(layer_mask, np.ndarray) and not layer_mask[..., -1].all():
         raise ValueError("layer_mask masks the last layer, the only one that this head reads")
+
+
+def check_position_mask(mask: Any, shape: tuple[int, ...]) -> Array:
+    """Returns a mask over positions (tokens, pixels) as a boolean array of this shape, or raises.
+
+    >>> check_position_mask([[True]], (1, 2))
+    Traceback (most recent call last):
+      ...
+    ValueError: mask has shape (1, 1), expected (1, 2)
+    """
+    mask = mask if isinstance(mask, jax.Array) else np.asarray(mask)
+    if mask.dtype != bool:
+        raise TypeError(f"mask has dtype {mask.dtype}, expected bool (True where there is something)")
+    if mask.shape != shape:
+        raise ValueError(f"mask has shape {mask.shape}, expected {shape}")
+    return jnp.asarray(mask)
 
 
 def check_parameters(parameters: Mapping[str, Any], shapes: Shapes, reason: str) -> None:
@@ -189,15 +223,9 @@ def check_parameters(parameters: Mapping[str, Any], shapes: Shapes, reason: str)
         raise ValueError(f"parameters do not fit {reason}: {'; '.join(differences)}")
 
 
-def _check_layer_mask(layer_mask: Any, batch: int, layers: int) -> Array:
-    traced = any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(layer_mask))
-    mask = jnp.asarray(layer_mask) if traced else np.asarray(layer_mask)
+def _check_known_mask(mask: Any) -> Any:
     if mask.dtype != bool:
         raise TypeError(f"layer_mask has dtype {mask.dtype}, expected bool (True keeps a layer)")
-    if mask.shape not in ((layers,), (batch, layers)):
-        raise ValueError(f"layer_mask has shape {mask.shape}, expected ({layers},) or ({batch}, {layers})")
-    return jnp.asarray(mask)
-
-
-def _every_sample(mask: Array, keeps: Callable[[np.ndarray], Any]) -> bool:
-    return isinstance(mask, jax.core.Tracer) or bool(keeps(np.asarray(mask)).all())
+    if not isinstance(mask, jax.core.Tracer) and not mask.any(axis=-1).all():
+        raise ValueError("layer_mask masks every layer, expected at least one True for every sample")
+    return mask

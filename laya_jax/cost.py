@@ -60,6 +60,7 @@ def describe(
 
     Raises:
       TypeError: a head or backbone that is no Flax module.
+      ValueError: no inputs, or an empty batch.
 
     >>> from laya_jax import LayaHead
     >>> from laya_jax.backbones import MLP
@@ -70,6 +71,8 @@ def describe(
     head                    143,341             286,272
     head / backbone           25.2%               25.3%
     """
+    if not inputs or not inputs[0].shape or not inputs[0].shape[0]:
+        raise ValueError("inputs are empty, expected the backbone's inputs, with the batch on axis 0")
     backbone_run, backbone_parameters = _functional("backbone", backbone, inputs, options)
     if hidden_states is None:
         hidden_states = jax.eval_shape(backbone_run, backbone_parameters, *inputs)
@@ -89,7 +92,12 @@ def _functional(
     if isinstance(module, nn.Module):
         keys = dict.fromkeys(("params", "dropout"), jax.random.key(0))
         variables = jax.eval_shape(lambda *inputs: module.init(keys, *inputs, **options), *inputs)
-        return lambda variables, *inputs: module.apply(variables, *inputs, **options), variables
+        state = [name for name in variables if name != "params"]
+
+        def apply(variables: dict[str, Any], *inputs: Any) -> Any:
+            return module.apply(variables, *inputs, rngs=keys, mutable=state, **options)[0]
+
+        return apply, variables
     # Whoever has an NNX module has imported flax.nnx already; nobody else should wait for it.
     from flax import nnx
 
@@ -98,9 +106,9 @@ def _functional(
     graph, parameters, *rest = nnx.split(module, nnx.Param, ...)
 
     def run(variables: dict[str, Any], *inputs: Any) -> Any:
-        return nnx.merge(graph, variables["params"], *rest)(*inputs, **options)
+        return nnx.merge(graph, variables["params"], *variables["rest"])(*inputs, **options)
 
-    return run, {"params": parameters}
+    return run, {"params": parameters, "rest": rest}
 
 
 def _cost(batch: int, run: Callable[..., Any], variables: Any, *inputs: Any) -> Cost:
@@ -133,7 +141,9 @@ def _of_product(equation: Any) -> int:
 
 def _of_convolution(equation: Any) -> int:
     kernel, features_axis = equation.invars[1].aval, equation.params["dimension_numbers"].rhs_spec[0]
-    return equation.outvars[0].aval.size * (kernel.size // kernel.shape[features_axis])
+    # A transposed convolution spreads its input with zeros, which nobody counts.
+    zeros = math.prod(equation.params["lhs_dilation"])
+    return equation.outvars[0].aval.size * (kernel.size // kernel.shape[features_axis]) // zeros
 
 
 _MULTIPLY_ADDS = {"dot_general": _of_product, "conv_general_dilated": _of_convolution}

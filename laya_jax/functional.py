@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax.numpy as jnp
+import numpy as np
 
 from laya_jax.layer_attention import (
     adapt,
@@ -27,7 +28,7 @@ PSI = ("identity", "mlp")
 Shapes: TypeAlias = dict[str, Any]
 """Shapes of parameters by name: ``{"kernel": (in, out), "bias": (out,)}`` for an affine map."""
 
-LayerMask: TypeAlias = Bool[Array, " layer"] | Bool[Array, "batch layer"] | None
+LayerMask: TypeAlias = Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndarray, "batch layer"] | None
 
 
 class HeadOutput(NamedTuple):
@@ -117,7 +118,7 @@ def laya(
     if "psi_0" in parameters:
         u = gelu(affine(parameters["psi_1"], gelu(affine(parameters["psi_0"], z))))
     scores = score_layers(parameters["scorer_hidden"], parameters["scorer_output"], u)
-    return _mixed(parameters["classifier"], attend(scores, temperature, layer_mask), z)
+    return _mixed(parameters["classifier"], attend(scores, temperature, layer_mask), _kept(z, layer_mask))
 
 
 def scalar_mix_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
@@ -153,7 +154,7 @@ def scalar_mix(
     """
     z = _adapted(parameters, hidden_states, rms_normalized)
     scores = parameters["scores"][None] + jnp.zeros_like(z[:, :, 0])
-    return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), z)
+    return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), _kept(z, layer_mask))
 
 
 def concat_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
@@ -188,9 +189,7 @@ def concat(
     >>> concat(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).logits.shape
     (1, 2)
     """
-    z = _adapted(parameters, hidden_states, rms_normalized)
-    if layer_mask is not None:
-        z = jnp.where(jnp.broadcast_to(layer_mask, z.shape[:2])[..., None], z, 0)
+    z = _kept(_adapted(parameters, hidden_states, rms_normalized), layer_mask)
     batch, layers, dim = z.shape
     aggregate = gelu(affine(parameters["hidden"], z.reshape(batch, layers * dim)))
     return HeadOutput(affine(parameters["classifier"], aggregate), None, None, aggregate)
@@ -275,6 +274,13 @@ def _adapted(
 ) -> Float[Array, "batch layer dim"]:
     z = adapt([parameters[f"adapter_{i}"] for i in range(len(hidden_states))], hidden_states)
     return rms_normalize(z) if rms_normalized else z
+
+
+def _kept(z: Float[Array, "batch layer dim"], layer_mask: LayerMask) -> Float[Array, "batch layer dim"]:
+    """Zeros in place of masked layers: zero attention alone would let through what is not finite."""
+    if layer_mask is None:
+        return z
+    return jnp.where(jnp.broadcast_to(layer_mask, z.shape[:2])[..., None], z, 0)
 
 
 def _mixed(

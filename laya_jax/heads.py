@@ -21,6 +21,7 @@ from laya_jax.checks import (
     check_last_layer_kept,
     check_layer_masks,
     check_parameters,
+    check_static_mask,
     check_temperature,
 )
 from laya_jax.functional import HeadOutput, LayerMask, Shapes, hidden_widths
@@ -44,6 +45,11 @@ class Head(nn.Module, kw_only=True):
     param_dtype: DTypeLike = jnp.float32
     kernel_init: Initializer = nn.initializers.glorot_uniform()
     bias_init: Initializer = nn.initializers.zeros
+
+    def __post_init__(self) -> None:
+        # Flax freezes the fields in its own __post_init__.
+        object.__setattr__(self, "layer_mask", check_static_mask(self.layer_mask))
+        super().__post_init__()
 
     def shapes(self, widths: tuple[int, ...]) -> Shapes:
         """Shapes of the parameters for hidden states of these widths."""

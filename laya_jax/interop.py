@@ -1,8 +1,9 @@
 """Weights from elsewhere: a model trained with the author's Keras notebook becomes a ``Classifier``."""
 
 import re
+import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import flax
@@ -72,10 +73,17 @@ def from_keras(weights: Mapping[str, Any], temperature: float) -> tuple[Classifi
 _LAYER = re.compile(r"(?:dense_|ln_|LAYAHead/g)([1-9][0-9]*)(?:_proj)?/")
 
 
-def _depth(names: Iterable[str]) -> int:
-    """How many layers there are: one is there if half of its six weights are."""
-    found = Counter(int(match[1]) for match in map(_LAYER.match, names) if match)
-    return max((layer for layer, weights in found.items() if weights >= 3), default=1)
+def _depth(arrays: Mapping[str, np.ndarray]) -> int:
+    """How many layers there are, by three votes, so that no single wrong weight decides it.
+
+    By the names a layer is there if half of its six weights are.
+    """
+    found = Counter(int(match[1]) for match in map(_LAYER.match, arrays) if match)
+    votes = [max((layer for layer, weights in found.items() if weights >= 3), default=1)]
+    for name in ("LAYAHead/scorer/score_logits/kernel", "LAYAHead/scorer/score_logits/bias"):
+        if name in arrays and arrays[name].ndim:
+            votes.append(arrays[name].shape[-1])
+    return statistics.median_high(votes)
 
 
 def _table(depth: int, psi: str) -> Iterator[Weight]:
@@ -108,18 +116,21 @@ def _arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
         )
     arrays = {name: np.asarray(array) for name, array in weights.items()}
     for name, array in arrays.items():
+        if not isinstance(name, str):
+            raise TypeError(f"weights has the key {name!r}, expected weight paths")
         if not jnp.issubdtype(array.dtype, jnp.floating):
             raise TypeError(f"weights[{name!r}] has dtype {array.dtype}, expected floating point")
     return arrays
 
 
 def _check_names(arrays: Mapping[str, Any], expected: list[str]) -> None:
+    problems = []
     if missing := [name for name in expected if name not in arrays]:
-        raise ValueError(f"weights lack {', '.join(missing)}")
+        problems.append(f"lack {', '.join(missing)}")
     if extra := [name for name in arrays if name not in expected]:
-        raise ValueError(
-            f"weights hold {', '.join(map(str, extra))}, which the notebook's model does not have"
-        )
+        problems.append(f"hold {', '.join(extra)}, which the notebook's model does not have")
+    if problems:
+        raise ValueError(f"weights {'; they '.join(problems)}")
 
 
 def _sizes(arrays: Mapping[str, np.ndarray], table: list[Weight], depth: int) -> dict[str, int]:

@@ -67,28 +67,28 @@ def adapt(adapters: list[Affine], hidden_states: HiddenStates) -> Float[Array, "
     return jnp.stack([affine(*pair) for pair in zip(adapters, hidden_states, strict=True)], axis=1)
 
 
-def rms_normalize(
-    z: Float[Array, "batch layer dim"], epsilon: float = 1e-6
-) -> Float[Array, "batch layer dim"]:
-    """Gives every ``z_i`` the root mean square 1: ``z_i / sqrt(mean(z_i**2) + epsilon)``.
+def rms_normalize(z: Float[Array, "batch layer dim"]) -> Float[Array, "batch layer dim"]:
+    """Gives every ``z_i`` the root mean square 1, whatever its scale: ``z_i / sqrt(mean(z_i**2))``.
 
     Without it an adapter may be scaled up and the scorer's reading of it scaled down with hardly any
     decision changing, so that attention says nothing about how much a layer contributes.
 
     Args:
       z: [B, L, D].
-      epsilon: added to the mean square, so that a zero vector stays zero.
 
     Returns:
-      [B, L, D], in the dtype of ``z``.
+      [B, L, D], in the dtype of ``z``; zeros stay zeros.
 
-    >>> normalized = rms_normalize(jnp.array([[[30.0, 40.0]]]))
+    >>> normalized = rms_normalize(jnp.array([[[3e-20, 4e-20], [0.0, 0.0]]]))
     >>> jnp.mean(normalized**2, axis=-1).round(3)
-    Array([[1.]], dtype=float32)
+    Array([[1., 0.]], dtype=float32)
     """
     precise = _at_least_float32(z)
-    mean_square = jnp.mean(jnp.square(precise), axis=-1, keepdims=True)
-    return (precise * jax.lax.rsqrt(mean_square + epsilon)).astype(z.dtype)
+    # Squares neither overflow nor vanish once the largest number is 1.
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(precise), axis=-1, keepdims=True))
+    scaled = precise / jnp.where(largest == 0, 1, largest)
+    mean_square = jnp.mean(jnp.square(scaled), axis=-1, keepdims=True)
+    return (scaled * jax.lax.rsqrt(jnp.where(mean_square == 0, 1, mean_square))).astype(z.dtype)
 
 
 def score_layers(
@@ -118,7 +118,7 @@ def score_layers(
 def attend(
     scores: Float[Array, "batch layer"],
     temperature: float = 1.0,
-    layer_mask: Bool[Array, " layer"] | Bool[Array, "batch layer"] | None = None,
+    layer_mask: Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndarray, "batch layer"] | None = None,
 ) -> Float[Array, "batch layer"]:
     """Turns scores into attention over layers: ``softmax(scores / temperature)``.
 

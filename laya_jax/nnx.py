@@ -12,11 +12,20 @@ from typing import Any, TypedDict, Unpack
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.core import meta
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
 from laya_jax import heads
-from laya_jax.capture import LayerOutput, as_hidden_states, as_patterns, check_pooling, choose, first_array
+from laya_jax.capture import (
+    LayerOutput,
+    as_hidden_states,
+    as_patterns,
+    check_pooling,
+    choose,
+    first_array,
+    traced_names,
+)
 from laya_jax.checks import check_counts, check_hidden_states, check_layer_masks, check_parameters
 from laya_jax.functional import HeadOutput, hidden_widths
 from laya_jax.typing import HiddenStates, Parameters
@@ -184,7 +193,7 @@ def linen_parameters(head: Head) -> Parameters:
 
 
 def load_linen_parameters(head: Head, parameters: Parameters) -> None:
-    """Replaces the head's parameters by those of a Linen head, ``variables["params"]``.
+    """Replaces the head's parameters by those of a Linen head, ``variables["params"]``, in its own dtype.
 
     Raises:
       ValueError: a parameter that is missing, not expected or of another shape, by name.
@@ -194,9 +203,10 @@ def load_linen_parameters(head: Head, parameters: Parameters) -> None:
     >>> head([jnp.ones((1, 4))]).logits
     Array([[5., 5.]], dtype=float32)
     """
+    parameters, dtype = meta.unbox(dict(parameters)), head.settings.param_dtype
     check_parameters(parameters, head.settings.shapes(head.widths), f"this head for widths {head.widths}")
     state = nnx.state(head, nnx.Param)
-    nnx.replace_by_pure_dict(state, jax.tree.map(jnp.asarray, dict(parameters)))
+    nnx.replace_by_pure_dict(state, jax.tree.map(lambda leaf: jnp.asarray(leaf, dtype), parameters))
     nnx.update(head, state)
 
 
@@ -205,7 +215,7 @@ def capture(
     *inputs: Any,
     layers: str | int | Sequence[str | int],
     pooling: str | None = None,
-    mask: Any = None,
+    pooling_mask: Any = None,
     frozen: bool = True,
     **options: Any,
 ) -> HiddenStates:
@@ -213,14 +223,15 @@ def capture(
 
     As ``laya_jax.capture`` does for Linen, but for the order: NNX does not tell the order of the calls,
     so the outputs of a pattern come in the natural order of their names (``blocks/2`` before
-    ``blocks/10``). Name the layers one by one for another order.
+    ``blocks/10``). Name the layers one by one for another order. What ``nnx.capture`` cannot run, such
+    as a Linen model under ``nnx.bridge.ToNNX``, neither can this.
 
     Args:
       model: any NNX module; it is left as it is, its random state and batch statistics included.
       *inputs: its inputs.
       layers: names or patterns as "blocks/*", or indices; ``layer_names`` lists them.
       pooling: how to bring them to [B, D], see ``laya_jax.pool``; None leaves them as they are.
-      mask: for the pooling, True where there is a token, [B, T].
+      pooling_mask: for the pooling, True where there is a token, [B, T].
       frozen: whether the gradient stops here, so that the model's parameters get none.
       **options: further keyword arguments of the model's call.
 
@@ -230,20 +241,20 @@ def capture(
 
     Raises:
       TypeError: layers that are neither names nor indices.
-      ValueError: a name or index that no layer has (the message lists the layers), or a pooling that
-        does not fit.
+      ValueError: a name or index that no layer has (the message lists the layers), a pooling that does
+        not fit, or a mask without a pooling.
 
     >>> model = nnx.Sequential(nnx.Linear(16, 8, rngs=nnx.Rngs(0)), nnx.Linear(8, 4, rngs=nnx.Rngs(1)))
     >>> [state.shape for state in capture(model, jnp.ones((2, 16)), layers="layers/*")]
     [(2, 8), (2, 4)]
     """
-    check_pooling(pooling)
+    check_pooling(pooling, pooling_mask)
     outputs = _run(model, inputs, options)
 
     def names() -> list[str]:
         return list(dict.fromkeys(output.name for output in outputs))
 
-    return as_hidden_states(choose(outputs, as_patterns(layers, names), names), pooling, mask, frozen)
+    return as_hidden_states(choose(outputs, as_patterns(layers, names), names), pooling, pooling_mask, frozen)
 
 
 def layer_names(model: nnx.Module, *inputs: Any, **options: Any) -> tuple[str, ...]:
@@ -252,14 +263,7 @@ def layer_names(model: nnx.Module, *inputs: Any, **options: Any) -> tuple[str, .
     >>> layer_names(nnx.Sequential(nnx.Linear(16, 8, rngs=nnx.Rngs(0))), jnp.ones((2, 16)))
     ('layers/0',)
     """
-    names: dict[str, None] = {}
-
-    def trace() -> None:
-        for output in _run(model, inputs, options):
-            names[output.name] = None
-
-    jax.eval_shape(trace)
-    return tuple(names)
+    return traced_names(lambda inputs: _run(model, inputs, options), inputs)
 
 
 def _run(model: nnx.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> list[LayerOutput]:
@@ -302,7 +306,8 @@ def _sowing(model: nnx.Module) -> Iterator[None]:
             finally:
                 running.pop()
             array = first_array(output)
-            if array is not None and not inner:
+            # Only what belongs to the model is captured, not all that is of a class it uses.
+            if array is not None and not inner and hasattr(self, "__captures__"):
                 self.sow(nnx.Intermediate, _OUTPUT, array)
                 self.sow(nnx.Intermediate, _SCALAR, jnp.zeros(()))
             return output

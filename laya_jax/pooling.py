@@ -1,13 +1,13 @@
 """Pooling: a hidden state with axes between batch and width becomes [B, D]."""
 
+import math
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from laya_jax.checks import check_choice
+from laya_jax.checks import check_choice, check_position_mask
 from laya_jax.typing import Array, Bool, Float
 
 
@@ -28,7 +28,7 @@ def pool(
       [B, D], in the dtype of the hidden state.
 
     Raises:
-      TypeError: a mask that is no bool.
+      TypeError: a hidden state that is no array of floating point; a mask that is no bool.
       ValueError: an unknown pooling; no batch or width axis; "cls" or "last" of something that is no
         sequence of tokens; a mask of another shape.
 
@@ -38,8 +38,13 @@ def pool(
     [3.0, 5.0, 1.0, 5.0]
     """
     check_choice("pooling", pooling, tuple(POOLINGS))
-    if jnp.ndim(hidden_state) < 2:
-        raise ValueError(f"hidden_state has shape {jnp.shape(hidden_state)}, expected [batch, ..., width]")
+    if not isinstance(hidden_state, jax.Array | np.ndarray):
+        raise TypeError(f"hidden_state is a {type(hidden_state).__name__}, expected an array")
+    hidden_state = jnp.asarray(hidden_state)
+    if hidden_state.ndim < 2:
+        raise ValueError(f"hidden_state has shape {hidden_state.shape}, expected [batch, ..., width]")
+    if not jnp.issubdtype(hidden_state.dtype, jnp.floating):
+        raise TypeError(f"hidden_state has dtype {hidden_state.dtype}, expected floating point")
     if hidden_state.ndim == 2:
         return hidden_state
     if pooling in ("cls", "last") and hidden_state.ndim != 3:
@@ -50,20 +55,10 @@ def pool(
     batch, *positions, width = hidden_state.shape
     if 0 in positions:
         raise ValueError(f"hidden_state has shape {hidden_state.shape}, expected at least one position")
-    mask = _check_mask(mask, (batch, *positions))
-    flat = hidden_state.reshape(batch, -1, width)
-    return POOLINGS[pooling](flat, mask.reshape(batch, -1)).astype(hidden_state.dtype)
-
-
-def _check_mask(mask: Any, shape: tuple[int, ...]) -> Array:
-    if mask is None:
-        return jnp.ones(shape, bool)
-    mask = mask if isinstance(mask, jax.Array) else np.asarray(mask)
-    if mask.dtype != bool:
-        raise TypeError(f"mask has dtype {mask.dtype}, expected bool (True where there is something)")
-    if mask.shape != shape:
-        raise ValueError(f"mask has shape {mask.shape}, expected {shape}")
-    return jnp.asarray(mask)
+    shape, count = (batch, *positions), math.prod(positions)
+    kept = jnp.ones(shape, bool) if mask is None else check_position_mask(mask, shape)
+    pooled = POOLINGS[pooling](hidden_state.reshape(batch, count, width), kept.reshape(batch, count))
+    return pooled.astype(hidden_state.dtype)
 
 
 def _mean(tokens: Array, mask: Array) -> Array:

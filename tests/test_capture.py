@@ -135,7 +135,7 @@ def test_a_pattern_matches_one_level_from_the_end():
 def test_pooling_and_mask(pooling):
     model, variables = initialised(Deep(), TOKENS)
     mask = np.array([[True] * 3 + [False] * 2] * 4)
-    pooled = capture(model, variables, TOKENS, layers="block_*", pooling=pooling, mask=mask)
+    pooled = capture(model, variables, TOKENS, layers="block_*", pooling=pooling, pooling_mask=mask)
     cut = capture(model, variables, TOKENS[:, :3], layers="block_*", pooling=pooling)
     for state, expected in zip(pooled, cut, strict=True):
         np.testing.assert_allclose(state, expected, atol=1e-6)
@@ -200,16 +200,85 @@ def test_a_frozen_backbone_gets_no_gradient(frozen):
     assert any(leaf.any() for leaf in jax.tree.leaves(of_backbone)) is not frozen
 
 
+class Nested(nn.Module):
+    """Names that end the names of others, as Flax gives them by default."""
+
+    @nn.compact
+    def __call__(self, x):
+        x = Block(8)(nn.Dense(8)(x))
+        return nn.Dense(3)(x)
+
+
+@pytest.mark.parametrize(("layers", "name"), [(0, "Dense_0"), ("Dense_0", "Dense_0"), (1, "Block_0/Dense_0")])
+def test_an_index_or_a_full_name_means_that_layer_only(layers, name):
+    model, variables = initialised(Nested(), IMAGES)
+    assert layer_names(model, variables, IMAGES) == ("Dense_0", "Block_0/Dense_0", "Block_0", "Dense_1")
+    (state,) = capture(model, variables, IMAGES, layers=layers)
+    below = (
+        IMAGES if name == "Dense_0" else nn.Dense(8).apply({"params": variables["params"]["Dense_0"]}, IMAGES)
+    )
+    parameters = (
+        variables["params"]["Dense_0"] if name == "Dense_0" else variables["params"]["Block_0"]["Dense_0"]
+    )
+    np.testing.assert_allclose(state, nn.Dense(8).apply({"params": parameters}, below), atol=1e-6)
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_vmap_over_samples_is_no_stack_of_layers(jit):
+    dense = nn.vmap(
+        nn.Dense, variable_axes={"params": None, "intermediates": 0}, split_rngs={"params": False}
+    )
+
+    class PerSample(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return dense(6, name="layer")(x)
+
+    model, variables = initialised(PerSample(), TOKENS)
+
+    def states(tokens):
+        return capture(model, variables, tokens, layers="layer", pooling="mean")
+
+    (state,) = (jax.jit(states) if jit else states)(TOKENS)
+    np.testing.assert_allclose(state, model.apply(variables, TOKENS).mean(axis=1), atol=1e-6)
+
+
+def test_a_scan_that_puts_depth_elsewhere_is_refused():
+    class Elsewhere(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            def layer(dense, x, _):
+                return nn.tanh(dense(x)), None
+
+            axes = {"params": 0, "intermediates": 1}
+            return nn.scan(layer, variable_axes=axes, split_rngs={"params": True}, length=3)(
+                nn.Dense(6, name="layer"), x, None
+            )[0]
+
+    with pytest.raises(ValueError, match=r"'layer' returns .* expected depth on axis 0"):
+        capture(*initialised(Elsewhere(), IMAGES), IMAGES, layers="layer")
+
+
+def test_names_need_shapes_only():
+    model = Deep(depth=2)
+    images = jax.ShapeDtypeStruct(IMAGES.shape, IMAGES.dtype)
+    variables = jax.eval_shape(model.init, jax.random.key(0), images)
+    names = layer_names(model, variables, images, train=False)
+    assert names == ("stem", "block_0/Dense_0", "block_0", "block_1/Dense_0", "block_1", "at_the_end")
+
+
 @pytest.mark.parametrize(
     ("layers", "error", "message"),
     [
         (
             "blok_*",
             ValueError,
-            r"'blok_\*', but no layer matches it; there are: stem, block_0/Dense_0, block_0, block_1",
+            r"'blok_\*', but no layer that returns an array matches it; there are: stem, block_0/Dense_0, ",
         ),
-        (["stem", "block_12"], ValueError, "'block_12', but no layer matches it"),
+        (["stem", "block_12"], ValueError, "'block_12', but no layer"),
         ("", ValueError, "'', but no layer"),
+        (".", ValueError, "'.', but no layer"),
+        ({"stem": 1}, TypeError, "layers holds {'stem': 1}"),
         ([], ValueError, "layers is empty"),
         (99, ValueError, "index 99, but there are 26 layers: stem"),
         ([-27], ValueError, "index -27"),
@@ -232,5 +301,9 @@ def test_unpooled_tokens_are_refused_by_the_head_with_a_hint():
     states = capture(*initialised(Deep(depth=2), TOKENS), TOKENS, layers="block_*")
     with pytest.raises(ValueError, match=r"shape \(4, 5, 8\), expected \[batch, width\].*pooling"):
         LayaHead(num_classes=3, dim=4).init(jax.random.key(0), states)
+    with pytest.raises(ValueError, match="pooling_mask came without a pooling"):
+        capture(
+            *initialised(Deep(depth=2), TOKENS), TOKENS, layers="block_*", pooling_mask=TOKENS[..., 0] > 0
+        )
     with pytest.raises(ValueError, match="pooling is 'avg', expected one of 'mean', 'max', 'cls', 'last'"):
         capture(*initialised(Deep(depth=2), TOKENS), TOKENS, layers="block_*", pooling="avg")

@@ -50,7 +50,8 @@ def test_wrong_hidden_states_are_named(name, hidden_states, error, message):
         ({"temperature": 0}, ValueError, "temperature is 0"),
         ({"temperature": -1.0}, ValueError, "temperature is -1.0"),
         ({"temperature": float("nan")}, ValueError, "temperature is nan"),
-        ({"temperature": "hot"}, TypeError, "temperature is 'hot'"),
+        ({"temperature": "1.5"}, TypeError, "temperature is '1.5'"),
+        ({"temperature": True}, TypeError, "temperature is True"),
         ({"dim": 0}, ValueError, "dim is 0"),
         ({"dim": 2.5}, TypeError, "dim is 2.5"),
         ({"scorer_width": 0}, ValueError, "scorer_width is 0"),
@@ -84,15 +85,30 @@ def test_wrong_settings_of_the_other_heads_are_named(head):
         ([0, 2, 1], TypeError, "dtype int64, expected bool"),
     ],
 )
+@pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("name", HEADS)
-def test_wrong_masks_are_named(make_hidden_states, name, mask, error, message):
+def test_wrong_masks_are_named(make_hidden_states, name, jit, mask, error, message):
     hidden_states = make_hidden_states(WIDTHS)
     variables = HEADS[name].init(jax.random.key(0), hidden_states)
+
+    def apply(hidden_states):
+        return HEADS[name].apply(variables, hidden_states, mask)
+
     with pytest.raises(error, match=message):
-        HEADS[name].apply(variables, hidden_states, mask)
+        (jax.jit(apply) if jit else apply)(hidden_states)
     if np.ndim(mask) == 1:
         with pytest.raises(error, match=message):
-            HEADS[name].clone(layer_mask=tuple(mask)).apply(variables, hidden_states)
+            HEADS[name].clone(layer_mask=mask).apply(variables, hidden_states)
+
+
+def test_a_static_mask_of_any_kind_leaves_the_head_hashable():
+    heads = [
+        LayaHead(num_classes=5, dim=7, layer_mask=kind([True, False])) for kind in (list, np.array, jnp.array)
+    ]
+    assert {head.layer_mask for head in heads} == {(True, False)}
+    assert len({hash(head) for head in heads}) == 1
+    with pytest.raises(ValueError, match=r"layer_mask has shape \(1, 2\), expected one value per layer"):
+        LayaHead(num_classes=5, dim=7, layer_mask=[[True, False]])
 
 
 def test_two_masks_that_leave_nothing_together_are_refused(make_hidden_states):
@@ -101,7 +117,12 @@ def test_two_masks_that_leave_nothing_together_are_refused(make_hidden_states):
         head.init(jax.random.key(0), make_hidden_states(WIDTHS), [False, True, True])
 
 
-def test_the_last_layer_head_refuses_to_lose_its_layer(make_hidden_states):
+@pytest.mark.parametrize("jit", [False, True])
+def test_the_last_layer_head_refuses_to_lose_its_layer(make_hidden_states, jit):
+    head = LastLayerHead(num_classes=5, layer_mask=(True, True, False))
+    init = jax.jit(head.init) if jit else head.init
+    with pytest.raises(ValueError, match="masks the last layer"):
+        init(jax.random.key(0), make_hidden_states(WIDTHS))
     with pytest.raises(ValueError, match="masks the last layer"):
         HEADS["last_layer"].init(jax.random.key(0), make_hidden_states(WIDTHS), [True, True, False])
 

@@ -65,6 +65,36 @@ def test_a_backbone_without_parameters_has_no_share():
     assert "-" in str(describe(LastLayerHead(num_classes=3), Identity(), jnp.ones((2, 6)))).splitlines()[-1]
 
 
+def test_modules_with_state_and_randomness():
+    class WithState(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            x = nn.Dropout(0.5, deterministic=False)(nn.Dense(8)(x))
+            return (nn.BatchNorm(use_running_average=False)(x),)
+
+    nnx_model = nnx.Sequential(
+        nnx.Linear(6, 8, rngs=nnx.Rngs(0)),
+        nnx.Dropout(0.5, rngs=nnx.Rngs(0)),
+        nnx.BatchNorm(8, rngs=nnx.Rngs(0)),
+    )
+    states = (jnp.ones((2, 8)),)
+    for model in (WithState(), nnx_model):
+        cost = describe(LastLayerHead(num_classes=3), model, jnp.ones((2, 6)), hidden_states=states)
+        assert cost.backbone == (6 * 8 + 8 + 2 * 8, 2 * 6 * 8)
+
+
+def test_a_transposed_convolution_counts_what_it_multiplies():
+    model, images = nn.ConvTranspose(8, (2, 2), (2, 2)), jnp.ones((1, 8, 8, 3))
+    cost = describe(LastLayerHead(num_classes=3), model, images, hidden_states=(jnp.ones((1, 4)),))
+    assert cost.backbone.flops == 2 * 64 * 4 * 3 * 8
+
+
+def test_without_inputs_or_examples_it_says_so():
+    for inputs in ((), (jnp.ones((0, 6)),)):
+        with pytest.raises(ValueError, match="inputs are empty"):
+            describe(HEAD, MLP(widths=(8, 5)), *inputs)
+
+
 def test_what_is_no_module_is_named():
     with pytest.raises(TypeError, match="backbone is a function, expected a Linen or NNX module"):
         describe(HEAD, lambda x: x, jnp.ones((2, 6)))

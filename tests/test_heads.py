@@ -220,9 +220,10 @@ def test_rms_normalisation_makes_attention_blind_to_the_scale_of_an_adapter(make
     for name, blind in (("laya_normalized", True), ("laya", False)):
         parameters = dict(randomised(HEADS[name], hidden_states)["params"])
         before = HEADS[name].apply({"params": parameters}, hidden_states)
-        parameters["adapter_0"] = jax.tree.map(lambda leaf: 100 * leaf, parameters["adapter_0"])
-        after = HEADS[name].apply({"params": parameters}, hidden_states)
-        assert np.allclose(after.attention, before.attention, atol=1e-4) is blind
+        for scale in (1e2, 1e-6, 1e20):
+            scaled = jax.tree.map(lambda leaf, scale=scale: scale * leaf, parameters["adapter_0"])
+            after = HEADS[name].apply({"params": {**parameters, "adapter_0": scaled}}, hidden_states)
+            assert np.allclose(after.attention, before.attention, atol=1e-4) is blind
 
 
 # Masks
@@ -260,12 +261,13 @@ def test_masks_may_differ_between_samples(make_hidden_states):
     )
 
 
-def test_a_layer_that_concat_masks_has_no_influence(make_hidden_states):
+@pytest.mark.parametrize("name", ["concat", "scalar_mix"])
+def test_without_a_scorer_a_masked_layer_may_hold_anything(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS)
-    variables = randomised(HEADS["concat"], hidden_states)
-    changed = (hidden_states[0], hidden_states[1] + 1, hidden_states[2])
+    variables = randomised(HEADS[name], hidden_states)
+    changed = (hidden_states[0], hidden_states[1] * jnp.nan, hidden_states[2])
     mask = [True, False, True]
-    logits = [HEADS["concat"].apply(variables, s, mask).logits for s in (hidden_states, changed)]
+    logits = [HEADS[name].apply(variables, s, mask).logits for s in (hidden_states, changed)]
     np.testing.assert_array_equal(*logits)
 
 

@@ -152,6 +152,17 @@ def test_a_weight_too_many_is_named(name):
         from_keras({**WEIGHTS, name: np.ones((5, 5), "float32")}, 1.0)
 
 
+def test_a_missing_layer_and_foreign_names_are_told_together():
+    rest = {name: value for name, value in WEIGHTS.items() if not re.match("dense_2|ln_2", name)}
+    with pytest.raises(
+        ValueError, match=r"weights lack dense_2/kernel, dense_2/bias, ln_2/gamma, ln_2/beta$"
+    ):
+        from_keras(rest, 1.0)
+    prefixed = {f"weight:{name}": value for name, value in WEIGHTS.items()}
+    with pytest.raises(ValueError, match=r"weights lack dense_1/kernel.*; they hold weight:dense_1/kernel"):
+        from_keras(prefixed, 1.0)
+
+
 def test_other_wrong_arguments_are_named():
     with pytest.raises(ValueError, match="temperature is 0"):
         from_keras(WEIGHTS, temperature=0)
@@ -161,3 +172,5 @@ def test_other_wrong_arguments_are_named():
         from_keras({**WEIGHTS, "dense_1/bias": np.zeros(6, "int64")}, temperature=1.0)
     with pytest.raises(ValueError, match="weights lack dense_1/kernel"):
         from_keras({}, temperature=1.0)
+    with pytest.raises(TypeError, match="weights has the key 1"):
+        from_keras({**WEIGHTS, 1: WEIGHTS["dense_1/bias"]}, temperature=1.0)

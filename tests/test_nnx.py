@@ -200,6 +200,59 @@ def test_a_scan_over_layers_comes_as_one_stacked_array(jit):
     np.testing.assert_allclose(stacked[-1], model(tokens).mean(axis=1), atol=1e-6)
 
 
+class WithTeacher(nnx.Module):
+    """Calls a module of a class it is made of that is no part of it."""
+
+    def __init__(self, rngs):
+        self.student = Block(6, rngs)
+
+    def __call__(self, x):
+        return self.student(x) + TEACHER(x)
+
+
+TEACHER = Block(6, nnx.Rngs(1))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_only_what_belongs_to_the_model_is_captured(jit):
+    model = WithTeacher(nnx.Rngs(0))
+
+    def states(images):
+        return laya_nnx.capture(model, images, layers="student")
+
+    (state,) = (jax.jit(states) if jit else states)(IMAGES)
+    np.testing.assert_allclose(state, model.student(IMAGES), atol=1e-6)
+    assert vars(TEACHER).keys() == vars(model.student).keys()
+
+
+def test_an_index_means_that_layer_only():
+    class Outer(Block):
+        def __init__(self, rngs):
+            super().__init__(6, rngs)
+            self.a = Block(6, rngs)
+
+        def __call__(self, x):
+            return self.linear(self.a(x))
+
+    model = Outer(nnx.Rngs(0))
+    assert laya_nnx.layer_names(model, IMAGES) == ("a", "a/linear", "linear")
+    for layers in (2, "linear"):
+        (state,) = laya_nnx.capture(model, IMAGES, layers=layers)
+        np.testing.assert_allclose(state, model(IMAGES), atol=1e-6)
+
+
+def test_loaded_parameters_take_the_dtype_of_the_head_and_lose_their_boxes(make_hidden_states):
+    hidden_states = make_hidden_states(WIDTHS)
+    boxed = nn.with_partitioning(nn.initializers.lecun_normal(), (None, "model"))
+    linen = laya_jax.LayaHead(num_classes=5, dim=7, kernel_init=boxed)
+    parameters = linen.init(jax.random.key(0), hidden_states)["params"]
+    head = laya_nnx.LayaHead(WIDTHS, 5, 7, param_dtype=jnp.bfloat16, rngs=nnx.Rngs(0))
+    laya_nnx.load_linen_parameters(head, parameters)
+    assert {leaf.dtype for leaf in jax.tree.leaves(laya_nnx.linen_parameters(head))} == {
+        jnp.dtype("bfloat16")
+    }
+
+
 def test_capture_under_jit_by_index_and_in_the_order_asked_for(deep):
     expected = deep.states(IMAGES)
 
@@ -243,7 +296,8 @@ def test_a_frozen_backbone_gets_no_gradient(deep, frozen):
 
 def test_a_miss_lists_the_layers(deep):
     with pytest.raises(
-        ValueError, match=r"'block_\*', but no layer matches it; there are: blocks/0, blocks/0/linear"
+        ValueError,
+        match=r"'block_\*', but no layer that returns an array matches it; there are: blocks/0, ",
     ):
         laya_nnx.capture(deep, IMAGES, layers="block_*")
     with pytest.raises(ValueError, match="index 99, but there are 26 layers"):

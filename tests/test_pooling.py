@@ -59,6 +59,11 @@ def test_a_long_mean_in_bfloat16_is_summed_in_float32():
     np.testing.assert_array_equal(pool(jnp.ones((1, 4096, 1), jnp.bfloat16), "mean"), jnp.ones((1, 1)))
 
 
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls", "last"])
+def test_an_empty_batch_and_numpy_arrays_are_fine(pooling):
+    assert pool(np.zeros((0, 5, 4)), pooling).shape == (0, 4)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
@@ -67,6 +72,8 @@ def test_a_long_mean_in_bfloat16_is_summed_in_float32():
         ((TOKENS[:, :0], "mean"), ValueError, "at least one position"),
         ((TOKENS[..., None], "cls"), ValueError, r"\[batch, token, width\] for pooling 'cls'"),
         ((TOKENS, "mean", MASK[:, :2]), ValueError, r"mask has shape \(3, 2\), expected \(3, 5\)"),
+        (([[1.0]], "mean"), TypeError, "hidden_state is a list"),
+        ((jnp.ones((2, 3, 4), "int32"), "max"), TypeError, "hidden_state has dtype int32"),
         ((TOKENS, "mean", MASK.astype(int)), TypeError, "mask has dtype int64, expected bool"),
     ],
 )

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
-from laya_jax.checks import check_count, check_counts
+from laya_jax.checks import check_count, check_counts, check_position_mask
 from laya_jax.typing import Array, Bool, Float, Int
 
 
@@ -87,7 +87,8 @@ class BiLSTM(nn.Module):
             kernel_init=self.kernel_init,
             recurrent_init=self.recurrent_init,
         )
-        present = jnp.swapaxes(tokens != self.padding_id if mask is None else mask, 0, 1)
+        here = tokens != self.padding_id if mask is None else check_position_mask(mask, tokens.shape)
+        present = jnp.swapaxes(here, 0, 1)
         # Time leads from here on: the recurrence then reads contiguous rows.
         sequence = embed(jnp.swapaxes(tokens, 0, 1))
         hidden_states = []
@@ -136,7 +137,9 @@ class LSTM(nn.Module):
         """Returns the state at every position and the final one."""
         gates = 4 * self.width
         kernel = self.param("kernel", self.kernel_init, (sequence.shape[-1], gates), self.param_dtype)
-        recurrent = self.param("recurrent_kernel", self.recurrent_init, (self.width, gates), self.param_dtype)
+        recurrent = self.param(
+            "recurrent_kernel", self._draw_recurrent, (self.width, gates), self.param_dtype
+        )
         bias = self.param("bias", _forget_bias, (gates,), self.param_dtype)
         sequence, kernel, recurrent, bias = nn.dtypes.promote_dtype(
             sequence, kernel, recurrent, bias, dtype=self.dtype
@@ -159,6 +162,10 @@ class LSTM(nn.Module):
         zeros = jnp.zeros((batch, self.width), sequence.dtype)
         (final, _), states = jax.lax.scan(step, (zeros, zeros), (sequence, present), reverse=self.reverse)
         return states, final
+
+    def _draw_recurrent(self, key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        # Orthogonal matrices come from a factorisation that no half precision has.
+        return self.recurrent_init(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
 
 
 def _forget_bias(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:

@@ -1,5 +1,6 @@
 """The multilayer perceptron of the paper's Fashion-MNIST experiments."""
 
+import math
 from collections.abc import Sequence
 from functools import partial
 
@@ -57,7 +58,7 @@ class MLP(nn.Module):
         )
         # The fast variance, E[x^2] - E[x]^2, cancels: it would cost the parity with Keras.
         norm = partial(nn.LayerNorm, self.epsilon, self.dtype, self.param_dtype, use_fast_variance=False)
-        state = inputs.reshape(inputs.shape[0], -1)
+        state = inputs.reshape(inputs.shape[0], math.prod(inputs.shape[1:]))
         hidden_states = []
         for i, width in enumerate(self.widths):
             state = gelu(norm(name=f"norm_{i}")(dense(width, name=f"dense_{i}")(state)))

@@ -95,6 +95,12 @@ def test_both_directions_are_read():
     np.testing.assert_allclose(mirrored, jnp.roll(state, 6, axis=1), atol=1e-6)
 
 
+def test_half_precision_parameters():
+    model = BiLSTM(vocabulary_size=50, embedding_dim=8, widths=(6,), param_dtype=jnp.bfloat16)
+    (state,), variables = model.init_with_output(jax.random.key(0), padded(64))
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {state.dtype} == {jnp.dtype("bfloat16")}
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -103,6 +109,10 @@ def test_both_directions_are_read():
         (lambda: BiLSTM(widths=()), "widths is empty"),
         (lambda: MODEL.init(jax.random.key(0), jnp.ones((2, 9))), "dtype float32"),
         (lambda: MODEL.init(jax.random.key(0), jnp.ones(9, "int32")), r"shape \(9,\)"),
+        (
+            lambda: MODEL.init(jax.random.key(0), padded(64), np.ones((1, 64), bool)),
+            r"mask has shape \(1, 64\), expected \(4, 64\)",
+        ),
     ],
 )
 def test_wrong_input_is_named(make, message):

@@ -31,6 +31,11 @@ def test_bfloat16_computation_keeps_float32_parameters():
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
 
 
+def test_an_empty_batch_is_fine():
+    states, _ = MLP(widths=(8, 6)).init_with_output(jax.random.key(0), jnp.ones((0, 5, 5)))
+    assert [state.shape for state in states] == [(0, 8), (0, 6)]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

@@ -84,7 +84,7 @@ def capture(
 def layer_names(
     model: nn.Module, variables: Mapping[str, Any], *inputs: Any, **options: Any
 ) -> tuple[str, ...]:
-    """Names of the layers whose output ``capture`` can return, in the order in which the model calls them.
+    """Names of the layers whose output ``capture`` can return, in the order in which the model returns them.
 
     Nothing is computed: the model is only traced. Arguments as for ``capture``.
 

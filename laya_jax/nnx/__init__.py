@@ -1,0 +1,22 @@
+"""The same heads as NNX modules, and hidden states out of any NNX model."""
+
+from laya_jax.nnx.capture import capture, layer_names
+from laya_jax.nnx.heads import (
+    ConcatHead,
+    LastLayerHead,
+    LayaHead,
+    ScalarMixHead,
+    linen_parameters,
+    load_linen_parameters,
+)
+
+__all__ = [
+    "ConcatHead",
+    "LastLayerHead",
+    "LayaHead",
+    "ScalarMixHead",
+    "capture",
+    "layer_names",
+    "linen_parameters",
+    "load_linen_parameters",
+]

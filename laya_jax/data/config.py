@@ -1,0 +1,91 @@
+"""Which data a run reads, and how."""
+
+import dataclasses
+import difflib
+from pathlib import Path
+from typing import Literal
+
+from laya_jax.checks import check_choice, check_count, check_number
+
+DATA_SETS = ("digits", "fashion_mnist", "cifar10", "imdb_reviews")
+"""Data sets by name: scikit-learn's embedded digits, and those of tensorflow-datasets that the paper uses."""
+
+PATHS = {"npz": "npz:FILE", "images": "images:FOLDER", "texts": "texts:FILE.csv or texts:FILE.jsonl"}
+"""Kinds of data of one's own, and how they are written."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """Which data set, and how it is read and split.
+
+    Attributes:
+      source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (by tensorflow-datasets), or data of
+        your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class), texts:FILE (.csv or
+        .jsonl with text and label).
+      directory: where tensorflow-datasets keeps its files; None takes its own default.
+      validation_fraction: share of the training data that is held out to choose the best epoch.
+      test_fraction: share of the data that is held out to test on, where they have no test split.
+      split: which examples are held out, the last ones (as in the paper) or shuffled ones.
+      split_seed: of the shuffled ones; the seed of the run has no part in it.
+      normalize: brings every channel to mean 0 and standard deviation 1, as measured on the training split.
+      image_size: resizes a folder's images to this height and width, in pixels, cutting off what is too
+        long; None expects all of one size.
+      vocabulary_size: words that texts are read with, padding and the unknown word included.
+      max_length: words of a text that are read.
+      keep: which end of a longer text is read.
+    """
+
+    source: str = "digits"
+    directory: str | None = None
+    validation_fraction: float = 0.1
+    test_fraction: float = 0.1
+    split: Literal["last", "shuffled"] = "shuffled"
+    split_seed: int = 0
+    normalize: bool = False
+    image_size: int | None = None
+    vocabulary_size: int = 20_000
+    max_length: int = 256
+    keep: Literal["start", "end"] = "start"
+
+    def __post_init__(self) -> None:
+        kind_of(self.source)
+        for name in ("validation_fraction", "test_fraction"):
+            check_number(f"data.{name}", getattr(self, name), lambda share: 0 < share < 1, "between 0 and 1")
+        check_choice("data.split", self.split, ("last", "shuffled"))
+        check_count("data.split_seed", self.split_seed, least=0)
+        if self.image_size is not None:
+            check_count("data.image_size", self.image_size)
+        check_count("data.vocabulary_size", self.vocabulary_size, least=3)
+        check_count("data.max_length", self.max_length)
+        check_choice("data.keep", self.keep, ("start", "end"))
+
+
+def kind_of(source: str) -> str:
+    """What a source is: "digits", "tfds", "npz", "images" or "texts".
+
+    >>> kind_of("images:holidays"), kind_of("cifar10")
+    ('images', 'tfds')
+
+    Raises:
+      ValueError: neither the name of a data set nor data of one's own.
+    """
+    if source in DATA_SETS:
+        return "digits" if source == "digits" else "tfds"
+    kind, colon, path = source.partition(":")
+    if colon and path and kind in PATHS:
+        return kind
+    near = difflib.get_close_matches(source, DATA_SETS, n=1)
+    raise ValueError(
+        f"data.source is {source!r}"
+        + (f" (did you mean {near[0]!r}?)" if near else "")
+        + f", expected one of {', '.join(map(repr, DATA_SETS))}, or {', '.join(PATHS.values())}"
+    )
+
+
+def path_of(source: str) -> Path:
+    """The path of data of one's own.
+
+    >>> path_of("npz:folder/file.npz").name
+    'file.npz'
+    """
+    return Path(source.partition(":")[2]).expanduser()

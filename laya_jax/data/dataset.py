@@ -1,0 +1,244 @@
+"""What every source gives: arrays of examples in three splits, and what turns them into a model's inputs."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.data.config import DataConfig
+from laya_jax.typing import Array
+
+
+class Examples(NamedTuple):
+    """Inputs and their labels.
+
+    Attributes:
+      inputs: as stored, [N, ...]: uint8 images [N, H, W, C], features [N, D] or tokens [N, T] of int32; an
+        array, or what reads its rows from files when they are asked for.
+      labels: [N] of int32.
+    """
+
+    inputs: Any
+    labels: Any
+
+    def take(self, rows: NDArray) -> "Examples":
+        """Some of the examples."""
+        return Examples(self.inputs[rows], self.labels[rows])
+
+
+class Unlabelled(NamedTuple):
+    """Examples to predict.
+
+    Attributes:
+      inputs: as in ``Examples``.
+      ids: names of files, or numbers of rows.
+      labels: [N] of int32, where they are known.
+    """
+
+    inputs: Any
+    ids: tuple[str, ...]
+    labels: NDArray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """Turns stored inputs into a model's: ``(inputs - mean) / scale`` in float32; tokens stay as they are.
+
+    >>> preprocessing = Preprocessing("images", (2, 2, 1), scale=(255.0,))
+    >>> float(preprocessing(jnp.full((1, 2, 2, 1), 51, jnp.uint8))[0, 0, 0, 0])
+    0.2
+
+    Attributes:
+      kind: images, features or tokens.
+      shape: of one stored input.
+      mean: per channel (last axis), or one for all.
+      scale: per channel, or one for all.
+    """
+
+    kind: Literal["images", "features", "tokens"]
+    shape: tuple[int, ...]
+    mean: tuple[float, ...] = (0.0,)
+    scale: tuple[float, ...] = (1.0,)
+
+    def __call__(self, inputs: Array) -> Array:
+        """The model's inputs, for stored ones [B, *shape]."""
+        if self.kind == "tokens":
+            return inputs
+        channels = (1,) * (inputs.ndim - 1) + (-1,)
+        mean, scale = (
+            jnp.asarray(values, jnp.float32).reshape(channels) for values in (self.mean, self.scale)
+        )
+        return (inputs.astype(jnp.float32) - mean) / scale
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Preprocessing":
+        """That of which ``dataclasses.asdict`` made these values."""
+        tuples = {name: tuple(values[name]) for name in ("shape", "mean", "scale")}
+        return cls(kind=values["kind"], **tuples)
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A data set, split.
+
+    Attributes:
+      train: to train on.
+      validation: to choose the best epoch.
+      test: to report.
+      class_names: by label.
+      preprocessing: what turns stored inputs into a model's.
+      vocabulary: words by id, from 2 on (0 is padding, 1 any other word); None if the inputs are no texts.
+    """
+
+    train: Examples
+    validation: Examples
+    test: Examples
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    vocabulary: tuple[str, ...] | None = None
+
+
+class Schema(NamedTuple):
+    """What a model knows of its data.
+
+    Attributes:
+      class_names: by label.
+      preprocessing: what turns stored inputs into the model's.
+      vocabulary: words by id, from 2 on; None if the inputs are no texts.
+    """
+
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    vocabulary: tuple[str, ...] | None
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> "Schema":
+        """That of a data set."""
+        return cls(dataset.class_names, dataset.preprocessing, dataset.vocabulary)
+
+
+class Splits(NamedTuple):
+    """Rows of the examples of each split; none to test on where the source has a test split."""
+
+    train: NDArray
+    validation: NDArray
+    test: NDArray
+
+
+def split_rows(number: int, config: DataConfig, *, has_test: bool) -> Splits:
+    """Which of a source's examples are held out: a function of their number and the config alone.
+
+    Args:
+      number: of examples that are not set apart for testing by the source.
+      config: its fractions, split and split seed.
+      has_test: whether the source has a test split of its own.
+
+    Raises:
+      ValueError: too few examples.
+
+    >>> [len(rows) for rows in split_rows(100, DataConfig(), has_test=False)]
+    [81, 9, 10]
+    """
+    rows = np.arange(number)
+    if config.split == "shuffled":
+        rows = np.random.default_rng(config.split_seed).permutation(number)
+    rows, test = (rows, rows[:0]) if has_test else _cut(rows, config.test_fraction)
+    train, validation = _cut(rows, config.validation_fraction)
+    if not len(train):
+        raise ValueError(f"data.source has {number} examples, expected enough for all splits")
+    return Splits(train, validation, test)
+
+
+def check_labels(labels: Sequence[Any] | NDArray, where: str) -> NDArray:
+    """Labels as int32, or raises.
+
+    >>> check_labels([0.5], "labels of data.npz")
+    Traceback (most recent call last):
+      ...
+    ValueError: labels of data.npz are of float64, expected whole numbers
+
+    Raises:
+      ValueError: labels that are no whole numbers from 0 on, or of one class only.
+    """
+    array = np.asarray(labels)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(f"{where} have shape {array.shape}, expected one label per example")
+    if not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(f"{where} are of {array.dtype}, expected whole numbers")
+    if array.min() < 0:
+        raise ValueError(f"{where} hold {array.min()}, expected whole numbers from 0 on")
+    return array.astype(np.int32)
+
+
+def check_classes(labels: NDArray, class_names: Sequence[str], where: str) -> None:
+    """Raises unless every label has a class.
+
+    >>> check_classes(np.array([0, 2]), ("a", "b"), "labels")
+    Traceback (most recent call last):
+      ...
+    ValueError: labels hold 2, expected less than the number of classes, 2
+    """
+    if len(labels) and labels.max() >= len(class_names):
+        raise ValueError(
+            f"{where} hold {labels.max()}, expected less than the number of classes, {len(class_names)}"
+        )
+
+
+def make_dataset(
+    examples: Examples,
+    test: Examples | None,
+    class_names: Sequence[str],
+    preprocessing: Preprocessing,
+    config: DataConfig,
+) -> Dataset:
+    """Splits a source's examples, and measures what normalises them on the training split.
+
+    Raises:
+      ValueError: too few examples, or a training split of one class only.
+    """
+    train_rows, validation_rows, test_rows = split_rows(
+        len(examples.labels), config, has_test=test is not None
+    )
+    train = examples.take(train_rows)
+    classes = np.unique(train.labels)
+    if len(classes) < 2:
+        name = class_names[int(classes[0])]
+        raise ValueError(
+            f"data.source has training examples of one class only ({name}), expected at least two"
+        )
+    if config.normalize and preprocessing.kind != "tokens":
+        mean, scale = _moments(train.inputs)
+        preprocessing = dataclasses.replace(preprocessing, mean=mean, scale=scale)
+    return Dataset(
+        train=train,
+        validation=examples.take(validation_rows),
+        test=examples.take(test_rows) if test is None else test,
+        class_names=tuple(class_names),
+        preprocessing=preprocessing,
+    )
+
+
+def scale_of(inputs: Any) -> tuple[float, ...]:
+    """What stored inputs are divided by: 255 for uint8, 1 for floating point."""
+    return (255.0,) if inputs.dtype == np.uint8 else (1.0,)
+
+
+def _cut(rows: NDArray, fraction: float) -> tuple[NDArray, NDArray]:
+    cut = len(rows) - max(1, round(len(rows) * fraction))
+    return np.sort(rows[:cut]), np.sort(rows[cut:])
+
+
+def _moments(inputs: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, read a thousand inputs at a time."""
+    channels = inputs.shape[-1]
+    total, squares, count = np.zeros(channels), np.zeros(channels), 0
+    for start in range(0, len(inputs), 1000):
+        part = np.asarray(inputs[np.arange(start, min(start + 1000, len(inputs)))], np.float64)
+        rows = part.reshape(-1, channels)
+        total, squares, count = total + rows.sum(axis=0), squares + (rows**2).sum(axis=0), count + len(rows)
+    mean = total / count
+    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    return tuple(mean.tolist()), tuple(np.where(deviation > 0, deviation, 1).tolist())

@@ -1,0 +1,175 @@
+"""A folder of images with a sub-folder for each class, or with train/ and test/ of such sub-folders."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.data.config import DataConfig, path_of
+from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+LARGEST_DECODED = 2**31
+"""Bytes of pixels up to which images are decoded at once; of more, each when it is asked for."""
+
+
+class ImageFiles:
+    """Images in files, decoded when they are asked for: a read-only array [N, H, W, C] of uint8.
+
+    Attributes:
+      paths: of the images.
+      shape: of all of them together.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], *, resize: bool) -> None:
+        self.paths = paths
+        self.shape = (len(paths), *shape)
+        self.resize = resize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all pixels."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    def __len__(self) -> int:
+        """How many images there are."""
+        return len(self.paths)
+
+    def __getitem__(self, rows: NDArray) -> Any:
+        """Some of the images, still in files if they are too many to decode."""
+        chosen = ImageFiles([self.paths[row] for row in rows], self.shape[1:], resize=self.resize)
+        return chosen if chosen.nbytes > LARGEST_DECODED else chosen.decode()
+
+    def decode(self) -> NDArray[np.uint8]:
+        """All pixels.
+
+        Raises:
+          ValueError: an image that cannot be read, or of another size than the first one.
+        """
+        pixels = np.empty(self.shape, np.uint8)
+
+        def fill(row: int) -> None:
+            image = read_image(self.paths[row], self.shape[1] if self.resize else None, self.shape[3])
+            if image.shape != self.shape[1:]:
+                sizes = [f"{width} x {height}" for height, width, _ in (image.shape, self.shape[1:])]
+                raise ValueError(
+                    f"{self.paths[row]} is of {sizes[0]} pixels, but others are of {sizes[1]}; "
+                    "--data.image-size resizes all"
+                )
+            pixels[row] = image
+
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(fill, range(len(self.paths))))
+        return pixels
+
+
+def load_images(config: DataConfig) -> Dataset:
+    """Reads a folder of images.
+
+    Raises:
+      FileNotFoundError: there is no such folder, or there are no images in it.
+      ValueError: an image that cannot be read, images of mixed sizes, or one class only.
+    """
+    folder = path_of(config.source)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    parts = [folder / "train", folder / "test"] if (folder / "train").is_dir() else [folder]
+    class_names = sorted(path.name for path in _visible(parts[0]) if path.is_dir())
+    labelled = [_labelled_paths(part, class_names) for part in parts if part.is_dir()]
+    if not labelled[0]:
+        raise FileNotFoundError(
+            f"{folder} has no images in sub-folders, expected a sub-folder for each class with "
+            f"{', '.join(SUFFIXES)} files"
+        )
+    shape = image_shape([path for path, _ in labelled[0]], config.image_size)
+    examples = [
+        Examples(
+            ImageFiles([path for path, _ in rows], shape, resize=config.image_size is not None),
+            np.array([label for _, label in rows], np.int32),
+        )
+        for rows in labelled
+        if rows
+    ]
+    preprocessing = Preprocessing("images", shape, scale=(255.0,))
+    test = examples[1].take(np.arange(len(examples[1].labels))) if len(examples) > 1 else None
+    return make_dataset(examples[0], test, class_names, preprocessing, config)
+
+
+def read_unlabelled_images(
+    folder: Path, shape: tuple[int, ...], class_names: Sequence[str], config: DataConfig
+) -> Unlabelled:
+    """Images to predict: all of a folder, with labels where all are in sub-folders of the classes' names."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    paths = [path for path in sorted(folder.rglob("*")) if _is_image(path)]
+    if not paths:
+        raise FileNotFoundError(f"{folder} has no images ({', '.join(SUFFIXES)})")
+    names = [path.parent.name for path in paths]
+    labels = None
+    if set(names) <= set(class_names):
+        labels = np.array([class_names.index(name) for name in names], np.int32)
+    files = ImageFiles(paths, (shape[0], shape[1], shape[2]), resize=config.image_size is not None)
+    return Unlabelled(
+        files[np.arange(len(paths))], tuple(str(path.relative_to(folder)) for path in paths), labels
+    )
+
+
+def image_shape(paths: Sequence[Path], size: int | None) -> tuple[int, int, int]:
+    """Height, width and channels of a folder's images: grey if all of them are grey."""
+    with ThreadPoolExecutor() as threads:
+        modes = set(threads.map(_mode, paths))
+    channels = 1 if modes <= {"1", "L"} else 3
+    height, width, _ = read_image(paths[0], size, channels).shape
+    return height, width, channels
+
+
+def read_image(path: Path, size: int | None, channels: int) -> NDArray[np.uint8]:
+    """Pixels [H, W, C] of an image, resized so that its middle square of this size is all that is kept.
+
+    Raises:
+      ValueError: it cannot be read.
+    """
+    # Data of other kinds need no Pillow.
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as file:
+            image = file.convert("L" if channels == 1 else "RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    if size is not None:
+        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
+    return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def _labelled_paths(folder: Path, class_names: Sequence[str]) -> list[tuple[Path, int]]:
+    return [
+        (path, label)
+        for label, name in enumerate(class_names)
+        for path in sorted((folder / name).rglob("*"))
+        if _is_image(path)
+    ]
+
+
+def _visible(folder: Path) -> list[Path]:
+    return [path for path in folder.iterdir() if not path.name.startswith(".")]
+
+
+def _is_image(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
+def _mode(path: Path) -> str:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as file:
+            return file.mode
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path} cannot be read as an image: {error}") from error

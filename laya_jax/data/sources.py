@@ -1,0 +1,71 @@
+"""Every source of data, by its kind."""
+
+from laya_jax.data.config import DataConfig, kind_of, path_of
+from laya_jax.data.dataset import Dataset, Schema, Unlabelled
+from laya_jax.data.digits import load_digits
+from laya_jax.data.images import load_images, read_unlabelled_images
+from laya_jax.data.npz import load_npz, read_unlabelled_npz
+from laya_jax.data.prepared import load_prepared
+from laya_jax.data.texts import load_texts, read_unlabelled_texts
+
+LOADERS = {
+    "digits": load_digits,
+    "tfds": load_prepared,
+    "npz": load_npz,
+    "images": load_images,
+    "texts": load_texts,
+}
+
+
+def load(config: DataConfig) -> Dataset:
+    """Loads a data set, split into what is trained on, validated on and tested on.
+
+    Args:
+      config: which one, and how.
+
+    Raises:
+      FileNotFoundError: it is not there.
+      ValueError: it cannot be read, or not be used to train a classifier.
+
+    >>> dataset = load(DataConfig(source="digits"))
+    >>> dataset.train.inputs.shape, len(dataset.class_names)
+    ((1455, 8, 8, 1), 10)
+    """
+    return LOADERS[kind_of(config.source)](config)
+
+
+def read_inputs(source: str, schema: Schema, config: DataConfig) -> Unlabelled:
+    """Reads examples to predict, as a model's training data were read.
+
+    Args:
+      source: as in the config; of a data set by name, its test split.
+      schema: what the model knows of its data.
+      config: of the model's training data.
+
+    Raises:
+      FileNotFoundError: they are not there.
+      ValueError: they cannot be read, or are no inputs of the model's.
+    """
+    kind, class_names, preprocessing = kind_of(source), schema.class_names, schema.preprocessing
+    needs_tokens = preprocessing.kind == "tokens"
+    if (kind == "texts") != needs_tokens and kind in ("npz", "images", "texts"):
+        raise ValueError(f"data is {source!r}, but the model reads {'texts' if needs_tokens else 'no texts'}")
+    if kind == "texts":
+        found = read_unlabelled_texts(path_of(source), class_names, schema.vocabulary or (), config)
+    elif kind == "images":
+        if len(preprocessing.shape) != 3:
+            raise ValueError(f"data is {source!r}, but the model reads inputs of shape {preprocessing.shape}")
+        found = read_unlabelled_images(path_of(source), preprocessing.shape, class_names, config)
+    elif kind == "npz":
+        found = read_unlabelled_npz(path_of(source), class_names)
+    elif source != config.source:
+        raise ValueError(f"data is {source!r}, but the model was trained on {config.source!r}")
+    else:
+        test = load(config).test
+        found = Unlabelled(test.inputs, tuple(map(str, range(len(test.labels)))), test.labels)
+    if tuple(found.inputs.shape[1:]) != preprocessing.shape:
+        raise ValueError(
+            f"data is {source!r} with inputs of shape {tuple(found.inputs.shape[1:])}, "
+            f"but the model reads {preprocessing.shape}"
+        )
+    return found

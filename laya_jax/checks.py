@@ -3,8 +3,9 @@
 What they check may be anything, so it is typed as Any.
 """
 
+import math
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
@@ -49,7 +50,7 @@ def check_counts(name: str, values: Any) -> None:
         check_count(f"{name}[{index}]", value)
 
 
-def check_temperature(temperature: Any) -> None:
+def check_temperature(temperature: Any, name: str = "temperature") -> None:
     """Raises unless the temperature is a number greater than zero (in float32).
 
     >>> check_temperature(0.0)
@@ -58,9 +59,25 @@ def check_temperature(temperature: Any) -> None:
     ValueError: temperature is 0.0, expected a number of at least 1.2e-38
     """
     if isinstance(temperature, bool) or not isinstance(temperature, Real):
-        raise TypeError(f"temperature is {temperature!r}, expected a number")
+        raise TypeError(f"{name} is {temperature!r}, expected a number")
     if not float(temperature) >= SMALLEST_TEMPERATURE:
-        raise ValueError(f"temperature is {temperature}, expected a number of at least 1.2e-38")
+        raise ValueError(f"{name} is {temperature}, expected a number of at least 1.2e-38")
+
+
+def check_number(
+    name: str, value: Any, valid: Callable[[float], bool] = math.isfinite, expected: str = "that is finite"
+) -> None:
+    """Raises unless ``value`` is a finite number for which ``valid`` holds; ``expected`` says what that is.
+
+    >>> check_number("label_smoothing", 1.0, lambda share: 0 <= share < 1, "from 0 to below 1")
+    Traceback (most recent call last):
+      ...
+    ValueError: label_smoothing is 1.0, expected a number from 0 to below 1
+    """
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"{name} is {value!r}, expected a number")
+    if not (math.isfinite(value) and valid(float(value))):
+        raise ValueError(f"{name} is {value}, expected a number {expected}")
 
 
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:

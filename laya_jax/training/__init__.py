@@ -1,0 +1,33 @@
+"""Training of classifiers: configs, compiled steps, checkpoints, runs that can be killed at any time."""
+
+from laya_jax.training.config import (
+    BackboneConfig,
+    Config,
+    HeadConfig,
+    LossConfig,
+    OptimizerConfig,
+)
+from laya_jax.training.engine import Engine
+from laya_jax.training.experiments import EXPERIMENTS
+from laya_jax.training.exported import TrainedModel, export_model, import_model
+from laya_jax.training.parallel import ParallelConfig
+from laya_jax.training.session import find_runs, load_model, predict, resume, start
+
+__all__ = [
+    "EXPERIMENTS",
+    "BackboneConfig",
+    "Config",
+    "Engine",
+    "HeadConfig",
+    "LossConfig",
+    "OptimizerConfig",
+    "ParallelConfig",
+    "TrainedModel",
+    "export_model",
+    "find_runs",
+    "import_model",
+    "load_model",
+    "predict",
+    "resume",
+    "start",
+]

@@ -1,0 +1,147 @@
+"""Checkpoints of a run: asynchronous, atomic, checked when they are read. A thin shell around Orbax."""
+
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from laya_jax.training.state import TrainState
+
+VERSION = 1
+"""Of what a checkpoint holds; raised when older ones can no longer be read as they are."""
+
+Progress: TypeAlias = dict[str, Any]
+"""What the loop knows besides the state, as JSON."""
+
+
+class DamagedCheckpointError(ValueError):
+    """A checkpoint that cannot be read back as it was written."""
+
+
+class Checkpoints:
+    """The checkpoints of one run: the latest two, and the best that either of them knows of.
+
+    A damaged latest one then still leaves one to go on from, with the best parameters up to there.
+
+    Attributes:
+      directory: where they are; each is a folder named by its step.
+    """
+
+    def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+        self.directory = directory.absolute()
+        self._best_steps: dict[int, int] = {}
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            item_names=("state", "progress"),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=_LatestTwoAndBest(self._best_steps),
+                # Left over by a process that was killed while it wrote.
+                cleanup_tmp_directories=not read_only,
+                read_only=read_only,
+            ),
+        )
+
+    def steps(self) -> list[int]:
+        """Steps of the checkpoints that were written to the end, latest first."""
+        return sorted(self._manager.all_steps(), reverse=True)
+
+    def save(self, state: TrainState, progress: Progress, *, best_step: int) -> None:
+        """Starts to write a checkpoint; the state must not be donated meanwhile, so pass a copy.
+
+        Args:
+          state: what is trained.
+          progress: what else is needed to go on, as JSON.
+          best_step: of the best parameters so far, which are kept.
+        """
+        step = int(state.step)
+        self._best_steps[step] = best_step
+        content = {"version": VERSION, "checksum": checksum(state), "best_step": best_step, **progress}
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(content)),
+        )
+
+    def restore(self, step: int, like: TrainState) -> tuple[TrainState, Progress]:
+        """Reads a checkpoint into the shapes, types and places of ``like``.
+
+        Raises:
+          DamagedCheckpointError: it cannot be read, or not as it was written.
+          ValueError: it was written in another version.
+        """
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        try:
+            content = self._manager.restore(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardRestore(target), progress=ocp.args.JsonRestore()
+                ),
+            )
+            state, progress = content["state"], dict(content["progress"])
+            version, expected = progress.pop("version"), progress.pop("checksum")
+            self._best_steps[step] = progress.pop("best_step")
+        except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
+            raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
+        if version != VERSION:
+            raise ValueError(f"checkpoint {step} is of version {version}, expected {VERSION}")
+        if checksum(state) != expected:
+            raise DamagedCheckpointError(f"checkpoint {step} is not what was written")
+        return state, progress
+
+    def best(self, like: TrainState) -> TrainState:
+        """The best state that the latest intact checkpoint knows of.
+
+        Raises:
+          FileNotFoundError: there is none.
+        """
+        for step in self.steps():
+            try:
+                state, _ = self.restore(step, like)
+                best_step = self._best_steps[step]
+                return state if best_step in (0, step) else self.restore(best_step, like)[0]
+            except DamagedCheckpointError as error:
+                warnings.warn(f"{error}; taking the one before it", stacklevel=2)
+        raise FileNotFoundError(f"{self.directory} has no intact checkpoint yet")
+
+    def delete(self, step: int) -> None:
+        """Deletes a checkpoint."""
+        self._manager.delete(step)
+
+    def wait(self) -> None:
+        """Waits until everything is written, and raises what went wrong."""
+        self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits and lets go of the directory."""
+        self._manager.close()
+
+
+class _LatestTwoAndBest(ocp.checkpoint_managers.PreservationPolicy):  # type: ignore[misc]
+    def __init__(self, best_steps: dict[int, int]) -> None:
+        self.best_steps = best_steps
+
+    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
+        del context  # holds nothing that is needed
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        latest = sorted(steps)[-2:]
+        kept = {*latest, *(self.best_steps.get(step, step) for step in latest)}
+        return [step in kept for step in steps]
+
+
+def checksum(tree: Any) -> int:
+    """CRC-32 over all arrays of a tree, in order.
+
+    >>> checksum({"a": np.zeros(3)}) == checksum({"a": np.zeros(4)})
+    False
+    """
+    value = 0
+    for leaf in jax.tree.leaves(tree):
+        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
+    return value
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)

@@ -1,0 +1,214 @@
+"""What a training run is: one frozen dataclass, every field of which the command line can set."""
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+from laya_jax.checks import check_choice, check_count, check_counts, check_number, check_temperature
+from laya_jax.data.config import DataConfig
+
+T = TypeVar("T")
+
+
+def _check_literal(section: str, config: Any, field: str) -> None:
+    choices = typing.get_args(typing.get_type_hints(type(config))[field])
+    check_choice(f"{section}.{field}" if section else field, getattr(config, field), choices)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """The network whose hidden states the head reads.
+
+    Attributes:
+      kind: mlp (images or features), separable_cnn (images) or bilstm (texts).
+      widths: of the hidden states, in order; of one direction for bilstm.
+      embedding_dim: width of the token embedding; bilstm only.
+    """
+
+    kind: Literal["mlp", "separable_cnn", "bilstm"] = "mlp"
+    widths: tuple[int, ...] = (512, 256, 128)
+    embedding_dim: int = 128
+
+    def __post_init__(self) -> None:
+        _check_literal("backbone", self, "kind")
+        check_counts("backbone.widths", self.widths)
+        check_count("backbone.embedding_dim", self.embedding_dim)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """The output head.
+
+    Attributes:
+      kind: laya (attention over layers, per input), last_layer (the usual output layer), concat (all
+        layers side by side) or scalar_mix (one weight per layer for all inputs).
+      dim: width that all layers are brought to; not for last_layer.
+      temperature: divides the scores of the layers, smaller is sharper; laya only.
+      psi: what the scorer reads of a layer, itself (identity) or a shared MLP of it (mlp); laya only.
+      scorer_width: hidden width of the scorer, None takes dim; laya only.
+      rms_normalized: brings every adapted layer to the same root mean square; not for last_layer.
+    """
+
+    kind: Literal["laya", "last_layer", "concat", "scalar_mix"] = "laya"
+    dim: int = 96
+    temperature: float = 1.0
+    psi: Literal["identity", "mlp"] = "identity"
+    scorer_width: int | None = None
+    rms_normalized: bool = False
+
+    def __post_init__(self) -> None:
+        _check_literal("head", self, "kind")
+        _check_literal("head", self, "psi")
+        check_count("head.dim", self.dim)
+        check_temperature(self.temperature, "head.temperature")
+        if self.scorer_width is not None:
+            check_count("head.scorer_width", self.scorer_width)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam, and how its learning rate runs.
+
+    Attributes:
+      learning_rate: the highest one.
+      schedule: constant, or cosine or linear decay to 0 over all epochs.
+      warmup_steps: steps over which the learning rate rises from 0.
+      weight_decay: decoupled (AdamW), on kernels and embeddings.
+      clip_norm: largest norm of the gradient; None does not clip.
+      epsilon: of Adam; the default is Keras's, as in the paper.
+    """
+
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    epsilon: float = 1e-7
+
+    def __post_init__(self) -> None:
+        _check_literal("optimizer", self, "schedule")
+        check_number("optimizer.learning_rate", self.learning_rate, lambda rate: rate > 0, "above 0")
+        check_count("optimizer.warmup_steps", self.warmup_steps, least=0)
+        check_number("optimizer.weight_decay", self.weight_decay, lambda decay: decay >= 0, "of at least 0")
+        check_number("optimizer.epsilon", self.epsilon, lambda epsilon: epsilon > 0, "above 0")
+        if self.clip_norm is not None:
+            check_number("optimizer.clip_norm", self.clip_norm, lambda norm: norm > 0, "above 0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Cross-entropy and what is added to it.
+
+    Attributes:
+      label_smoothing: share of the target that goes to all classes alike, from 0 to below 1.
+      attention_entropy: this times the mean entropy of the attention is subtracted from the loss, so
+        that more than 0 spreads attention over layers and less than 0 sharpens it.
+    """
+
+    label_smoothing: float = 0.0
+    attention_entropy: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(
+            "loss.label_smoothing", self.label_smoothing, lambda share: 0 <= share < 1, "from 0 to below 1"
+        )
+        check_number("loss.attention_entropy", self.attention_entropy)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that a run's result depends on.
+
+    Attributes:
+      data: which data set, and how it is read and split.
+      backbone: the network whose hidden states the head reads.
+      head: what predicts from them.
+      optimizer: Adam and its learning rate.
+      loss: what is minimised.
+      seed: of the initial weights and of the order of the examples.
+      epochs: at most.
+      batch_size: examples per step, over all devices.
+      patience: epochs without a better validation accuracy after which training stops.
+      dtype: of the computation; parameters are always float32.
+    """
+
+    data: DataConfig = DataConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    head: HeadConfig = HeadConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    loss: LossConfig = LossConfig()
+    seed: int = 0
+    epochs: int = 50
+    batch_size: int = 128
+    patience: int = 5
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        check_count("seed", self.seed, least=0)
+        check_count("epochs", self.epochs)
+        check_count("batch_size", self.batch_size)
+        check_count("patience", self.patience)
+        if self.seed >= 2**32:
+            raise ValueError(f"seed is {self.seed}, expected less than 2**32")
+        _check_literal("", self, "dtype")
+        if self.loss.attention_entropy and self.head.kind != "laya":
+            raise ValueError(
+                f"loss.attention_entropy is {self.loss.attention_entropy}, expected 0: a head of kind "
+                f"{self.head.kind!r} has no attention per input to regularise"
+            )
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """A config as what JSON holds.
+
+    >>> to_json(HeadConfig(dim=8))["dim"]
+    8
+    """
+    return dataclasses.asdict(config)
+
+
+def from_json(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
+    """The config of this kind that ``to_json`` turned into these values.
+
+    >>> from_json(BackboneConfig, to_json(BackboneConfig(widths=(8, 4)))).widths
+    (8, 4)
+
+    Raises:
+      ValueError: a field that the config does not have, or a value that it does not take.
+    """
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{prefix or 'config'} is {values!r}, expected an object")
+    hints = typing.get_type_hints(kind)
+    for name in values:
+        if name not in hints:
+            raise ValueError(f"{prefix}{name} is no field of the configuration")
+    return kind(**{name: _read(hints[name], value, f"{prefix}{name}") for name, value in values.items()})
+
+
+def differences(saved: Any, given: Any) -> list[str]:
+    """The fields in which two configs differ, one line each.
+
+    >>> differences(HeadConfig(dim=8), HeadConfig(dim=16))
+    ['dim: 8 -> 16']
+    """
+    before, after = dict(_flat(to_json(saved))), dict(_flat(to_json(given)))
+    return [
+        f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
+        for name in before | after
+        if before.get(name) != after.get(name)
+    ]
+
+
+def _read(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return from_json(typing.cast(type, hint), value, f"{name}.")
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

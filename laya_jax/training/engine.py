@@ -1,0 +1,138 @@
+"""A config's compiled functions with the data they read: trains and predicts, knows nothing of files."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.data import Dataset, Schema
+from laya_jax.data.batches import batch_indices, steps_per_epoch
+from laya_jax.training.config import Config
+from laya_jax.training.feed import LARGEST_RESIDENT, Feed
+from laya_jax.training.model import initial_parameters, make_classifier
+from laya_jax.training.parallel import ParallelConfig, make_parallel
+from laya_jax.training.predictor import Predictor
+from laya_jax.training.state import TrainState, initial_state, make_optimizer
+from laya_jax.training.steps import Outputs, StepMetrics, make_train_chunk
+
+Split: TypeAlias = Literal["train", "validation", "test"]
+
+PlacedState: TypeAlias = TrainState
+"""The states of all seeds on the devices, as the compiled functions take it."""
+
+
+class Engine:
+    """Trains one seed, or several side by side in one vmapped program.
+
+    States at rest are one ``TrainState`` of NumPy arrays per seed, whatever the devices; ``place`` puts
+    them to work and ``fetch`` copies them back.
+
+    Attributes:
+      dataset: what it reads.
+      seeds: trained side by side.
+      parallel: where arrays live.
+      classifier: what is trained.
+      predictor: predicts with it.
+      steps_per_epoch: steps in which every training example comes once.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        parallel: ParallelConfig,
+        seeds: Sequence[int] = (),
+        largest_resident: int = LARGEST_RESIDENT,
+    ) -> None:
+        examples = len(dataset.train.labels)
+        if config.batch_size > examples:
+            raise ValueError(
+                f"batch_size is {config.batch_size}, expected at most the {examples} examples to train on"
+            )
+        self.dataset = dataset
+        self.seeds = tuple(seeds) or (config.seed,)
+        self.batch_size = config.batch_size
+        self.steps_per_epoch = steps_per_epoch(examples, config.batch_size)
+        self.parallel = make_parallel(parallel, batch_size=config.batch_size)
+        self.classifier = make_classifier(config, Schema.of(dataset))
+        self.optimizer = make_optimizer(config.optimizer, config.epochs * self.steps_per_epoch)
+        self._largest_resident = largest_resident
+        self._feeds: dict[Split, Feed] = {}
+        self.predictor = Predictor(
+            self.classifier,
+            dataset.preprocessing,
+            self.parallel,
+            batch_size=config.batch_size,
+            seeds=len(self.seeds),
+        )
+        train_chunk = make_train_chunk(
+            self.classifier,
+            dataset.preprocessing,
+            self.optimizer,
+            config.loss,
+            axis_name=self.parallel.axis_name,
+            seeds=len(self.seeds) > 1,
+        )
+        self._train = self.parallel.compile(train_chunk, donate=True)
+
+    def initial(self) -> list[TrainState]:
+        """The state of each seed before its first step."""
+
+        @jax.jit
+        def draw(seed: Any) -> TrainState:
+            parameters = initial_parameters(self.classifier, self.dataset.preprocessing, seed)
+            return initial_state(parameters, self.optimizer)
+
+        return [_copy(draw(np.uint32(seed))) for seed in self.seeds]
+
+    def place(self, states: Sequence[TrainState]) -> PlacedState:
+        """Puts the seeds' states on the devices, side by side."""
+        if len(self.seeds) == 1:
+            return self.parallel.replicate(states[0])
+        return self.parallel.replicate(jax.tree.map(lambda *leaves: np.stack(leaves), *states))
+
+    def fetch(self, placed: PlacedState) -> list[TrainState]:
+        """Copies the seeds' states from the devices."""
+        state = self.parallel.local(placed)
+        if len(self.seeds) == 1:
+            return [_copy(state)]
+        return [_copy(jax.tree.map(lambda leaf, i=i: leaf[i], state)) for i in range(len(self.seeds))]
+
+    def train(
+        self, placed: PlacedState, first_step: int, steps: int
+    ) -> Iterator[tuple[PlacedState, StepMetrics]]:
+        """Takes steps. The state that goes in is gone; go on with the one that comes out.
+
+        Yields:
+          After every chunk: the state, and the metrics of its steps, [seed, step].
+        """
+        feed = self._feed("train")
+        sizes = (len(feed), self.batch_size)
+        indices = [batch_indices(*sizes, seed, first_step, steps) for seed in self.seeds]
+        for batches, count in feed.chunks(_side_by_side(indices)):
+            placed, metrics = self._train(placed, feed.data, batches, count)
+            yield placed, StepMetrics(*(self._by_seed(leaf, count) for leaf in metrics))
+
+    def outputs(self, placed: PlacedState, split: Split, *, explain: bool = False) -> list[Outputs]:
+        """What each seed predicts for every example of a split, in its order; see ``Predictor``."""
+        return self.predictor.outputs(placed.parameters, self._feed(split), explain=explain)
+
+    def _feed(self, split: Split) -> Feed:
+        if split not in self._feeds:
+            self._feeds[split] = Feed(getattr(self.dataset, split), self.parallel, self._largest_resident)
+        return self._feeds[split]
+
+    def _by_seed(self, leaf: jax.Array, count: int) -> NDArray:
+        steps = np.asarray(self.parallel.local(leaf))[:count]
+        return steps.reshape(count, len(self.seeds)).T
+
+
+def _side_by_side(indices: Sequence[NDArray]) -> NDArray:
+    return indices[0] if len(indices) == 1 else np.stack(indices, axis=1)
+
+
+def _copy(tree: Any) -> Any:
+    # A view of a buffer that the next step is given to overwrite would not do.
+    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), tree)

@@ -1,0 +1,60 @@
+"""The named experiments: the embedded digits, and the paper's three data sets with its best settings."""
+
+import dataclasses
+
+from laya_jax.data import DataConfig
+from laya_jax.data.config import kind_of
+from laya_jax.training.config import BackboneConfig, Config, HeadConfig, OptimizerConfig
+
+EXPERIMENTS = {
+    "digits": Config(
+        data=DataConfig(source="digits", test_fraction=0.2),
+        backbone=BackboneConfig(kind="mlp", widths=(64, 48, 32)),
+        head=HeadConfig(dim=32),
+    ),
+    "fashion-mnist": Config(
+        data=DataConfig(source="fashion_mnist", split="last"),
+        backbone=BackboneConfig(kind="mlp", widths=(512, 256, 128)),
+        head=HeadConfig(dim=96, temperature=1.5, scorer_width=192),
+        optimizer=OptimizerConfig(learning_rate=3e-4),
+    ),
+    "cifar10": Config(
+        data=DataConfig(source="cifar10", split="last", normalize=True),
+        backbone=BackboneConfig(kind="separable_cnn", widths=(64, 128, 256)),
+        head=HeadConfig(dim=128, temperature=1.0, scorer_width=128),
+        optimizer=OptimizerConfig(learning_rate=1e-3),
+    ),
+    "imdb": Config(
+        data=DataConfig(source="imdb_reviews", split="last"),
+        backbone=BackboneConfig(kind="bilstm", widths=(64, 64)),
+        head=HeadConfig(dim=96, temperature=1.3, psi="mlp", scorer_width=192),
+        optimizer=OptimizerConfig(learning_rate=1e-3),
+    ),
+}
+"""Configs by name. Reference: LAYA (arXiv 2511.12723), section 4 and Table 2."""
+
+OWN_DATA = {
+    "npz": Config(),
+    "images": Config(
+        backbone=BackboneConfig(kind="separable_cnn", widths=(64, 128, 256)), head=HeadConfig(dim=128)
+    ),
+    "texts": Config(
+        backbone=BackboneConfig(kind="bilstm", widths=(64, 64)), head=HeadConfig(dim=96, psi="mlp")
+    ),
+}
+"""What to start from with data of one's own, by their kind."""
+
+
+def config_for(name: str) -> Config:
+    """The config of a named experiment, or a first one for data of one's own.
+
+    >>> config_for("fashion-mnist").head.temperature
+    1.5
+
+    Raises:
+      ValueError: neither an experiment nor data.
+    """
+    if name in EXPERIMENTS:
+        return EXPERIMENTS[name]
+    base = OWN_DATA.get(kind_of(name), Config())
+    return dataclasses.replace(base, data=DataConfig(source=name))

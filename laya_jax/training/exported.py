@@ -1,0 +1,90 @@
+"""Models that leave a run: parameters as safetensors, the rest as JSON. Loading them needs no Orbax."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from laya_jax.classifier import Classifier
+from laya_jax.data import Schema
+from laya_jax.training.config import Config, from_json, to_json
+from laya_jax.training.model import initial_parameters, make_classifier
+from laya_jax.training.run import CONFIG, check_is_new, read_json, read_schema, write_json, write_schema
+from laya_jax.typing import Parameters
+
+WEIGHTS = "model.safetensors"
+
+
+class TrainedModel(NamedTuple):
+    """A trained classifier with what it knows of its data.
+
+    Attributes:
+      config: what it was trained with.
+      schema: class names, preprocessing, vocabulary.
+      classifier: the module: ``classifier.apply({"params": parameters}, schema.preprocessing(inputs))``.
+      parameters: of the classifier.
+    """
+
+    config: Config
+    schema: Schema
+    classifier: Classifier
+    parameters: Parameters
+
+
+def export_model(model: TrainedModel, directory: str | Path) -> None:
+    """Writes ``model.safetensors``, ``config.json``, ``data.json`` and, for texts, ``vocabulary.txt``.
+
+    Args:
+      model: from ``load_model``.
+      directory: a new one.
+
+    Raises:
+      FileExistsError: there is something already.
+    """
+    from safetensors.numpy import save_file
+
+    directory = Path(directory)
+    check_is_new(directory)
+    directory.mkdir(parents=True)
+    arrays = {
+        name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(model.parameters, sep="/").items()
+    }
+    write_schema(directory, model.schema)
+    write_json(directory / CONFIG, to_json(model.config))
+    save_file(arrays, directory / WEIGHTS)
+
+
+def import_model(directory: str | Path) -> TrainedModel:
+    """Loads what ``export_model`` wrote.
+
+    Raises:
+      FileNotFoundError: there is no exported model.
+      ValueError: its parameters are not those of its config; both sets of names are told.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    directory = Path(directory)
+    for name in (WEIGHTS, CONFIG):
+        if not (directory / name).is_file():
+            raise FileNotFoundError(f"no exported model in {directory}: it has no {name}")
+    config, schema = from_json(Config, read_json(directory / CONFIG)), read_schema(directory)
+    classifier = make_classifier(config, schema)
+    try:
+        arrays = load_file(directory / WEIGHTS)
+    except SafetensorError as error:
+        raise ValueError(f"{directory / WEIGHTS} cannot be read: {error}") from error
+    expected = jax.eval_shape(lambda: initial_parameters(classifier, schema.preprocessing, 0))
+    _check_arrays(arrays, flatten_dict(expected, sep="/"), directory / WEIGHTS)
+    return TrainedModel(config, schema, classifier, unflatten_dict(arrays, sep="/"))
+
+
+def _check_arrays(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
+    missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing or surplus:
+        raise ValueError(f"{path} does not fit its config: missing {missing}, not expected {surplus}")
+    for name, array in found.items():
+        if array.shape != expected[name].shape:
+            raise ValueError(f"{path}: {name} has shape {array.shape}, expected {expected[name].shape}")

@@ -1,0 +1,151 @@
+"""The training loop: epochs of compiled chunks, evaluation, checkpoints, early stopping, interruption."""
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from types import FrameType
+from typing import Any, Protocol
+
+from laya_jax.training.engine import Engine, PlacedState
+from laya_jax.training.metrics import measure
+from laya_jax.training.parallel import any_process
+from laya_jax.training.recorder import Recorder, recording
+from laya_jax.training.run import RunDirectory
+from laya_jax.training.state import TrainState
+
+SAVE_EVERY = 300.0
+"""Seconds after which a long epoch is saved in between."""
+
+
+class Interrupted(Exception):  # noqa: N818  no error: the run is saved and can go on
+    """Training was asked to stop, and stopped after saving."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+class Listener(Protocol):
+    """Hears how training goes on."""
+
+    def steps(self, done: int, total: int) -> None:
+        """After every chunk: steps of this epoch that are done."""
+
+    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+        """After every epoch of a run: its line of the metrics."""
+
+
+class Interruption:
+    """Whether a signal has asked to stop."""
+
+    signal_number: int | None = None
+
+    def note(self, signal_number: int, frame: FrameType | None) -> None:
+        """Handles a signal. The next one of its kind acts as if nobody handled it."""
+        del frame  # of no interest
+        self.signal_number = signal_number
+        signal.signal(signal_number, signal.SIG_DFL)
+
+
+def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> list[dict[str, Any]]:
+    """Trains the engine's seeds to the end, each in its run directory, from wherever they are.
+
+    Args:
+      engine: holds the compiled functions and the data.
+      runs: the directory of each of the engine's seeds. Several have to be equally far.
+      listener: hears how it goes on.
+
+    Returns:
+      The result of each run, as written to its directory.
+
+    Raises:
+      Interrupted: on SIGTERM or SIGINT, after saving.
+      NonFiniteLossError: a loss is not finite; the last good checkpoint is kept.
+    """
+    with ExitStack() as stack:
+        recorders = [stack.enter_context(recording(run, engine.steps_per_epoch)) for run in runs]
+        initial = engine.initial()
+        with interruptible() as interruption:
+            states = [recorder.resume(state) for recorder, state in zip(recorders, initial, strict=True)]
+            _run(engine, recorders, states, listener, interruption)
+        best = [recorder.best(state) for recorder, state in zip(recorders, initial, strict=True)]
+        outputs = engine.outputs(engine.place(best), "test", explain=True)
+        labels = engine.dataset.test.labels
+        return [
+            recorder.finish(measure(output.logits, output.attention, labels), output.flips)
+            for recorder, output in zip(recorders, outputs, strict=True)
+        ]
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Notes SIGTERM and SIGINT instead of dying of them; outside of the main thread it notes nothing."""
+    interruption = Interruption()
+    if threading.current_thread() is not threading.main_thread():
+        yield interruption
+        return
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, interruption.note) for number in signals]
+    try:
+        yield interruption
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _run(
+    engine: Engine,
+    recorders: Sequence[Recorder],
+    states: Sequence[TrainState],
+    listener: Listener,
+    interruption: Interruption,
+) -> None:
+    """Trains until every recorder has finished. A seed that finishes early is computed on, but not noted."""
+    steps = [int(state.step) for state in states]
+    if len(set(steps)) > 1:
+        raise ValueError(f"the runs are at steps {steps}, expected one and the same to train side by side")
+    placed, step = engine.place(states), steps[0]
+    while active := [index for index, recorder in enumerate(recorders) if not recorder.finished]:
+        placed, step = _rest_of_epoch(engine, recorders, active, placed, step, listener, interruption)
+        outputs, states = engine.outputs(placed, "validation"), engine.fetch(placed)
+        for index in active:
+            output = outputs[index]
+            metrics = measure(output.logits, output.attention, engine.dataset.validation.labels)
+            line = recorders[index].end_epoch(metrics, states[index])
+            listener.epoch(recorders[index].run, line)
+        if any_process(interruption.signal_number is not None):
+            raise Interrupted(interruption.signal_number or signal.SIGTERM)
+
+
+def _rest_of_epoch(
+    engine: Engine,
+    recorders: Sequence[Recorder],
+    active: Sequence[int],
+    placed: PlacedState,
+    step: int,
+    listener: Listener,
+    interruption: Interruption,
+) -> tuple[PlacedState, int]:
+    total = engine.steps_per_epoch
+    left = total - step % total
+    saved = start = time.monotonic()
+    for state, metrics in engine.train(placed, step, left):
+        placed, now = state, time.monotonic()
+        for index in active:
+            recorders[index].add(*(part[index] for part in metrics), step=step, seconds=now - start)
+        start = now
+        step += metrics.loss.shape[1]
+        listener.steps(step % total or total, total)
+        if step % total == 0:
+            break
+        interrupted = any_process(interruption.signal_number is not None)
+        if interrupted or any_process(now - saved > SAVE_EVERY):
+            for index, state in enumerate(engine.fetch(placed)):
+                if index in active:
+                    recorders[index].save(state)
+            saved = now
+        if interrupted:
+            raise Interrupted(interruption.signal_number or signal.SIGTERM)
+    return placed, step

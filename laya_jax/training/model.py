@@ -1,0 +1,72 @@
+"""Classifiers as a config describes them."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from laya_jax.backbones import MLP, BiLSTM, SeparableCNN
+from laya_jax.classifier import Classifier
+from laya_jax.data import Preprocessing, Schema
+from laya_jax.heads import ConcatHead, Head, LastLayerHead, LayaHead, ScalarMixHead
+from laya_jax.training.config import BackboneConfig, Config, HeadConfig
+from laya_jax.typing import Array, Parameters
+
+READS = {"mlp": ("images", "features"), "separable_cnn": ("images",), "bilstm": ("tokens",)}
+"""The kinds of input that each kind of backbone reads."""
+
+
+def make_classifier(config: Config, schema: Schema) -> Classifier:
+    """The classifier that a config describes, for data of this schema.
+
+    Raises:
+      ValueError: a backbone that cannot read such data.
+
+    >>> schema = Schema(("no", "yes"), Preprocessing("features", (4,)), None)
+    >>> classifier = make_classifier(Config(head=HeadConfig(kind="concat", dim=8)), schema)
+    >>> classifier.head.num_classes, classifier.backbone.widths
+    (2, (512, 256, 128))
+    """
+    inputs, kind = schema.preprocessing.kind, config.backbone.kind
+    if inputs not in READS[kind]:
+        able = " or ".join(repr(kind) for kind, readable in READS.items() if inputs in readable)
+        raise ValueError(f"backbone.kind is {kind!r}, which does not read {inputs}; expected {able}")
+    dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
+    return Classifier(
+        backbone=_backbone(config.backbone, schema, dtype),
+        head=_head(config.head, len(schema.class_names), dtype),
+    )
+
+
+def initial_parameters(classifier: Classifier, preprocessing: Preprocessing, seed: int | Array) -> Parameters:
+    """The parameters that a run of this seed starts from."""
+    stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
+    return classifier.init(jax.random.key(seed), preprocessing(stored))["params"]
+
+
+def _backbone(config: BackboneConfig, schema: Schema, dtype: Any) -> nn.Module:
+    if config.kind == "mlp":
+        return MLP(widths=config.widths, dtype=dtype)
+    if config.kind == "separable_cnn":
+        return SeparableCNN(widths=config.widths, dtype=dtype)
+    vocabulary_size = 2 + len(schema.vocabulary or ())
+    return BiLSTM(vocabulary_size, config.embedding_dim, config.widths, dtype=dtype)
+
+
+def _head(config: HeadConfig, num_classes: int, dtype: Any) -> Head:
+    if config.kind == "last_layer":
+        return LastLayerHead(num_classes=num_classes, dtype=dtype)
+    shared: dict[str, Any] = {
+        "num_classes": num_classes,
+        "dim": config.dim,
+        "rms_normalized": config.rms_normalized,
+        "dtype": dtype,
+    }
+    if config.kind == "concat":
+        return ConcatHead(**shared)
+    if config.kind == "scalar_mix":
+        return ScalarMixHead(**shared)
+    return LayaHead(
+        **shared, temperature=config.temperature, psi=config.psi, scorer_width=config.scorer_width
+    )

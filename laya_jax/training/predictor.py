@@ -1,0 +1,67 @@
+"""Predicts whole sets of examples, every example exactly once, with one set of parameters or several."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.classifier import Classifier
+from laya_jax.data import Preprocessing
+from laya_jax.data.batches import evaluation_indices
+from laya_jax.training.feed import Feed
+from laya_jax.training.parallel import Parallel
+from laya_jax.training.steps import Outputs, make_output_chunk
+from laya_jax.typing import Parameters
+
+
+class Predictor:
+    """A classifier's compiled outputs.
+
+    Attributes:
+      parallel: where arrays live.
+      batch_size: examples that are predicted at once, over all devices.
+      seeds: how many sets of parameters there are side by side.
+    """
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        preprocessing: Preprocessing,
+        parallel: Parallel,
+        *,
+        batch_size: int,
+        seeds: int = 1,
+    ) -> None:
+        self.parallel = parallel
+        self.batch_size = batch_size
+        self.seeds = seeds
+        options: dict[str, Any] = {"axis_name": parallel.axis_name, "seeds": seeds > 1}
+        parts = (classifier, preprocessing)
+        self._predict = parallel.compile(make_output_chunk(*parts, **options))
+        self._explain = parallel.compile(make_output_chunk(*parts, **options, explain=True))
+
+    def outputs(self, parameters: Parameters, feed: Feed, *, explain: bool = False) -> list[Outputs]:
+        """What each set of parameters predicts for every example, in the order of the examples.
+
+        Args:
+          parameters: on the devices.
+          feed: the examples.
+          explain: whether to measure, too, how far attention can be believed.
+        """
+        run = self._explain if explain else self._predict
+        number, chunks = len(feed), []
+        for batches, count in feed.chunks(evaluation_indices(number, self.batch_size)):
+            outputs = self.parallel.local(run(parameters, feed.data, batches, count))
+            chunks.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf[:count]), outputs))
+        return [
+            jax.tree.map(lambda *leaves, seed=seed: self._join(leaves, seed)[:number], *chunks)
+            for seed in range(self.seeds)
+        ]
+
+    def _join(self, chunks: Sequence[NDArray], seed: int) -> NDArray:
+        """One seed's outputs [N, ...], from chunks [steps, B, ...] or [steps, S, B, ...]."""
+        steps = np.concatenate(chunks)
+        mine = steps[:, seed] if self.seeds > 1 else steps
+        return mine.reshape(-1, *mine.shape[2:])

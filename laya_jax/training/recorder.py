@@ -1,0 +1,213 @@
+"""One seed's run while it trains: what it knows between steps, and what it writes."""
+
+import dataclasses
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.training.checkpoint import Checkpoints, DamagedCheckpointError
+from laya_jax.training.early_stopping import EarlyStopping
+from laya_jax.training.metrics import COLLAPSE, Metrics
+from laya_jax.training.run import CHECKPOINTS, RESULT, RunDirectory, write_json
+from laya_jax.training.state import TrainState
+
+
+class NonFiniteLossError(ArithmeticError):
+    """The loss became infinite or no number."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochTotals:
+    """Sums over the steps of an epoch so far: loss times examples, correct ones, examples, seconds."""
+
+    loss: float = 0.0
+    correct: float = 0.0
+    examples: int = 0
+    seconds: float = 0.0
+
+
+class Recorder:
+    """Writes a run's metrics and checkpoints, and decides when it has finished.
+
+    Attributes:
+      run: its directory.
+      stopping: when to stop, and which epoch was the best.
+      totals: of the epoch that is going on.
+    """
+
+    def __init__(self, run: RunDirectory, steps_per_epoch: int) -> None:
+        self.run = run
+        self.steps_per_epoch = steps_per_epoch
+        self.stopping = EarlyStopping(run.config.patience)
+        self.totals = EpochTotals()
+        self.epoch = 0
+        self.checkpoints = Checkpoints(run.path / CHECKPOINTS)
+        self._writes = jax.process_index() == 0
+
+    @property
+    def finished(self) -> bool:
+        """Whether no epoch is left."""
+        return self.stopping.stops or self.epoch >= self.run.config.epochs
+
+    def resume(self, initial: TrainState) -> TrainState:
+        """The latest state that can be gone on from: of the latest intact checkpoint, else the initial one.
+
+        Whatever was written after it is deleted, and will be written again.
+        """
+        state = initial
+        for step in self.checkpoints.steps():
+            try:
+                state, progress = self.checkpoints.restore(step, initial)
+                stopping = EarlyStopping(**progress["stopping"])
+                if stopping.best_step not in (0, step):
+                    self.checkpoints.restore(stopping.best_step, initial)
+            except DamagedCheckpointError as error:
+                warnings.warn(f"{self.run.path}: {error}; going on from the one before it", stacklevel=2)
+                state = initial
+                continue
+            self.stopping = stopping
+            self.totals = EpochTotals(**progress["totals"])
+            self.epoch = progress["epoch"]
+            break
+        for step in self.checkpoints.steps():
+            if step > state.step:
+                self.checkpoints.delete(step)
+        if self._writes:
+            self.run.forget_after(int(state.step))
+        return state
+
+    def add(self, losses: NDArray, correct: NDArray, examples: NDArray, *, step: int, seconds: float) -> None:
+        """Adds steps to the epoch's totals.
+
+        Args:
+          losses: of each step, [steps].
+          correct: examples classified right in each.
+          examples: in each.
+          step: how many steps had been done before.
+          seconds: that they took.
+
+        Raises:
+          NonFiniteLossError: a loss is not finite.
+        """
+        broken = np.flatnonzero(~np.isfinite(losses))
+        if len(broken):
+            raise self._broken(f"at step {step + broken[0] + 1}")
+        totals = self.totals
+        self.totals = EpochTotals(
+            totals.loss + float(np.sum(losses.astype(np.float64) * examples)),
+            totals.correct + float(np.sum(correct, dtype=np.float64)),
+            totals.examples + int(np.sum(examples)),
+            totals.seconds + seconds,
+        )
+
+    def end_epoch(self, validation: Metrics, state: TrainState) -> dict[str, Any]:
+        """Notes an epoch's metrics, and starts to write a checkpoint.
+
+        Returns:
+          The line that was added to the metrics.
+
+        Raises:
+          NonFiniteLossError: the loss on the validation split is not finite.
+        """
+        step, totals = int(state.step), self.totals
+        if not np.isfinite(validation.loss):
+            raise self._broken(f"on the validation split after step {step}")
+        self.epoch += 1
+        self.stopping = self.stopping.after(validation.accuracy, epoch=self.epoch, step=step)
+        self.totals = EpochTotals()
+        line = {
+            "epoch": self.epoch,
+            "step": step,
+            "train": {"loss": totals.loss / totals.examples, "accuracy": totals.correct / totals.examples},
+            "validation": dataclasses.asdict(validation),
+            "seconds": round(totals.seconds, 4),
+            "examples_per_second": round(totals.examples / max(totals.seconds, 1e-9)),
+        }
+        if self._writes:
+            self.run.log(line)
+        self.save(state)
+        return line
+
+    def save(self, state: TrainState) -> None:
+        """Starts to write a checkpoint."""
+        progress = {
+            "epoch": self.epoch,
+            "stopping": dataclasses.asdict(self.stopping),
+            "totals": dataclasses.asdict(self.totals),
+        }
+        self.checkpoints.save(state, progress, best_step=self.stopping.best_step)
+
+    def best(self, like: TrainState) -> TrainState:
+        """The state after the best epoch."""
+        self.checkpoints.wait()
+        return self.checkpoints.best(like)
+
+    def finish(self, test: Metrics, flips: NDArray | None) -> dict[str, Any]:
+        """Writes the result: metrics of the best epoch's parameters on the test split."""
+        lines = list(self.run.lines())
+        result: dict[str, Any] = {
+            "run": str(self.run.path),
+            "seed": self.run.config.seed,
+            "head": self.run.config.head.kind,
+            "epochs": self.epoch,
+            "best_epoch": self.stopping.best_epoch,
+            "validation": lines[self.stopping.best_epoch - 1]["validation"],
+            "test": dataclasses.asdict(test),
+            "faithfulness": None if flips is None else faithfulness(flips),
+            "warnings": collapse(test),
+            "seconds": round(sum(line["seconds"] for line in lines), 2),
+        }
+        if self._writes:
+            write_json(self.run.path / RESULT, result)
+        return result
+
+    def _broken(self, where: str) -> NonFiniteLossError:
+        self.checkpoints.wait()
+        steps = self.checkpoints.steps()
+        kept = f"the checkpoint of step {steps[0]} is kept" if steps else "there was no checkpoint yet"
+        return NonFiniteLossError(
+            f"the loss is not finite {where} (seed {self.run.config.seed}); {kept} in {self.run.path}; "
+            "try a smaller optimizer.learning_rate, or optimizer.clip_norm"
+        )
+
+
+@contextmanager
+def recording(run: RunDirectory, steps_per_epoch: int) -> Iterator[Recorder]:
+    """The recorder of a run, for as long as no other process may train in its directory."""
+    with run.lock() if jax.process_index() == 0 else nullcontext():
+        recorder = Recorder(run, steps_per_epoch)
+        try:
+            yield recorder
+        finally:
+            recorder.checkpoints.close()
+
+
+def faithfulness(flips: NDArray) -> dict[str, float]:
+    """Shares of predictions that change without a layer, from ``deletion_flips`` [N, L].
+
+    >>> faithfulness(np.array([[True, False], [True, True]]))
+    {'flips_without_top_layer': 1.0, 'flips_without_another_layer': 0.5}
+    """
+    others = flips[:, 1:]
+    return {
+        "flips_without_top_layer": float(np.mean(flips[:, 0])),
+        "flips_without_another_layer": float(np.mean(others)) if others.size else 0.0,
+    }
+
+
+def collapse(metrics: Metrics) -> list[str]:
+    """A warning if attention has collapsed onto one of several layers."""
+    attention = metrics.attention
+    if attention is None or len(attention) == 1 or metrics.effective_depth is None:
+        return []
+    if metrics.effective_depth >= COLLAPSE:
+        return []
+    return [
+        f"attention has collapsed onto layer h{int(np.argmax(attention)) + 1}: effective depth "
+        f"{metrics.effective_depth:.2f} of {len(attention)}"
+    ]

@@ -1,0 +1,233 @@
+"""The directory of a run: its config, what it ran on, its metrics, its checkpoints and its result.
+
+config.json        every field of the config
+environment.json   versions, git commit, backend, devices
+data.json          class names, preprocessing, fingerprint;  vocabulary.txt for texts
+metrics.jsonl      one JSON object a line: every epoch
+checkpoints/       the latest two and the best
+result.json        metrics of the best epoch's parameters on the test split; written last
+"""
+
+import dataclasses
+import fcntl
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jax
+
+from laya_jax.data import Preprocessing, Schema
+from laya_jax.training.config import Config, differences, from_json, to_json
+
+CONFIG, ENVIRONMENT, DATA, VOCABULARY = "config.json", "environment.json", "data.json", "vocabulary.txt"
+METRICS, RESULT, CHECKPOINTS, LOCK = "metrics.jsonl", "result.json", "checkpoints", ".lock"
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "laya-jax")
+
+
+class RunDirectory:
+    """One run's files.
+
+    >>> RunDirectory.open("no-such-run")
+    Traceback (most recent call last):
+      ...
+    FileNotFoundError: no run in no-such-run: it has no config.json
+    """
+
+    def __init__(self, path: Path, config: Config) -> None:
+        self.path = path
+        self.config = config
+
+    @classmethod
+    def create(cls, path: str | Path, config: Config, schema: Schema, fingerprint: int) -> "RunDirectory":
+        """Makes the directory of a new run. It appears whole or not at all.
+
+        Raises:
+          FileExistsError: there is something already.
+        """
+        path = Path(path)
+        check_is_new(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+        draft.chmod(0o755)
+        try:
+            write_json(draft / CONFIG, to_json(config))
+            write_json(draft / ENVIRONMENT, environment())
+            write_schema(draft, schema, fingerprint=fingerprint)
+            draft.rename(path)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return cls(path, config)
+
+    @classmethod
+    def open(cls, path: str | Path) -> "RunDirectory":
+        """Opens the directory of a run.
+
+        Raises:
+          FileNotFoundError: there is no run.
+          ValueError: its config cannot be read.
+        """
+        path = Path(path)
+        if not (path / CONFIG).is_file():
+            raise FileNotFoundError(f"no run in {path}: it has no {CONFIG}")
+        return cls(path, from_json(Config, read_json(path / CONFIG)))
+
+    def schema(self) -> Schema:
+        """What the run's model knows of its data."""
+        return read_schema(self.path)
+
+    def check_unchanged(self, config: Config, fingerprint: int) -> None:
+        """Raises unless the run was started with this config, on data of this fingerprint."""
+        changes = differences(self.config, config)
+        if changes:
+            raise ValueError(
+                f"the config differs from that of the run in {self.path}: {'; '.join(changes)}; "
+                "start a new run with it"
+            )
+        if read_json(self.path / DATA)["fingerprint"] != fingerprint:
+            raise ValueError(
+                f"the data of {config.data.source!r} are not those that the run in {self.path} started with"
+            )
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keeps other processes of this machine from training in the directory.
+
+        It is free again when this process has ended, however it ended.
+
+        Raises:
+          FileExistsError: another process is training in it.
+        """
+        with (self.path / LOCK).open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise FileExistsError(f"another process is training the run in {self.path}") from None
+            yield
+
+    def log(self, line: Mapping[str, Any]) -> None:
+        """Adds a line to the metrics, on disk before it returns."""
+        with (self.path / METRICS).open("a") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The lines of the metrics; one that was cut off while it was written is left out."""
+        path = self.path / METRICS
+        for line in path.read_text().splitlines(keepends=True) if path.exists() else ():
+            if line.endswith("\n"):
+                yield json.loads(line)
+
+    def forget_after(self, step: int) -> None:
+        """Takes back the lines of later steps, which a resumed run will write again."""
+        kept = [json.dumps(line) + "\n" for line in self.lines() if line["step"] <= step]
+        write_text(self.path / METRICS, "".join(kept))
+
+    def result(self) -> dict[str, Any] | None:
+        """The result of a run that has finished."""
+        path = self.path / RESULT
+        return read_json(path) if path.exists() else None
+
+
+def check_is_new(path: Path, name: str = "run_dir") -> None:
+    """Raises if there is something at this path; ``name`` is the argument's.
+
+    Raises:
+      FileExistsError: there is.
+    """
+    if path.exists():
+        hint = f" ('laya resume {path}' goes on with it)" if (path / CONFIG).exists() else ""
+        raise FileExistsError(f"{name} is {path}, which exists already{hint}, expected a new one")
+
+
+def free_path(parent: Path, name: str) -> Path:
+    """``parent/name``, or the first of ``parent/name-2``, ``-3`` ... that does not exist.
+
+    >>> free_path(Path("no-such-folder"), "digits").name
+    'digits'
+    """
+    path, number = parent / name, 2
+    while path.exists():
+        path, number = parent / f"{name}-{number}", number + 1
+    return path
+
+
+def environment() -> dict[str, Any]:
+    """Versions, git commit and devices, so that a result can be traced to what made it."""
+    return {
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "backend": jax.default_backend(),
+        "devices": [device.device_kind for device in jax.devices()],
+        "processors": os.cpu_count(),
+    }
+
+
+def write_schema(directory: Path, schema: Schema, **more: Any) -> None:
+    """Writes a model's knowledge of its data."""
+    preprocessing = dataclasses.asdict(schema.preprocessing)
+    write_json(directory / DATA, {"class_names": schema.class_names, "preprocessing": preprocessing, **more})
+    if schema.vocabulary is not None:
+        write_text(directory / VOCABULARY, "".join(f"{word}\n" for word in schema.vocabulary))
+
+
+def read_schema(directory: Path) -> Schema:
+    """Reads what ``write_schema`` wrote."""
+    values = read_json(directory / DATA)
+    vocabulary = directory / VOCABULARY
+    return Schema(
+        tuple(values["class_names"]),
+        Preprocessing.from_json(values["preprocessing"]),
+        tuple(vocabulary.read_text().split("\n")[:-1]) if vocabulary.exists() else None,
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON, so that the file is there whole or not at all."""
+    write_text(path, json.dumps(value, indent=1) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Reads JSON.
+
+    Raises:
+      ValueError: it cannot be read, naming the file.
+    """
+    try:
+        return json.loads(path.read_text())
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file, so that it is there whole or not at all."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)
+
+
+def _commit() -> str | None:
+    """The commit of the code that runs, with "+" if files differ from it; None outside of a repository."""
+    here = Path(__file__).parent
+
+    def git(*command: str) -> str:
+        run = subprocess.run(["git", "-C", here, *command], capture_output=True, text=True, check=True)
+        return run.stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,157 @@
+"""Training, resuming, evaluating and predicting as one call each: what the command line does."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from laya_jax.data import Dataset, Examples, Schema, load
+from laya_jax.training.checkpoint import Checkpoints, checksum
+from laya_jax.training.config import Config
+from laya_jax.training.engine import Engine
+from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
+from laya_jax.training.feed import Feed
+from laya_jax.training.loop import Listener, train
+from laya_jax.training.model import initial_parameters, make_classifier
+from laya_jax.training.parallel import ParallelConfig, barrier, make_parallel
+from laya_jax.training.predictor import Predictor
+from laya_jax.training.run import CHECKPOINTS, CONFIG, RunDirectory, check_is_new
+from laya_jax.training.state import TrainState, initial_state, make_optimizer
+from laya_jax.training.steps import Outputs
+
+
+def start(
+    configs: Sequence[Config],
+    paths: Sequence[Path],
+    parallel: ParallelConfig,
+    listener: Listener,
+    *,
+    side_by_side: bool = False,
+) -> list[dict[str, Any]]:
+    """Trains new runs on the same data.
+
+    Args:
+      configs: one per run.
+      paths: a new directory for each.
+      parallel: on what to compute.
+      listener: hears how it goes on.
+      side_by_side: whether to train those that differ in their seeds only in one vmapped program, which
+        pays on accelerators.
+
+    Returns:
+      The result of each run.
+    """
+    for path in paths:
+        check_is_new(path)
+    dataset = load(configs[0].data)
+    groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
+    engines = [
+        Engine(configs[group[0]], dataset, parallel, [configs[index].seed for index in group])
+        for group in groups
+    ]
+    # All directories are there before the first run starts, so that resuming finds those that had not begun.
+    runs = [_create(path, config, dataset) for path, config in zip(paths, configs, strict=True)]
+    results: dict[int, dict[str, Any]] = {}
+    for group, engine in zip(groups, engines, strict=True):
+        trained = train(engine, [runs[index] for index in group], listener)
+        results.update(zip(group, trained, strict=True))
+    return [results[index] for index in range(len(configs))]
+
+
+def resume(
+    run: RunDirectory, parallel: ParallelConfig, listener: Listener, config: Config | None = None
+) -> dict[str, Any]:
+    """Goes on with a run from its latest intact checkpoint, or starts it over if there is none.
+
+    Args:
+      run: its directory.
+      parallel: on what to compute; it may differ from what the run started on.
+      listener: hears how it goes on.
+      config: what the caller takes the run's config to be; None takes it as it is.
+
+    Returns:
+      Its result. A run that had finished is not trained again.
+
+    Raises:
+      ValueError: the config is another one, or the data have changed.
+    """
+    dataset = load(run.config.data)
+    run.check_unchanged(config or run.config, fingerprint(dataset))
+    return run.result() or train(Engine(run.config, dataset, parallel), [run], listener)[0]
+
+
+def find_runs(path: Path) -> list[RunDirectory]:
+    """The run at this path, or the runs in the folder that it is.
+
+    Raises:
+      FileNotFoundError: there is none.
+    """
+    inside = sorted(child for child in path.glob("*") if (child / CONFIG).exists()) if path.is_dir() else []
+    if (path / CONFIG).exists() or not inside:
+        return [RunDirectory.open(path)]
+    return [RunDirectory.open(child) for child in inside]
+
+
+def load_model(path: str | Path) -> TrainedModel:
+    """Loads the best parameters of a run, or an exported model, with all that predicting needs.
+
+    Raises:
+      FileNotFoundError: there is no run, or it has no checkpoint yet.
+    """
+    path = Path(path)
+    if (path / WEIGHTS).exists():
+        return import_model(path)
+    run = RunDirectory.open(path)
+    schema = run.schema()
+    classifier = make_classifier(run.config, schema)
+    optimizer = make_optimizer(run.config.optimizer, total_steps=1)
+    shapes = jax.eval_shape(
+        lambda: initial_state(initial_parameters(classifier, schema.preprocessing, 0), optimizer)
+    )
+    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), shapes)
+    state: TrainState = Checkpoints(path / CHECKPOINTS, read_only=True).best(like)
+    return TrainedModel(run.config, schema, classifier, state.parameters)
+
+
+def predict(
+    model: TrainedModel, examples: Examples, parallel: ParallelConfig, *, explain: bool = False
+) -> Outputs:
+    """What a model predicts for examples, in their order.
+
+    Args:
+      model: from ``load_model``.
+      examples: stored as in training; labels are not read.
+      parallel: on what to compute.
+      explain: whether to measure, too, how far attention can be believed.
+    """
+    sizes = {"batch_size": model.config.batch_size}
+    devices = make_parallel(parallel, **sizes)
+    predictor = Predictor(model.classifier, model.schema.preprocessing, devices, **sizes)
+    parameters = devices.replicate(model.parameters)
+    return predictor.outputs(parameters, Feed(examples, devices), explain=explain)[0]
+
+
+def fingerprint(dataset: Dataset) -> int:
+    """A checksum of a data set, of files that are read only as they are needed by their labels alone."""
+    splits = (dataset.train, dataset.validation, dataset.test)
+    inputs = [split.inputs for split in splits if isinstance(split.inputs, np.ndarray)]
+    return checksum([*inputs, *(split.labels for split in splits)])
+
+
+def _alike(configs: Sequence[Config]) -> list[list[int]]:
+    """Indices of the configs, grouped by all but their seeds."""
+    groups: dict[Config, list[int]] = {}
+    for index, config in enumerate(configs):
+        groups.setdefault(dataclasses.replace(config, seed=0), []).append(index)
+    return list(groups.values())
+
+
+def _create(path: Path, config: Config, dataset: Dataset) -> RunDirectory:
+    barrier("a run directory is made")
+    if jax.process_index() == 0:
+        RunDirectory.create(path, config, Schema.of(dataset), fingerprint(dataset))
+    barrier("the run directory is there")
+    return RunDirectory(path, config)

@@ -1,0 +1,236 @@
+"""The functions that are compiled: a number of training steps, and the outputs of a number of batches.
+
+Both run a whole chunk of batches in one loop on the device, so that Python is not in the way. The number of
+batches is an argument of the loop, not its shape: one compilation serves a full chunk and a shorter last one.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from laya_jax.attribution import deletion_flips
+from laya_jax.classifier import Classifier
+from laya_jax.data import Examples, Preprocessing
+from laya_jax.functional import HeadOutput
+from laya_jax.heads import LayaHead, ScalarMixHead
+from laya_jax.training.config import LossConfig
+from laya_jax.training.state import TrainState
+from laya_jax.typing import Array, Parameters
+
+
+class Batch(NamedTuple):
+    """Examples of one step.
+
+    Attributes:
+      inputs: as stored, [B, ...].
+      labels: [B].
+      weights: 1 for an example, 0 for what fills up the last batch of an epoch, [B].
+    """
+
+    inputs: Any
+    labels: Any
+    weights: Any
+
+
+class StepMetrics(NamedTuple):
+    """What a step reports, from before its update.
+
+    Attributes:
+      loss: mean over its examples.
+      correct: how many of them were classified right.
+      examples: how many there were.
+    """
+
+    loss: Any
+    correct: Any
+    examples: Any
+
+
+class Outputs(NamedTuple):
+    """What evaluation reads of predictions.
+
+    Attributes:
+      logits: [B, K], float32.
+      attention: [B, L], float32; None for a head that does not weigh layers.
+      flips: whether a prediction changes without one layer, in order of attention, [B, L]; None if that
+        was not asked for, or for a head that does not weigh layers.
+    """
+
+    logits: Any
+    attention: Any = None
+    flips: Any = None
+
+
+Data: TypeAlias = Examples | None
+"""Examples that stay on the device, or None if the batches hold the examples themselves."""
+
+Batches: TypeAlias = Any
+"""Indices into the data, -1 where a batch is filled up, [steps, B]; or a ``Batch`` of [steps, B, ...]."""
+
+TrainChunk: TypeAlias = Callable[[TrainState, Data, Batches, Any], tuple[TrainState, StepMetrics]]
+OutputChunk: TypeAlias = Callable[[Parameters, Data, Batches, Any], Outputs]
+
+
+def make_train_chunk(
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    optimizer: optax.GradientTransformation,
+    loss_config: LossConfig,
+    *,
+    axis_name: str | None = None,
+    seeds: bool = False,
+) -> TrainChunk:
+    """The function that takes ``count`` steps: (state, data, batches, count) -> (state, metrics).
+
+    Args:
+      classifier: what is trained.
+      preprocessing: what turns stored inputs into the classifier's.
+      optimizer: of optax.
+      loss_config: what is added to the cross-entropy.
+      axis_name: of the devices under pmap; None where the compiler distributes the batch.
+      seeds: whether states and batches hold several seeds side by side: the state's leaves on axis 0,
+        batches as [steps, S, B].
+
+    Returns:
+      A function to be compiled. Its metrics are [steps] or [steps, S]; only the first ``count`` are set.
+    """
+    total = _sum_over(axis_name)
+
+    def loss(parameters: Parameters, batch: Batch, weight: Array) -> tuple[Array, Array]:
+        output: Any = classifier.apply({"params": parameters}, preprocessing(batch.inputs))
+        losses = example_losses(output, batch.labels, loss_config)
+        right = jnp.argmax(output.logits, axis=-1) == batch.labels
+        return jnp.sum(batch.weights * losses) / weight, jnp.sum(batch.weights * right)
+
+    def step(state: TrainState, data: Data, batch: Any) -> tuple[TrainState, StepMetrics]:
+        batch = take(data, batch)
+        weight = total(jnp.sum(batch.weights))
+        gradient = jax.value_and_grad(loss, has_aux=True)
+        (value, correct), gradients = gradient(state.parameters, batch, weight)
+        updates, optimizer_state = optimizer.update(total(gradients), state.optimizer_state, state.parameters)
+        parameters = optax.apply_updates(state.parameters, updates)
+        metrics = StepMetrics(total(value), total(correct), weight)
+        return TrainState(state.step + 1, parameters, optimizer_state), metrics
+
+    one_step = jax.vmap(step, in_axes=(0, None, 0)) if seeds else step
+
+    def train_chunk(
+        state: TrainState, data: Data, batches: Batches, count: Array
+    ) -> tuple[TrainState, StepMetrics]:
+        def body(i: Array, carry: tuple[TrainState, StepMetrics]) -> tuple[TrainState, StepMetrics]:
+            state, collected = carry
+            state, metrics = one_step(state, data, _at(batches, i))
+            return state, _put(collected, i, metrics)
+
+        shape = state.step.shape
+        metrics = StepMetrics(*(jnp.zeros((_steps(batches), *shape)) for _ in StepMetrics._fields))
+        return jax.lax.fori_loop(0, count, body, (state, metrics))
+
+    return train_chunk
+
+
+def make_output_chunk(
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    *,
+    axis_name: str | None = None,
+    seeds: bool = False,
+    explain: bool = False,
+) -> OutputChunk:
+    """The function that predicts ``count`` batches: (parameters, data, batches, count) -> outputs.
+
+    Args:
+      classifier: what predicts.
+      preprocessing: what turns stored inputs into the classifier's.
+      axis_name: of the devices under pmap; None where the compiler distributes the batch.
+      seeds: whether the parameters hold several seeds side by side; all predict the same batches.
+      explain: whether to measure ``flips``.
+
+    Returns:
+      A function to be compiled. Its outputs are [steps, B, ...] or [steps, S, B, ...].
+    """
+    head = classifier.head
+
+    def outputs(parameters: Parameters, data: Data, batch: Any) -> Outputs:
+        inputs = preprocessing(take(data, batch).inputs)
+        hidden_states = classifier.apply({"params": parameters}, inputs, method="hidden_states")
+
+        def predict(mask: Array | None = None) -> Any:
+            return head.apply({"params": parameters["head"]}, hidden_states, mask)
+
+        output = predict()
+        logits = output.logits.astype(jnp.float32)
+        if not isinstance(head, LayaHead | ScalarMixHead):
+            return Outputs(logits)
+        attention = output.attention.astype(jnp.float32)
+        if not explain:
+            return Outputs(logits, attention)
+        return Outputs(logits, attention, deletion_flips(lambda mask: predict(mask).logits, attention))
+
+    all_outputs = jax.vmap(outputs, in_axes=(0, None, None)) if seeds else outputs
+
+    def output_chunk(parameters: Parameters, data: Data, batches: Batches, count: Array) -> Outputs:
+        def body(i: Array, collected: Outputs) -> Outputs:
+            return _put(collected, i, all_outputs(parameters, data, _at(batches, i)))
+
+        shapes = jax.eval_shape(all_outputs, parameters, data, _at(batches, 0))
+        empty = jax.tree.map(lambda of: jnp.zeros((_steps(batches), *of.shape), of.dtype), shapes)
+        collected = jax.lax.fori_loop(0, count, body, empty)
+        if axis_name is None:
+            return collected
+        gather = partial(jax.lax.all_gather, axis_name=axis_name, axis=2 if seeds else 1, tiled=True)
+        return jax.tree.map(gather, collected)
+
+    return output_chunk
+
+
+def take(data: Data, batch: Any) -> Batch:
+    """The examples of a batch: itself, or those that its indices [B] name, with weight 0 for -1.
+
+    >>> data = Examples(jnp.array([[1.0], [2.0]]), jnp.array([5, 7]))
+    >>> take(data, jnp.array([1, -1])).weights
+    Array([1., 0.], dtype=float32)
+    """
+    if data is None:
+        return batch
+    rows = jnp.maximum(batch, 0)
+    return Batch(data.inputs[rows], data.labels[rows], (batch >= 0).astype(jnp.float32))
+
+
+def example_losses(output: HeadOutput, labels: Array, config: LossConfig) -> Array:
+    """Loss of each example, [B]: cross-entropy, less the entropy of its attention times its weight.
+
+    >>> output = HeadOutput(jnp.zeros((1, 2)), jnp.array([[0.5, 0.5]]), None, jnp.zeros((1, 3)))
+    >>> example_losses(output, jnp.array([0]), LossConfig(attention_entropy=1.0))
+    Array([0.], dtype=float32)
+    """
+    logits = output.logits.astype(jnp.float32)
+    if config.label_smoothing:
+        targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), config.label_smoothing)
+        losses = optax.softmax_cross_entropy(logits, targets)
+    else:
+        losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
+    if config.attention_entropy:
+        entropy = jnp.sum(jax.scipy.special.entr(jnp.asarray(output.attention)), axis=-1)
+        losses -= config.attention_entropy * entropy
+    return losses
+
+
+def _sum_over(axis_name: str | None) -> Callable[[Any], Any]:
+    return (lambda tree: tree) if axis_name is None else partial(jax.lax.psum, axis_name=axis_name)
+
+
+def _at(tree: Any, i: Any) -> Any:
+    return jax.tree.map(lambda leaf: leaf[i], tree)
+
+
+def _put(collected: Any, i: Array, values: Any) -> Any:
+    return jax.tree.map(lambda into, value: into.at[i].set(value), collected, values)
+
+
+def _steps(batches: Batches) -> int:
+    return jax.tree.leaves(batches)[0].shape[0]

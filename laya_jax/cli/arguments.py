@@ -1,0 +1,167 @@
+"""What can be said on the command line, as dataclasses: tyro makes options and help of their fields."""
+
+import contextlib
+import dataclasses
+import io
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from laya_jax.training.config import Config
+from laya_jax.training.parallel import ParallelConfig
+
+T = TypeVar("T")
+
+Flat = tyro.conf.arg(name="", prefix_name=False)
+Switch = tyro.conf.FlagCreatePairsOff
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Output:
+    """What is printed.
+
+    Attributes:
+      json: prints one JSON object on standard output, for scripts, and nothing else there.
+    """
+
+    json: Annotated[bool, Switch] = False
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train:
+    """Trains a classifier and tests it. The run can be killed at any time: `laya resume` goes on with it.
+
+    Attributes:
+      experiment: digits (embedded, the default), fashion-mnist, cifar10 or imdb; or data of your own:
+        images:FOLDER, npz:FILE, texts:FILE. It gives every option below its default.
+      run_dir: directory to write to, a new one; None takes a free name in runs/.
+      seeds: trains one run per seed instead of the one of --seed.
+      side_by_side: trains all seeds in one program, which pays on accelerators.
+      baseline: trains a second run with this head, to compare with; digits does so with last_layer.
+      tensorboard: writes the metrics for TensorBoard, too.
+      config: what is trained.
+      parallel: on what.
+      output: what is printed.
+    """
+
+    experiment: tyro.conf.Positional[str] = "digits"
+    run_dir: str | None = None
+    seeds: tuple[int, ...] = ()
+    side_by_side: Annotated[bool, Switch] = False
+    baseline: Literal["last_layer", "concat", "scalar_mix", "laya"] | None = None
+    tensorboard: Annotated[bool, Switch] = False
+    config: Annotated[Config, Flat] = Config()
+    parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
+    output: Annotated[Output, Flat] = Output()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Resume:
+    """Goes on with a run, or with all unfinished runs of a folder, from the latest checkpoint.
+
+    Attributes:
+      run: directory of the run.
+      tensorboard: writes the metrics for TensorBoard, too.
+      config: of the run; it cannot be changed.
+      parallel: on what to train.
+      output: what is printed.
+    """
+
+    run: tyro.conf.Positional[str]
+    tensorboard: Annotated[bool, Switch] = False
+    config: Annotated[Config, Flat] = Config()
+    parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
+    output: Annotated[Output, Flat] = Output()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Tests the best parameters of a run, or an exported model.
+
+    Attributes:
+      run: directory of the run or of the exported model.
+      split: of the run's data.
+      data: other data to test on, as for predict; they need labels.
+      parallel: on what to compute.
+      output: what is printed.
+    """
+
+    run: tyro.conf.Positional[str]
+    split: Literal["test", "validation", "train"] = "test"
+    data: str | None = None
+    parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
+    output: Annotated[Output, Flat] = Output()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Predict:
+    """Predicts classes, probabilities and attention over layers, with the best parameters of a run.
+
+    Attributes:
+      run: directory of the run or of the exported model.
+      data: images:FOLDER, npz:FILE, texts:FILE, or the name of a data set, whose test split is taken.
+      out: file to write, .csv, .jsonl or .npz; a new one.
+      parallel: on what to compute.
+      output: what is printed.
+    """
+
+    run: tyro.conf.Positional[str]
+    data: str
+    out: str = "predictions.csv"
+    parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
+    output: Annotated[Output, Flat] = Output()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Export:
+    """Writes a run's best parameters as safetensors, with all that is needed to predict with them.
+
+    Attributes:
+      run: directory of the run.
+      out: directory to write, a new one.
+      output: what is printed.
+    """
+
+    run: tyro.conf.Positional[str]
+    out: str
+    output: Annotated[Output, Flat] = Output()
+
+
+def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: Any = None) -> T:
+    """Reads a command's arguments.
+
+    Raises:
+      ValueError: one of them is wrong; in one line, with the option that was probably meant.
+    """
+    errors = io.StringIO()
+    options: dict[str, Any] = {} if default is None else {"default": default}
+    try:
+        with contextlib.redirect_stderr(errors):
+            return tyro.cli(kind, prog=program, args=list(arguments), **options)
+    except SystemExit as stopped:
+        if not stopped.code:
+            raise
+        raise ValueError(summary(errors.getvalue())) from None
+
+
+def summary(boxes: str) -> str:
+    """What tyro's error box says, in one line.
+
+    >>> summary('''
+    ... ╭─ Unrecognized options ─╮
+    ... │ Unrecognized options:  │
+    ... │ --sed                  │
+    ... │ ────────────────────── │
+    ... │ Perhaps you meant:     │
+    ... │     --seed INT         │
+    ... │         of the run.    │
+    ... ╰────────────────────────╯''')
+    'Unrecognized options: --sed; perhaps you meant --seed'
+    """
+    lines = [line.strip("│ ") for line in boxes.splitlines() if line.startswith("│")]
+    end = next((i for i, line in enumerate(lines) if line.startswith("──")), len(lines))
+    message = " ".join(lines[:end])
+    meant = re.search(r"Perhaps you meant:\s*(--\S+)", " ".join(lines))
+    return message + (f"; perhaps you meant {meant[1]}" if meant else "")

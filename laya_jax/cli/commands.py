@@ -1,0 +1,163 @@
+"""The commands: each reads its arguments, calls ``laya_jax.training`` and shows what came out."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from laya_jax import __version__
+from laya_jax.checks import check_choice
+from laya_jax.cli.arguments import Evaluate, Export, Predict, Resume, Train, parse
+from laya_jax.cli.console import Console
+from laya_jax.cli.predictions import check_can_write, write_predictions
+from laya_jax.cli.tensorboard import TensorBoard
+from laya_jax.data import Examples, load, read_inputs
+from laya_jax.training import EXPERIMENTS, Config, export_model, find_runs, load_model, predict, resume, start
+from laya_jax.training.experiments import config_for
+from laya_jax.training.exported import TrainedModel
+from laya_jax.training.metrics import measure
+from laya_jax.training.parallel import connect
+from laya_jax.training.recorder import faithfulness
+from laya_jax.training.run import free_path
+
+USAGE = f"""\
+laya {__version__}: classifiers that read all layers of a network, and say which ones they used.
+
+  laya train [EXPERIMENT | DATA]   trains and tests; EXPERIMENT is {", ".join(EXPERIMENTS)}
+  laya resume RUN                  goes on with a run that was stopped or killed
+  laya evaluate RUN                tests the best parameters of a run
+  laya predict RUN --data DATA     writes classes, probabilities and attention to a file
+  laya export RUN --out DIR        writes safetensors and config.json
+  laya compile-check EXPERIMENT    compiles the training step for a TPU that is not there
+
+DATA is images:FOLDER (a sub-folder a class), npz:FILE (inputs, labels) or texts:FILE (.csv or .jsonl with
+text and label). 'laya COMMAND --help' lists the options; every command takes --json."""
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Runs the command that the arguments name.
+
+    Raises:
+      ValueError: there is no such command.
+    """
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(USAGE)
+    elif arguments[0] == "--version":
+        print(__version__)
+    else:
+        command, rest = arguments[0], arguments[1:]
+        check_choice("command", command, tuple(COMMANDS))
+        COMMANDS[command](rest)
+
+
+def _train(arguments: Sequence[str]) -> None:
+    named = arguments[0] if arguments and not arguments[0].startswith("-") else "digits"
+    baseline = "last_layer" if named == "digits" else None
+    default = Train(experiment=named, config=config_for(named), baseline=baseline)  # type: ignore[arg-type]
+    asked = parse(Train, arguments, program="laya train", default=default)
+    connect(asked.parallel)
+    console = Console(as_json=asked.output.json)
+    listener = TensorBoard(console) if asked.tensorboard else console
+    configs = _variants(asked)
+    parent = Path(asked.run_dir) if asked.run_dir else free_path(Path("runs"), Path(named).stem or "run")
+    paths = [parent / f"{config.head.kind}-seed{config.seed}" for config in configs]
+    paths = [parent] if len(configs) == 1 else paths
+    console.start(f"training {', '.join(dict.fromkeys(config.head.kind for config in configs))} on {named}")
+    results = start(configs, paths, asked.parallel, listener, side_by_side=asked.side_by_side)
+    console.results(results)
+    console.print_json({"runs": results})
+
+
+def _variants(asked: Train) -> list[Config]:
+    """The configs that are trained: every seed, and the same with the baseline's head."""
+    seeds = asked.seeds or (asked.config.seed,)
+    heads = [asked.config.head]
+    if asked.baseline not in (None, asked.config.head.kind):
+        heads.append(dataclasses.replace(asked.config.head, kind=asked.baseline))
+    return [dataclasses.replace(asked.config, seed=seed, head=head) for head in heads for seed in seeds]
+
+
+def _resume(arguments: Sequence[str]) -> None:
+    asked = parse(Resume, arguments, program="laya resume")
+    connect(asked.parallel)
+    console = Console(as_json=asked.output.json)
+    listener = TensorBoard(console) if asked.tensorboard else console
+    console.start(f"resuming {asked.run}")
+    results = []
+    for run in find_runs(Path(asked.run)):
+        default = Resume(run=asked.run, config=run.config)
+        given = parse(Resume, arguments, program="laya resume", default=default)
+        results.append(resume(run, asked.parallel, listener, given.config))
+    console.results(results)
+    console.print_json({"runs": results})
+
+
+def _evaluate(arguments: Sequence[str]) -> None:
+    asked = parse(Evaluate, arguments, program="laya evaluate")
+    connect(asked.parallel)
+    console = Console(as_json=asked.output.json)
+    model = load_model(asked.run)
+    examples = _labelled(model, asked)
+    outputs = predict(model, examples, asked.parallel, explain=True)
+    metrics = measure(outputs.logits, outputs.attention, examples.labels)
+    result = {
+        "run": asked.run,
+        "data": asked.data or f"{model.config.data.source}, {asked.split} split",
+        "head": model.config.head.kind,
+        "metrics": dataclasses.asdict(metrics),
+        "faithfulness": None if outputs.flips is None else faithfulness(outputs.flips),
+    }
+    console.evaluation(result)
+    console.print_json(result)
+
+
+def _labelled(model: TrainedModel, asked: Evaluate) -> Examples:
+    """The examples that a model is tested on."""
+    if asked.data is None:
+        examples: Examples = getattr(load(model.config.data), asked.split)
+        return examples
+    unlabelled = read_inputs(asked.data, model.schema, model.config.data)
+    if unlabelled.labels is None:
+        raise ValueError(f"data is {asked.data!r}, which has no labels to test against")
+    return Examples(unlabelled.inputs, unlabelled.labels)
+
+
+def _predict(arguments: Sequence[str]) -> None:
+    asked = parse(Predict, arguments, program="laya predict")
+    connect(asked.parallel)
+    console = Console(as_json=asked.output.json)
+    out = Path(asked.out)
+    check_can_write(out)
+    model = load_model(asked.run)
+    given = read_inputs(asked.data, model.schema, model.config.data)
+    labels = np.zeros(len(given.inputs), np.int32)
+    outputs = predict(model, Examples(given.inputs, labels), asked.parallel, explain=True)
+    write_predictions(out, given.ids, outputs, model.schema.class_names)
+    result = {
+        "out": str(out),
+        "examples": len(given.ids),
+        "classes": np.bincount(
+            np.argmax(outputs.logits, axis=1), minlength=len(model.schema.class_names)
+        ).tolist(),
+        "faithfulness": None if outputs.flips is None else faithfulness(outputs.flips),
+    }
+    console.prediction(result, model.schema.class_names)
+    console.print_json(result)
+
+
+def _export(arguments: Sequence[str]) -> None:
+    asked = parse(Export, arguments, program="laya export")
+    console = Console(as_json=asked.output.json)
+    export_model(load_model(asked.run), asked.out)
+    console.say(f"written to {asked.out}: model.safetensors, config.json, data.json")
+    console.print_json({"out": asked.out})
+
+
+COMMANDS = {
+    "train": _train,
+    "resume": _resume,
+    "evaluate": _evaluate,
+    "predict": _predict,
+    "export": _export,
+}

@@ -1,0 +1,130 @@
+"""What a person sees: progress and tables, on standard error to leave standard output to scripts."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+from rich.console import Console as RichConsole
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from laya_jax.training.run import RunDirectory
+
+BAR = 24
+"""Characters of a bar that stands for all of the attention."""
+
+
+class Console:
+    """Shows how training goes on and what came out.
+
+    Attributes:
+      as_json: whether the result is printed as one JSON object, on standard output.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
+        self._progress = Progress(
+            TextColumn("step"),
+            MofNCompleteColumn(),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=self.err,
+            transient=True,
+            disable=not self.err.is_terminal,
+        )
+        self._task = self._progress.add_task("step", visible=False)
+
+    def say(self, message: str) -> None:
+        """Prints a line for people."""
+        if jax.process_index() == 0:
+            self.err.print(message, markup=False)
+
+    def start(self, what: str) -> None:
+        """Names what is trained, the backend and the devices."""
+        devices = jax.devices()
+        kinds = ", ".join(sorted({device.device_kind for device in devices}))
+        number = f"{len(devices)} device{'s'[: len(devices) - 1]}"
+        self.say(f"{what}; backend {jax.default_backend()}, {number} ({kinds})")
+
+    def steps(self, done: int, total: int) -> None:
+        """After every chunk: moves the progress bar, if there is a terminal."""
+        self._progress.update(self._task, completed=done, total=total, visible=True)
+        self._progress.start()
+
+    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+        """After every epoch of a run: one line."""
+        self._progress.stop()
+        validation, depth = line["validation"], line["validation"]["effective_depth"]
+        self.say(
+            f"{run.config.head.kind} seed {run.config.seed}  epoch {line['epoch']:>3}"
+            f"  loss {line['train']['loss']:.4f}"
+            f"  validation loss {validation['loss']:.4f}  accuracy {validation['accuracy']:.4f}"
+            + ("" if depth is None else f"  effective depth {depth:.2f}")
+            + f"  {line['examples_per_second']:,} examples/s"
+        )
+
+    def results(self, results: Sequence[Mapping[str, Any]]) -> None:
+        """Prints accuracies, depth profiles with how far to believe them, warnings, and where all is."""
+        self._progress.stop()
+        table = Table(
+            "head", "seed", "test accuracy", "macro-F1", "calibration error", "best epoch", "seconds"
+        )
+        for result in results:
+            test = result["test"]
+            numbers = (test["accuracy"], test["macro_f1"], test["calibration_error"])
+            table.add_row(
+                result["head"],
+                str(result["seed"]),
+                *(f"{number:.4f}" for number in numbers),
+                str(result["best_epoch"]),
+                str(result["seconds"]),
+            )
+        self.err.print(table)
+        for result in results:
+            title = f"{result['head']}, seed {result['seed']}"
+            self._profile(title, result["test"]["attention"], result["faithfulness"])
+            for warning in result["warnings"]:
+                self.say(f"  warning: {warning}")
+        for result in results:
+            self.say(f"written to {result['run']}")
+
+    def evaluation(self, result: Mapping[str, Any]) -> None:
+        """Prints the metrics of one evaluation."""
+        metrics = result["metrics"]
+        self.say(f"{result['run']} on {result['data']}: {metrics['examples']:,} examples")
+        for name in ("accuracy", "macro_f1", "calibration_error", "loss"):
+            self.say(f"  {name.replace('_', ' '):<20}{metrics[name]:.4f}")
+        self._profile(result["head"], metrics["attention"], result["faithfulness"])
+
+    def prediction(self, result: Mapping[str, Any], class_names: Sequence[str]) -> None:
+        """Prints what was predicted how often, and how far its attention can be believed."""
+        self.say(f"{result['examples']:,} examples predicted, written to {result['out']}")
+        for name, number in zip(class_names, result["classes"], strict=True):
+            self.say(f"  {name:<20}{number:>8,}")
+        self._believe(result["faithfulness"])
+
+    def print_json(self, value: Any) -> None:
+        """Prints the command's JSON object, if that was asked for."""
+        if self.as_json and jax.process_index() == 0:
+            sys.stdout.write(json.dumps(value) + "\n")
+
+    def _profile(
+        self, title: str, attention: Sequence[float] | None, measured: Mapping[str, float] | None
+    ) -> None:
+        if attention is None or measured is None:
+            return
+        self.say(f"attention of {title}, mean over the examples")
+        for layer, share in enumerate(attention, 1):
+            self.say(f"  h{layer:<3}{share:.2f} {'█' * round(BAR * share)}")
+        self._believe(measured)
+
+    def _believe(self, measured: Mapping[str, float] | None) -> None:
+        if measured is not None:
+            self.say(
+                f"  how far to believe it: {measured['flips_without_top_layer']:.0%} of predictions change "
+                f"without their layer of most attention, {measured['flips_without_another_layer']:.0%} "
+                "without another one"
+            )

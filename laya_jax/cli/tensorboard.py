@@ -1,0 +1,57 @@
+"""Metrics for TensorBoard, beside the JSON lines that are always written."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+
+from laya_jax.training.loop import Listener
+from laya_jax.training.run import RunDirectory
+
+
+class TensorBoard:
+    """Passes on what it hears, and writes every epoch's numbers to ``tensorboard/`` in the run.
+
+    Attributes:
+      listener: hears everything, too.
+    """
+
+    def __init__(self, listener: Listener) -> None:
+        # Only who asks for it needs it.
+        from tensorboardX import SummaryWriter
+
+        self.listener = listener
+        self._make_writer = SummaryWriter
+        self._writers: dict[str, Any] = {}
+
+    def steps(self, done: int, total: int) -> None:
+        """After every chunk."""
+        self.listener.steps(done, total)
+
+    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+        """After every epoch of a run."""
+        self.listener.epoch(run, line)
+        if jax.process_index():
+            return
+        folder, step = str(run.path / "tensorboard"), line["step"]
+        if folder not in self._writers:
+            # What a killed process wrote of later steps is not shown.
+            self._writers[folder] = self._make_writer(folder, purge_step=step)
+        for name, value in scalars(line):
+            self._writers[folder].add_scalar(name, value, step)
+        self._writers[folder].flush()
+
+
+def scalars(line: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers of a line of the metrics, by name.
+
+    >>> dict(scalars({"train": {"loss": 0.5}, "attention": [0.25, 0.75]}))
+    {'train/loss': 0.5, 'attention/h1': 0.25, 'attention/h2': 0.75}
+    """
+    for name, value in line.items():
+        if isinstance(value, Mapping):
+            yield from scalars(value, f"{prefix}{name}/")
+        elif isinstance(value, list):
+            yield from ((f"{prefix}{name}/h{layer}", share) for layer, share in enumerate(value, 1))
+        elif value is not None:
+            yield f"{prefix}{name}", value

@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _keep_compilations()
         commands.run(arguments)
     except Interrupted as interrupted:
-        return _fail(f"{interrupted}; saved, go on with: laya resume", 128 + interrupted.signal_number)
+        return _fail(str(interrupted), 128 + interrupted.signal_number)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except NonFiniteLossError as error:

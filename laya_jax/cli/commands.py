@@ -19,7 +19,7 @@ from laya_jax.training.exported import TrainedModel
 from laya_jax.training.metrics import measure
 from laya_jax.training.parallel import connect
 from laya_jax.training.recorder import faithfulness
-from laya_jax.training.run import free_path
+from laya_jax.training.run import check_is_new, free_path
 
 USAGE = f"""\
 laya {__version__}: classifiers that read all layers of a network, and say which ones they used.
@@ -56,11 +56,12 @@ def _train(arguments: Sequence[str]) -> None:
     baseline = "last_layer" if named == "digits" else None
     default = Train(experiment=named, config=config_for(named), baseline=baseline)  # type: ignore[arg-type]
     asked = parse(Train, arguments, program="laya train", default=default)
-    connect(asked.parallel)
     console = Console(as_json=asked.output.json)
+    connect(asked.parallel)
     listener = TensorBoard(console) if asked.tensorboard else console
     configs = _variants(asked)
     parent = Path(asked.run_dir) if asked.run_dir else free_path(Path("runs"), Path(named).stem or "run")
+    check_is_new(parent)
     paths = [parent / f"{config.head.kind}-seed{config.seed}" for config in configs]
     paths = [parent] if len(configs) == 1 else paths
     console.start(f"training {', '.join(dict.fromkeys(config.head.kind for config in configs))} on {named}")
@@ -80,8 +81,8 @@ def _variants(asked: Train) -> list[Config]:
 
 def _resume(arguments: Sequence[str]) -> None:
     asked = parse(Resume, arguments, program="laya resume")
-    connect(asked.parallel)
     console = Console(as_json=asked.output.json)
+    connect(asked.parallel)
     listener = TensorBoard(console) if asked.tensorboard else console
     console.start(f"resuming {asked.run}")
     results = []
@@ -95,8 +96,8 @@ def _resume(arguments: Sequence[str]) -> None:
 
 def _evaluate(arguments: Sequence[str]) -> None:
     asked = parse(Evaluate, arguments, program="laya evaluate")
-    connect(asked.parallel)
     console = Console(as_json=asked.output.json)
+    connect(asked.parallel)
     model = load_model(asked.run)
     examples = _labelled(model, asked)
     outputs = predict(model, examples, asked.parallel, explain=True)
@@ -125,8 +126,8 @@ def _labelled(model: TrainedModel, asked: Evaluate) -> Examples:
 
 def _predict(arguments: Sequence[str]) -> None:
     asked = parse(Predict, arguments, program="laya predict")
-    connect(asked.parallel)
     console = Console(as_json=asked.output.json)
+    connect(asked.parallel)
     out = Path(asked.out)
     check_can_write(out)
     model = load_model(asked.run)

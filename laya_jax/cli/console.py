@@ -1,6 +1,7 @@
 """What a person sees: progress and tables, on standard error to leave standard output to scripts."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,6 +26,11 @@ class Console:
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._out = sys.stdout
+        if as_json and sys.stdout is sys.__stdout__:
+            # Libraries in C++ (Gloo) write there, too: they get standard error.
+            self._out = os.fdopen(os.dup(1), "w")
+            os.dup2(2, 1)
         self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._progress = Progress(
             TextColumn("step"),
@@ -69,9 +75,8 @@ class Console:
     def results(self, results: Sequence[Mapping[str, Any]]) -> None:
         """Prints accuracies, depth profiles with how far to believe them, warnings, and where all is."""
         self._progress.stop()
-        table = Table(
-            "head", "seed", "test accuracy", "macro-F1", "calibration error", "best epoch", "seconds"
-        )
+        columns = ("head", "seed", "accuracy", "macro-F1", "calibration error", "best epoch", "seconds")
+        table = Table(*columns, title="test split")
         for result in results:
             test = result["test"]
             numbers = (test["accuracy"], test["macro_f1"], test["calibration_error"])
@@ -109,7 +114,8 @@ class Console:
     def print_json(self, value: Any) -> None:
         """Prints the command's JSON object, if that was asked for."""
         if self.as_json and jax.process_index() == 0:
-            sys.stdout.write(json.dumps(value) + "\n")
+            self._out.write(json.dumps(value) + "\n")
+            self._out.flush()
 
     def _profile(
         self, title: str, attention: Sequence[float] | None, measured: Mapping[str, float] | None

@@ -1,13 +1,15 @@
 """Checkpoints of a run: asynchronous, atomic, checked when they are read. A thin shell around Orbax."""
 
+import sys
 import warnings
 import zlib
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from laya_jax.training.state import TrainState
 
@@ -32,7 +34,11 @@ class Checkpoints:
     """
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
+        # Whoever loads an exported model needs no Orbax.
+        import orbax.checkpoint as ocp
+
         self.directory = directory.absolute()
+        self._arguments = ocp.args
         self._best_steps: dict[int, int] = {}
         self._manager = ocp.CheckpointManager(
             self.directory,
@@ -62,22 +68,25 @@ class Checkpoints:
         content = {"version": VERSION, "checksum": checksum(state), "best_step": best_step, **progress}
         self._manager.save(
             step,
-            args=ocp.args.Composite(state=ocp.args.StandardSave(state), progress=ocp.args.JsonSave(content)),
+            args=self._arguments.Composite(
+                state=self._arguments.StandardSave(state), progress=self._arguments.JsonSave(content)
+            ),
         )
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, Progress]:
-        """Reads a checkpoint into the shapes, types and places of ``like``.
+        """Reads a checkpoint into NumPy arrays of the shapes and types of ``like``.
 
         Raises:
           DamagedCheckpointError: it cannot be read, or not as it was written.
           ValueError: it was written in another version.
         """
-        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        hook = sys.unraisablehook
+        sys.unraisablehook = partial(_ignore_closed_loop, hook)
         try:
             content = self._manager.restore(
                 step,
-                args=ocp.args.Composite(
-                    state=ocp.args.StandardRestore(target), progress=ocp.args.JsonRestore()
+                args=self._arguments.Composite(
+                    state=self._arguments.StandardRestore(like), progress=self._arguments.JsonRestore()
                 ),
             )
             state, progress = content["state"], dict(content["progress"])
@@ -85,6 +94,7 @@ class Checkpoints:
             self._best_steps[step] = progress.pop("best_step")
         except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
             raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
+        sys.unraisablehook = hook
         if version != VERSION:
             raise ValueError(f"checkpoint {step} is of version {version}, expected {VERSION}")
         if checksum(state) != expected:
@@ -119,7 +129,9 @@ class Checkpoints:
         self._manager.close()
 
 
-class _LatestTwoAndBest(ocp.checkpoint_managers.PreservationPolicy):  # type: ignore[misc]
+class _LatestTwoAndBest:
+    """A ``PreservationPolicy`` of Orbax's."""
+
     def __init__(self, best_steps: dict[int, int]) -> None:
         self.best_steps = best_steps
 
@@ -141,6 +153,12 @@ def checksum(tree: Any) -> int:
     for leaf in jax.tree.leaves(tree):
         value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
     return value
+
+
+def _ignore_closed_loop(hook: Callable[[Any], Any], unraisable: Any) -> None:
+    """Passes on what a thread could not raise, but that TensorStore calls a closed loop after a failed read."""
+    if "Event loop is closed" not in str(unraisable.exc_value):
+        hook(unraisable)
 
 
 def _first_line(error: Exception) -> str:

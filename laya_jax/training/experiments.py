@@ -1,9 +1,10 @@
 """The named experiments: the embedded digits, and the paper's three data sets with its best settings."""
 
 import dataclasses
+import difflib
 
 from laya_jax.data import DataConfig
-from laya_jax.data.config import kind_of
+from laya_jax.data.config import PATHS, kind_of
 from laya_jax.training.config import BackboneConfig, Config, HeadConfig, OptimizerConfig
 
 EXPERIMENTS = {
@@ -56,5 +57,12 @@ def config_for(name: str) -> Config:
     """
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
+    if ":" not in name:
+        near = difflib.get_close_matches(name, EXPERIMENTS, n=1)
+        raise ValueError(
+            f"experiment is {name!r}"
+            + (f" (did you mean {near[0]!r}?)" if near else "")
+            + f", expected one of {', '.join(map(repr, EXPERIMENTS))}, or {', '.join(PATHS.values())}"
+        )
     base = OWN_DATA.get(kind_of(name), Config())
     return dataclasses.replace(base, data=DataConfig(source=name))

@@ -22,8 +22,10 @@ SAVE_EVERY = 300.0
 class Interrupted(Exception):  # noqa: N818  no error: the run is saved and can go on
     """Training was asked to stop, and stopped after saving."""
 
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(f"interrupted by {signal.Signals(signal_number).name}")
+    def __init__(self, signal_number: int, recorders: Sequence[Recorder]) -> None:
+        paths = " ".join(str(recorder.run.path) for recorder in recorders)
+        name = signal.Signals(signal_number).name
+        super().__init__(f"interrupted by {name}, saved; to go on: laya resume {paths}")
         self.signal_number = signal_number
 
 
@@ -116,7 +118,7 @@ def _run(
             line = recorders[index].end_epoch(metrics, states[index])
             listener.epoch(recorders[index].run, line)
         if any_process(interruption.signal_number is not None):
-            raise Interrupted(interruption.signal_number or signal.SIGTERM)
+            raise Interrupted(interruption.signal_number or signal.SIGTERM, recorders)
 
 
 def _rest_of_epoch(
@@ -147,5 +149,5 @@ def _rest_of_epoch(
                     recorders[index].save(state)
             saved = now
         if interrupted:
-            raise Interrupted(interruption.signal_number or signal.SIGTERM)
+            raise Interrupted(interruption.signal_number or signal.SIGTERM, recorders)
     return placed, step

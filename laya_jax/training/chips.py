@@ -1,0 +1,83 @@
+"""TPU chips: what is published of them, and topologies of them to compile for where there is no TPU."""
+
+import importlib.util
+import os
+import re
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental import topologies
+
+EXTRA = "pip install 'laya-jax[tpu-check]'"
+
+LIBTPU = {
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # it locks the machine's TPU, of which there is none
+    "TPU_SKIP_MDS_QUERY": "1",  # nor is there a server to ask what this machine is
+    "TPU_ACCELERATOR_TYPE": "v5litepod-8",
+    "TPU_WORKER_HOSTNAMES": "localhost",
+    "TPU_LOG_DIR": "disabled",
+}
+"""Environment in which libtpu loads anywhere, in several processes at once, and says nothing."""
+
+
+class Chip(NamedTuple):
+    """Peaks of one chip.
+
+    Attributes:
+      flops: bfloat16 operations of its matrix units, per second.
+      bandwidth: of its memory, bytes per second.
+      memory: bytes of it.
+      axes: of its interconnect.
+      options: of libtpu's, to have one device per chip as on the machine itself.
+    """
+
+    flops: float
+    bandwidth: float
+    memory: int
+    axes: int
+    options: dict[str, Any]
+
+
+CHIPS = {
+    "v4": Chip(275e12, 1200e9, 32 * 2**30, 3, {"chip_config_name": "megacore"}),
+    "v5e": Chip(197e12, 819e9, 16 * 10**9, 2, {}),
+    "v5p": Chip(459e12, 2765e9, 95 * 10**9, 3, {}),
+    "v6e": Chip(918e12, 1638e9, 32 * 10**9, 2, {}),
+}
+"""By name. Reference: https://cloud.google.com/tpu/docs/v4, /v5e, /v5p and /v6e, "Key specifications"."""
+
+
+def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
+    """A chip, and the devices of a topology of it; programs can be compiled for them, but not run.
+
+    Args:
+      topology: name of the chip, colon, chips along each axis of the interconnect, as in "v5e:2x4".
+
+    Raises:
+      ModuleNotFoundError: libtpu is not installed.
+      ValueError: there is no such topology.
+
+    >>> find_topology("v5e")
+    Traceback (most recent call last):
+      ...
+    ValueError: topology is 'v5e', expected as 'v4:2x2x1', 'v5e:2x4', 'v5p:2x2x1' or 'v6e:2x4'
+    """
+    name, _, shape = topology.partition(":")
+    if name not in CHIPS or not re.fullmatch(r"\d+" + r"x\d+" * (CHIPS[name].axes - 1), shape):
+        raise ValueError(
+            f"topology is {topology!r}, expected as 'v4:2x2x1', 'v5e:2x4', 'v5p:2x2x1' or 'v6e:2x4'"
+        )
+    if importlib.util.find_spec("libtpu") is None:
+        raise ModuleNotFoundError(f"libtpu is missing; to compile for a TPU that is not there: {EXTRA}")
+    for variable, value in LIBTPU.items():
+        os.environ.setdefault(variable, value)
+    sizes = [int(size) for size in shape.split("x")]
+    # Hosts of 2 x 2 chips, as libtpu takes them to be, but smaller ones for a single chip.
+    host = [min(size, limit) for size, limit in zip([*sizes, 1][:3], (2, 2, 1), strict=True)]
+    try:
+        found = topologies.get_topology_desc(
+            topology, platform="tpu", chips_per_host_bounds=host, **CHIPS[name].options
+        )
+    except jax.errors.JaxRuntimeError as error:
+        raise ValueError(f"topology is {topology!r}, which libtpu refuses: {error}") from error
+    return CHIPS[name], found.devices

@@ -16,7 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: after the program's name; None takes those of the process.
 
     Returns:
-      The exit status: 0, 1 if training failed, 2 for wrong input, 128 + the signal's number if a signal
+      The exit status: 0, 1 if training failed or would not fit, 2 for wrong input, 128 + the signal's number if a signal
       stopped it, after saving.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name is None or error.name.split(".")[0] == "laya_jax":
             raise
         return _fail(f"{error.name} is missing; the command line needs: pip install 'laya-jax[train]'", 2)
+    from laya_jax.training.compile_check import DoesNotFitError
     from laya_jax.training.loop import Interrupted
     from laya_jax.training.recorder import NonFiniteLossError
 
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(str(interrupted), 128 + interrupted.signal_number)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except NonFiniteLossError as error:
+    except (NonFiniteLossError, DoesNotFitError) as error:
         return _fail(str(error), 1)
     except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
         if os.environ.get("LAYA_TRACEBACK"):

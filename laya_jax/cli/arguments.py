@@ -129,6 +129,23 @@ class Export:
     output: Annotated[Output, Flat] = Output()
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompileCheck:
+    """Compiles the training of an experiment for a TPU that is not there, and says what a step costs on it.
+
+    Attributes:
+      experiment: as for train.
+      topology: chip and shape of the TPU, as v5e:2x4; v4, v5e, v5p and v6e are known.
+      config: what would be trained.
+      output: what is printed.
+    """
+
+    experiment: tyro.conf.Positional[str] = "digits"
+    topology: str = "v5e:2x4"
+    config: Annotated[Config, Flat] = Config()
+    output: Annotated[Output, Flat] = Output()
+
+
 def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: Any = None) -> T:
     """Reads a command's arguments.
 

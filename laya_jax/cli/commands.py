@@ -8,12 +8,14 @@ import numpy as np
 
 from laya_jax import __version__
 from laya_jax.checks import check_choice
-from laya_jax.cli.arguments import Evaluate, Export, Predict, Resume, Train, parse
+from laya_jax.cli.arguments import CompileCheck, Evaluate, Export, Predict, Resume, Train, parse
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_can_write, write_predictions
 from laya_jax.cli.tensorboard import TensorBoard
 from laya_jax.data import Examples, load, read_inputs
 from laya_jax.training import EXPERIMENTS, Config, export_model, find_runs, load_model, predict, resume, start
+from laya_jax.training.abstract import lower
+from laya_jax.training.compile_check import compile_check
 from laya_jax.training.experiments import config_for
 from laya_jax.training.exported import TrainedModel
 from laya_jax.training.metrics import measure
@@ -52,7 +54,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _train(arguments: Sequence[str]) -> None:
-    named = arguments[0] if arguments and not arguments[0].startswith("-") else "digits"
+    named = _experiment(arguments)
     baseline = "last_layer" if named == "digits" else None
     default = Train(experiment=named, config=config_for(named), baseline=baseline)  # type: ignore[arg-type]
     asked = parse(Train, arguments, program="laya train", default=default)
@@ -155,10 +157,27 @@ def _export(arguments: Sequence[str]) -> None:
     console.print_json({"out": asked.out})
 
 
+def _compile_check(arguments: Sequence[str]) -> None:
+    named = _experiment(arguments)
+    default = CompileCheck(experiment=named, config=config_for(named))
+    asked = parse(CompileCheck, arguments, program="laya compile-check", default=default)
+    console = Console(as_json=asked.output.json)
+    report = compile_check(asked.config, asked.topology)
+    console.say(str(report))
+    console.say(f"and it lowers for {', '.join(lower(asked.config, 'cuda').platforms)}")
+    console.print_json(report.to_json())
+
+
+def _experiment(arguments: Sequence[str]) -> str:
+    """The experiment that is named first, before tyro can read the rest with its defaults."""
+    return arguments[0] if arguments and not arguments[0].startswith("-") else "digits"
+
+
 COMMANDS = {
     "train": _train,
     "resume": _resume,
     "evaluate": _evaluate,
     "predict": _predict,
     "export": _export,
+    "compile-check": _compile_check,
 }

@@ -46,7 +46,7 @@ def export_model(model: TrainedModel, directory: str | Path) -> None:
     from safetensors.numpy import save_file
 
     directory = Path(directory)
-    check_is_new(directory)
+    check_is_new(directory, "out")
     directory.mkdir(parents=True)
     arrays = {
         name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(model.parameters, sep="/").items()

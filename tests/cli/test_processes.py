@@ -1,0 +1,80 @@
+"""Real processes, killed for real."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from experiments import kill_and_resume
+
+EPOCHS = 8
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment(shared_compilations):
+    """One device, and compilations that are kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(shared_compilations))
+        patch.setenv("XLA_FLAGS", "")
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    run = tmp_path_factory.mktemp("runs") / "undisturbed"
+    start = time.monotonic()
+    subprocess.run(kill_and_resume.train_command(run, EPOCHS), check=True, capture_output=True)
+    return kill_and_resume.account(run), time.monotonic() - start
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_a_killed_run_ends_in_the_same_bits(undisturbed, tmp_path, share):
+    expected, seconds = undisturbed
+    run = tmp_path / "run"
+    kill_and_resume.kill_after(kill_and_resume.train_command(run, EPOCHS), run, share * seconds)
+    kill_and_resume.finish(kill_and_resume.command("resume", run))
+    assert kill_and_resume.account(run) == expected
+
+
+def test_sigterm_saves_and_has_a_status_of_its_own(tmp_path):
+    run = tmp_path / "run"
+    arguments = kill_and_resume.train_command(run, 1000)
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        while not (run / "metrics.jsonl").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert err.splitlines()[-1] == f"laya: interrupted by SIGTERM, saved; to go on: laya resume {run}"
+    latest = max(int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdecimal())
+    assert json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"] <= latest
+
+
+def test_a_full_disk_gets_one_line_and_leaves_what_was_written(tmp_path):
+    run = tmp_path / "run"
+
+    # Stands for a full disk: no file can grow beyond 20 kB, so that the checkpoints do not fit.
+    limited = ["bash", "-c", "trap '' XFSZ; ulimit -f 20; exec \"$@\"", "bash"]
+    process = subprocess.run(
+        [*limited, *kill_and_resume.train_command(run, EPOCHS)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "none")},
+        check=False,
+    )
+    assert process.returncode == 2, process.stderr
+    (line,) = [line for line in process.stderr.splitlines() if line.startswith("laya: ")]
+    assert "File too large" in line or "space" in line
+    subprocess.run(kill_and_resume.command("resume", run), capture_output=True, check=True)
+    assert (run / "result.json").exists()
+
+
+def test_the_module_is_the_command():
+    printed = subprocess.run(
+        [sys.executable, "-m", "laya_jax"], capture_output=True, text=True, check=True
+    ).stdout
+    assert "laya train [EXPERIMENT | DATA]" in printed

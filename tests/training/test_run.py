@@ -1,0 +1,93 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from laya_jax.data import Preprocessing, Schema
+from laya_jax.training import Config
+from laya_jax.training.run import RunDirectory, free_path, read_schema, write_schema
+
+SCHEMA = Schema(("no", "yes"), Preprocessing("features", (3,)), None)
+
+
+@pytest.fixture
+def run(tmp_path):
+    return RunDirectory.create(tmp_path / "runs" / "a", Config(seed=5), SCHEMA, fingerprint=7)
+
+
+def test_a_new_run_tells_what_made_it(run):
+    assert RunDirectory.open(run.path).config == Config(seed=5)
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["packages"].keys() >= {"jax", "flax", "optax", "orbax-checkpoint"}
+    assert environment["backend"] == "cpu"
+    assert len(environment["commit"].rstrip("+")) == 40
+
+
+def test_a_directory_that_exists_is_left_alone(run):
+    before = {path.name: path.read_bytes() for path in run.path.iterdir()}
+    with pytest.raises(FileExistsError, match=r"run_dir is .*exists already \('laya resume"):
+        RunDirectory.create(run.path, Config(), SCHEMA, fingerprint=7)
+    assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+def test_a_run_that_cannot_be_made_leaves_nothing_behind(tmp_path):
+    unwritable = Schema(("no",), Preprocessing("features", (3,)), (3,))  # a vocabulary of no words
+    broken = unwritable._replace(class_names=({1, 2},))
+    with pytest.raises(TypeError):
+        RunDirectory.create(tmp_path / "a", Config(), broken, fingerprint=7)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_line_that_was_cut_off_is_left_out_and_later_ones_can_be_taken_back(run):
+    for step in (10, 20, 30):
+        run.log({"step": step})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4')
+    assert [line["step"] for line in run.lines()] == [10, 20, 30]
+    run.forget_after(20)
+    assert (run.path / "metrics.jsonl").read_text() == '{"step": 10}\n{"step": 20}\n'
+
+
+def test_only_one_process_trains_in_a_directory_and_a_dead_one_does_not_count(run):
+    code = (
+        "import sys, time; from laya_jax.training.run import RunDirectory\n"
+        f"with RunDirectory.open({str(run.path)!r}).lock(): print('locked', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(FileExistsError, match="another process is training"), run.lock():
+            pass
+        other.kill()
+        other.wait()
+        with run.lock():
+            pass
+
+
+def test_what_was_started_is_what_goes_on(run):
+    run.check_unchanged(Config(seed=5), 7)
+    with pytest.raises(ValueError, match=r"config differs .*seed: 5 -> 6; start a new run"):
+        run.check_unchanged(Config(seed=6), 7)
+    with pytest.raises(ValueError, match="data of 'digits' are not those"):
+        run.check_unchanged(Config(seed=5), 8)
+
+
+def test_no_run_and_a_broken_one_are_told_apart(tmp_path, run):
+    with pytest.raises(FileNotFoundError, match="no run in"):
+        RunDirectory.open(tmp_path)
+    (run.path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json cannot be read as JSON"):
+        RunDirectory.open(run.path)
+
+
+def test_a_vocabulary_comes_along(tmp_path):
+    schema = Schema(("no", "yes"), Preprocessing("tokens", (4,)), ("the", "naïve", "film"))
+    write_schema(tmp_path, schema)
+    assert read_schema(tmp_path) == schema
+
+
+def test_a_free_path_is_found(tmp_path):
+    assert free_path(tmp_path, "digits") == tmp_path / "digits"
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits-2").mkdir()
+    assert free_path(tmp_path, "digits") == tmp_path / "digits-3"

@@ -1,0 +1,178 @@
+import dataclasses
+import json
+import os
+import re
+import signal
+
+import numpy as np
+import pytest
+
+from laya_jax.data import load
+from laya_jax.training import (
+    OptimizerConfig,
+    ParallelConfig,
+    find_runs,
+    load_model,
+    loop,
+    predict,
+    resume,
+    start,
+)
+from laya_jax.training.checkpoint import Checkpoints, checksum
+from laya_jax.training.loop import Interrupted
+from laya_jax.training.metrics import measure
+from laya_jax.training.recorder import NonFiniteLossError
+from laya_jax.training.run import RunDirectory
+
+ONE_DEVICE = ParallelConfig(devices=1)
+TIMES = ("seconds", "examples_per_second", "run")
+
+
+def same(run):
+    """All of a run that must not depend on when it was interrupted."""
+
+    def without_times(values):
+        return {name: value for name, value in values.items() if name not in TIMES}
+
+    lines = [without_times(json.loads(line)) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    result = without_times(json.loads((run / "result.json").read_text()))
+    return lines, result, checksum(load_model(run).parameters)
+
+
+class Interrupter:
+    """Sends this process a signal after some chunk, as a cluster does that wants its machine back."""
+
+    def __init__(self, chunk, number=signal.SIGTERM):
+        self.chunk, self.number, self.chunks = chunk, number, 0
+
+    def steps(self, done, total):
+        self.chunks += 1
+        if self.chunks == self.chunk:
+            os.kill(os.getpid(), self.number)
+
+    def epoch(self, run, line):
+        pass
+
+
+def test_a_finished_run_holds_everything(finished_run, small_config):
+    names = {path.name for path in finished_run.iterdir()}
+    assert names == {
+        *("config.json", "environment.json", "data.json", "metrics.jsonl", "result.json"),
+        *("checkpoints", ".lock"),
+    }
+    lines = [json.loads(line) for line in (finished_run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert lines[2]["train"]["loss"] < lines[0]["train"]["loss"]
+    result = json.loads((finished_run / "result.json").read_text())
+    assert result["test"]["examples"] == len(load(small_config.data).test.labels)
+    assert result["validation"] == lines[result["best_epoch"] - 1]["validation"]
+    assert result["faithfulness"]["flips_without_top_layer"] > 0
+
+
+def test_the_result_is_that_of_the_best_parameters_on_every_test_example(finished_run, small_config):
+    model, test = load_model(finished_run), load(small_config.data).test
+    outputs = predict(model, test, ParallelConfig())
+    metrics = measure(outputs.logits, outputs.attention, test.labels)
+    result = json.loads((finished_run / "result.json").read_text())["test"]
+    assert metrics.accuracy == result["accuracy"]
+    assert metrics.loss == pytest.approx(result["loss"], abs=1e-5)
+    logits = model.classifier.apply(
+        {"params": model.parameters}, model.schema.preprocessing(np.asarray(test.inputs))
+    ).logits
+    np.testing.assert_allclose(logits, outputs.logits, atol=1e-4)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("chunk", [1, 4, 5])
+def test_interrupted_anywhere_a_run_ends_in_the_same_bits(
+    small_config, finished_run, silent, tmp_path, monkeypatch, chunk, number
+):
+    # 21 steps an epoch, so chunks of 5 interrupt within an epoch, and the fifth at its end.
+    monkeypatch.setattr("laya_jax.training.feed.CHUNK", 5)
+    run = tmp_path / "run"
+    with pytest.raises(
+        Interrupted, match=f"interrupted by {number.name}, saved; to go on: laya resume"
+    ) as stop:
+        start([small_config], [run], ONE_DEVICE, Interrupter(chunk, number))
+    assert stop.value.signal_number == number
+    saved = Checkpoints(run / "checkpoints", read_only=True).steps()
+    assert saved == [min(5 * chunk, 23)]
+    monkeypatch.undo()
+    monkeypatch.setattr("laya_jax.training.feed.CHUNK", 5)
+    resume(RunDirectory.open(run), ONE_DEVICE, silent)
+    reference = tmp_path / "reference"
+    start([small_config], [reference], ONE_DEVICE, silent)
+    assert same(run) == same(reference)
+
+
+def test_a_long_epoch_is_saved_in_between(small_config, silent, tmp_path, monkeypatch):
+    monkeypatch.setattr("laya_jax.training.feed.CHUNK", 5)
+    monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
+    with pytest.raises(Interrupted):
+        start([small_config], [tmp_path / "run"], ONE_DEVICE, Interrupter(3))
+    assert Checkpoints(tmp_path / "run" / "checkpoints", read_only=True).steps() == [15, 10]
+
+
+def test_a_finished_run_is_not_trained_again(finished_run, silent):
+    result = resume(RunDirectory.open(finished_run), ONE_DEVICE, silent)
+    assert silent.lines == []
+    assert result == json.loads((finished_run / "result.json").read_text())
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint(small_config, silent, tmp_path):
+    config = dataclasses.replace(small_config, optimizer=OptimizerConfig(learning_rate=1e30))
+    message = r"the loss is not finite at step \d+ \(seed 0\); there was no checkpoint yet"
+    with pytest.raises(NonFiniteLossError, match=message) as stop:
+        start([config], [tmp_path / "run"], ONE_DEVICE, silent)
+    step = int(re.search(r"step (\d+)", str(stop.value))[1])
+    assert 2 <= step <= 5
+
+
+def test_early_stopping_ends_the_run_and_the_best_epoch_counts(small_config, silent, tmp_path):
+    config = dataclasses.replace(
+        small_config, epochs=30, patience=2, optimizer=OptimizerConfig(learning_rate=0.03)
+    )
+    (result,) = start([config], [tmp_path / "run"], ONE_DEVICE, silent)
+    accuracies = [line["validation"]["accuracy"] for line in silent.lines]
+    assert len(accuracies) == result["epochs"] < 30
+    assert result["best_epoch"] == 1 + int(np.argmax(accuracies))
+    assert result["epochs"] == result["best_epoch"] + 2
+    assert result["validation"]["accuracy"] == max(accuracies)
+
+
+def test_seeds_side_by_side_are_runs_of_their_own(small_config, finished_run, silent, tmp_path):
+    configs = [dataclasses.replace(small_config, seed=seed) for seed in (4, 0)]
+    paths = [tmp_path / "runs" / str(config.seed) for config in configs]
+    results = start(configs, paths, ONE_DEVICE, silent, side_by_side=True)
+    assert [result["seed"] for result in results] == [4, 0]
+    alone = json.loads((finished_run / "result.json").read_text())
+    assert results[1]["best_epoch"] == alone["best_epoch"]
+    assert results[1]["test"]["loss"] == pytest.approx(alone["test"]["loss"], abs=1e-4)
+    assert [run.config.seed for run in find_runs(tmp_path / "runs")] == [0, 4]
+    (paths[1] / "result.json").unlink()
+    again = resume(RunDirectory.open(paths[1]), ONE_DEVICE, silent)
+    assert again["test"]["loss"] == pytest.approx(alone["test"]["loss"], abs=1e-4)
+
+
+def test_data_that_have_changed_are_refused(unfinished_run, silent, monkeypatch):
+    run = RunDirectory.open(unfinished_run)
+    dataset = load(run.config.data)
+    changed = dataclasses.replace(dataset, test=dataset.test._replace(labels=dataset.test.labels[::-1]))
+    monkeypatch.setattr("laya_jax.training.session.load", lambda config: changed)
+    with pytest.raises(ValueError, match="the data of 'digits' are not those"):
+        resume(run, ONE_DEVICE, silent)
+
+
+def test_a_batch_larger_than_the_data_is_refused_before_anything_is_written(small_config, silent, tmp_path):
+    config = dataclasses.replace(small_config, batch_size=2048)
+    with pytest.raises(ValueError, match="batch_size is 2048, expected at most the 1455 examples"):
+        start([config], [tmp_path / "run"], ONE_DEVICE, silent)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_without_a_checkpoint_cannot_predict(run_copy):
+    import shutil
+
+    shutil.rmtree(run_copy / "checkpoints")
+    with pytest.raises(FileNotFoundError, match="no intact checkpoint yet"):
+        load_model(run_copy)

@@ -115,19 +115,26 @@ def _cost(batch: int, run: Callable[..., Any], variables: Any, *inputs: Any) -> 
     jaxpr = jax.make_jaxpr(run)(variables, *inputs).jaxpr
     needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables.get("params", {})))
-    return Cost(parameters, _flops(needed) // batch)
+    return Cost(parameters, count_flops(needed) // batch)
 
 
-def _flops(jaxpr: Jaxpr) -> int:
+def count_flops(jaxpr: Jaxpr) -> int:
+    """Operations of a program's matrix products and convolutions, two for every multiply-add.
+
+    >>> count_flops(jax.make_jaxpr(jnp.matmul)(jnp.ones((2, 3)), jnp.ones((3, 4))).jaxpr)
+    48
+    """
     total = 0
     for equation in jaxpr.eqns:
-        inner = [_flops(sub) for sub in jaxprs_in_params(equation.params)]
+        inner = [count_flops(sub) for sub in jaxprs_in_params(equation.params)]
         if equation.primitive.name in _MULTIPLY_ADDS:
             total += 2 * _MULTIPLY_ADDS[equation.primitive.name](equation)
         elif equation.primitive.name == "scan":
             total += equation.params["length"] * sum(inner)
         elif equation.primitive.name == "cond":
-            total += max(inner)
+            # Of forms for different platforms the default is the plain one.
+            platforms = equation.params.get("branches_platforms")
+            total += inner[platforms.index(None)] if platforms else max(inner)
         else:
             total += sum(inner)
     return total

@@ -16,8 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
       arguments: after the program's name; None takes those of the process.
 
     Returns:
-      The exit status: 0, 1 if training failed or would not fit, 2 for wrong input, 128 + the signal's number if a signal
-      stopped it, after saving.
+      The exit status: 0, 1 if training failed or would not fit, 2 for wrong input, 128 + the signal's
+      number if a signal stopped it, after saving.
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     try:

@@ -64,7 +64,8 @@ class Preprocessing:
     scale: tuple[float, ...] = (1.0,)
 
     def __call__(self, inputs: Array) -> Array:
-        """The model's inputs, for stored ones [B, *shape]."""
+        """The model's inputs [B, *shape], for stored ones, which may have been flattened."""
+        inputs = inputs.reshape(-1, *self.shape)
         if self.kind == "tokens":
             return inputs
         channels = (1,) * (inputs.ndim - 1) + (-1,)

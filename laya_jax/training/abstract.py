@@ -1,5 +1,6 @@
 """Training without data, parameters or devices: only shapes, to compile or lower it for other machines."""
 
+import math
 from typing import Any, NamedTuple
 
 import jax
@@ -63,7 +64,7 @@ def abstract_training(config: Config) -> AbstractTraining:
 
     >>> training = abstract_training(Config())
     >>> training.examples.inputs.shape, training.state.parameters["head"]["classifier"]["kernel"].shape
-    ((1455, 8, 8, 1), (96, 10))
+    ((1455, 64), (96, 10))
 
     Raises:
       ValueError: a batch larger than the data set, or a backbone that cannot read it.
@@ -115,12 +116,17 @@ def _data(config: Config) -> tuple[Schema, Examples]:
         vocabulary = ("",) * (config.data.vocabulary_size - 2)
     else:
         dataset = load(config.data)
-        shapes = (jax.ShapeDtypeStruct(array.shape, array.dtype) for array in dataset.train)
-        return Schema.of(dataset), Examples(*shapes)
+        schema, dtype, number = Schema.of(dataset), dataset.train.inputs.dtype, len(dataset.train.labels)
+        return schema, _flat_examples(number, schema.preprocessing, dtype)
     number = len(split_rows(number, config.data, has_test=True).train)
-    inputs = jax.ShapeDtypeStruct((number, *preprocessing.shape), dtype)
-    labels = jax.ShapeDtypeStruct((number,), jnp.int32)
-    return Schema(("",) * classes, preprocessing, vocabulary), Examples(inputs, labels)
+    schema = Schema(("",) * classes, preprocessing, vocabulary)
+    return schema, _flat_examples(number, preprocessing, dtype)
+
+
+def _flat_examples(number: int, preprocessing: Preprocessing, dtype: Any) -> Examples:
+    """Examples as ``Feed`` keeps them on a device."""
+    inputs = jax.ShapeDtypeStruct((number, math.prod(preprocessing.shape)), dtype)
+    return Examples(inputs, jax.ShapeDtypeStruct((number,), jnp.int32))
 
 
 def _placed(tree: Any, sharding: jax.sharding.Sharding) -> Any:

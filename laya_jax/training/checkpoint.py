@@ -156,7 +156,7 @@ def checksum(tree: Any) -> int:
 
 
 def _ignore_closed_loop(hook: Callable[[Any], Any], unraisable: Any) -> None:
-    """Passes on what a thread could not raise, but TensorStore's calls of a loop that a failed read closed."""
+    """Passes on what a thread could not raise, but TensorStore's calls of a loop that is closed."""
     if "Event loop is closed" not in str(unraisable.exc_value):
         hook(unraisable)
 

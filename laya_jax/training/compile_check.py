@@ -11,7 +11,7 @@ import jax
 from jax.extend.core import Jaxpr, jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
-from laya_jax.cost import _flops
+from laya_jax.cost import count_flops
 from laya_jax.training.abstract import AbstractTraining, abstract_training
 from laya_jax.training.chips import EXTRA, Chip, find_topology
 from laya_jax.training.config import Config
@@ -164,7 +164,7 @@ def _costs_of_step(training: AbstractTraining, parallel: MeshParallel) -> tuple[
     compiled = _compile(step, parallel, *arguments)
     chips = len(parallel.devices)
     bytes_moved = compiled.cost_analysis()["bytes accessed"] + _further_passes(needed) / chips
-    return _flops(needed) // chips, int(bytes_moved)
+    return count_flops(needed) // chips, int(bytes_moved)
 
 
 def _further_passes(jaxpr: Jaxpr) -> int:

@@ -34,8 +34,11 @@ class Feed:
     ) -> None:
         self._examples = examples
         self._parallel = parallel
-        fits = examples.inputs.nbytes <= largest_resident
-        self.data: Data = parallel.replicate(Examples(*map(np.asarray, examples))) if fits else None
+        self.data: Data = None
+        if examples.inputs.nbytes <= largest_resident:
+            # Flat: a TPU pads small last axes, and would lay out all images anew before every chunk.
+            flat = np.asarray(examples.inputs).reshape(len(self), -1)
+            self.data = parallel.replicate(Examples(flat, examples.labels))
 
     def __len__(self) -> int:
         """How many examples there are."""

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
+from laya_jax.backbones.normalization import NormalizedGelu
 from laya_jax.checks import check_counts
-from laya_jax.layer_attention import gelu
 from laya_jax.typing import Array, Float
 
 
@@ -56,11 +56,10 @@ class MLP(nn.Module):
         dense = partial(
             nn.Dense, kernel_init=self.kernel_init, dtype=self.dtype, param_dtype=self.param_dtype
         )
-        # The fast variance, E[x^2] - E[x]^2, cancels: it would cost the parity with Keras.
-        norm = partial(nn.LayerNorm, self.epsilon, self.dtype, self.param_dtype, use_fast_variance=False)
+        norm = partial(NormalizedGelu, self.epsilon, self.dtype, self.param_dtype)
         state = inputs.reshape(inputs.shape[0], math.prod(inputs.shape[1:]))
         hidden_states = []
         for i, width in enumerate(self.widths):
-            state = gelu(norm(name=f"norm_{i}")(dense(width, name=f"dense_{i}")(state)))
+            state = norm(name=f"norm_{i}")(dense(width, name=f"dense_{i}")(state))
             hidden_states.append(state)
         return tuple(hidden_states)

@@ -1,0 +1,112 @@
+"""Layer normalisation and GELU as one step, ``GELU(LayerNorm(x))``, with its derivative in closed form."""
+
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from laya_jax.layer_attention import gelu
+from laya_jax.typing import Array, Float
+
+
+class NormalizedGelu(nn.Module):
+    """``GELU(LayerNorm(x))`` over the last axis of a matrix, with the parameters of ``nn.LayerNorm``.
+
+    Example::
+
+      >>> NormalizedGelu().init_with_output(jax.random.key(0), jnp.array([[-9.0, 9.0]]))[0].round(1)
+      Array([[-0.2,  0.8]], dtype=float32)
+
+    Attributes:
+      epsilon: what is added to the variance; the default is Keras's, as in the paper.
+      dtype: of the result; None takes what parameters and input promote to.
+      param_dtype: of the parameters.
+    """
+
+    epsilon: float = 1e-3
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, inputs: Float[Array, "row width"]) -> Float[Array, "row width"]:
+        """Returns [N, D] for inputs [N, D]."""
+        shape = inputs.shape[-1:]
+        scale = self.param("scale", nn.initializers.ones, shape, self.param_dtype)
+        bias = self.param("bias", nn.initializers.zeros, shape, self.param_dtype)
+        inputs, scale, bias = nn.dtypes.promote_dtype(inputs, scale, bias, dtype=self.dtype)
+        precise = partial(jnp.asarray, dtype=jnp.promote_types(inputs.dtype, jnp.float32))
+        outputs = normalized_gelu(precise(inputs), precise(scale), precise(bias), self.epsilon)
+        return outputs.astype(inputs.dtype)
+
+
+def normalized_gelu(
+    inputs: Float[Array, "row width"],
+    scale: Float[Array, " width"],
+    bias: Float[Array, " width"],
+    epsilon: float,
+) -> Float[Array, "row width"]:
+    """``GELU(scale * (x - mean) / sqrt(variance + epsilon) + bias)``, fast on the platform at hand.
+
+    A CPU has no fusion that would hide what automatic differentiation makes of it: there the derivative is
+    in closed form. Accelerators get the plain form.
+
+    >>> normalized_gelu(jnp.array([[-9.0, 9.0]]), jnp.ones(2), jnp.zeros(2), 0.0).round(1)
+    Array([[-0.2,  0.8]], dtype=float32)
+    """
+    return jax.lax.platform_dependent(
+        inputs,
+        scale,
+        bias,
+        cpu=partial(closed_form, epsilon),
+        default=lambda inputs, scale, bias: gelu(_normalize(inputs, epsilon)[0] * scale[None] + bias[None]),
+    )
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def closed_form(epsilon: float, inputs: Array, scale: Array, bias: Array) -> Array:
+    """``normalized_gelu`` whose derivative holds no more than it needs, and whose sums are matrix products.
+
+    >>> closed_form(0.0, jnp.array([[-9.0, 9.0]]), jnp.ones(2), jnp.zeros(2)).round(1)
+    Array([[-0.2,  0.8]], dtype=float32)
+    """
+    return _gelu_and_slope(_normalize(inputs, epsilon)[0] * scale[None] + bias[None])[0]
+
+
+@closed_form.defjvp
+def _closed_form_jvp(
+    epsilon: float, primals: tuple[Array, Array, Array], tangents: tuple[Array, Array, Array]
+) -> tuple[Array, Array]:
+    inputs, scale, bias = primals
+    inputs_dot, scale_dot, bias_dot = tangents
+    normalized, inverse_deviation = _normalize(inputs, epsilon)
+    outputs, slope = _gelu_and_slope(normalized * scale[None] + bias[None])
+    rows, width = inputs.shape
+    # Means and broadcasts are products with ones, so that their transposes are, and not slow reductions.
+    average, spread, repeat = jnp.full((width, 1), 1 / width), jnp.ones((1, width)), jnp.ones((rows, 1))
+
+    def mean(array: Array) -> Array:
+        return array @ average @ spread
+
+    normalized_dot = inverse_deviation * (
+        inputs_dot - mean(inputs_dot) - normalized * mean(normalized * inputs_dot)
+    )
+    return outputs, slope * (
+        normalized_dot * scale[None] + normalized * (repeat @ scale_dot[None]) + repeat @ bias_dot[None]
+    )
+
+
+def _normalize(inputs: Array, epsilon: float) -> tuple[Array, Array]:
+    """Rows of mean 0 and variance 1, and what they were multiplied by for it."""
+    # The fast variance, E[x^2] - E[x]^2, cancels: it would cost the parity with Keras.
+    centred = inputs - jnp.mean(inputs, axis=-1, keepdims=True)
+    inverse_deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=-1, keepdims=True) + epsilon)
+    return centred * inverse_deviation, inverse_deviation
+
+
+def _gelu_and_slope(inputs: Array) -> tuple[Array, Array]:
+    """The exact GELU, ``x Phi(x)``, and its derivative, ``Phi(x) + x phi(x)``."""
+    probability = 0.5 + 0.5 * jax.lax.erf(inputs * 0.5**0.5)
+    density = jnp.exp(-0.5 * jnp.square(inputs)) * (0.5 / jnp.pi) ** 0.5
+    return inputs * probability, probability + inputs * density

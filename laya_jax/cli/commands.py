@@ -66,7 +66,8 @@ def _train(arguments: Sequence[str]) -> None:
     check_is_new(parent)
     paths = [parent / f"{config.head.kind}-seed{config.seed}" for config in configs]
     paths = [parent] if len(configs) == 1 else paths
-    console.start(f"training {', '.join(dict.fromkeys(config.head.kind for config in configs))} on {named}")
+    heads = ", ".join(dict.fromkeys(config.head.kind for config in configs))
+    console.start(f"training {heads} on {named}", asked.parallel.devices)
     results = start(configs, paths, asked.parallel, listener, side_by_side=asked.side_by_side)
     console.results(results)
     console.print_json({"runs": results})
@@ -86,7 +87,7 @@ def _resume(arguments: Sequence[str]) -> None:
     console = Console(as_json=asked.output.json)
     connect(asked.parallel)
     listener = TensorBoard(console) if asked.tensorboard else console
-    console.start(f"resuming {asked.run}")
+    console.start(f"resuming {asked.run}", asked.parallel.devices)
     results = []
     for run in find_runs(Path(asked.run)):
         default = Resume(run=asked.run, config=run.config)

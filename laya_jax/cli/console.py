@@ -48,12 +48,12 @@ class Console:
         if jax.process_index() == 0:
             self.err.print(message, markup=False)
 
-    def start(self, what: str) -> None:
-        """Names what is trained, the backend and the devices."""
-        devices = jax.devices()
+    def start(self, what: str, number: int | None) -> None:
+        """Names what is trained, the backend and the devices, of which a number may be given."""
+        devices = jax.devices()[:number]
         kinds = ", ".join(sorted({device.device_kind for device in devices}))
-        number = f"{len(devices)} device{'s'[: len(devices) - 1]}"
-        self.say(f"{what}; backend {jax.default_backend()}, {number} ({kinds})")
+        plural = "s" if len(devices) > 1 else ""
+        self.say(f"{what}; backend {jax.default_backend()}, {len(devices)} device{plural} ({kinds})")
 
     def steps(self, done: int, total: int) -> None:
         """After every chunk: moves the progress bar, if there is a terminal."""
@@ -87,7 +87,8 @@ class Console:
                 str(result["best_epoch"]),
                 str(result["seconds"]),
             )
-        self.err.print(table)
+        if jax.process_index() == 0:
+            self.err.print(table)
         for result in results:
             title = f"{result['head']}, seed {result['seed']}"
             self._profile(title, result["test"]["attention"], result["faithfulness"])

@@ -1,5 +1,6 @@
 """A config's compiled functions with the data they read: trains and predicts, knows nothing of files."""
 
+import copy
 from collections.abc import Iterator, Sequence
 from typing import Any, Literal, TypeAlias
 
@@ -76,16 +77,19 @@ class Engine:
             seeds=len(self.seeds) > 1,
         )
         self._train = self.parallel.compile(train_chunk, donate=True)
+        self._draw = jax.jit(self._initial)
+
+    def with_seeds(self, seeds: Sequence[int]) -> "Engine":
+        """The same for other seeds, as many: nothing is compiled again, and no data are moved again."""
+        if len(seeds) != len(self.seeds):
+            raise ValueError(f"seeds are {tuple(seeds)}, expected {len(self.seeds)} of them")
+        engine = copy.copy(self)
+        engine.seeds = tuple(seeds)
+        return engine
 
     def initial(self) -> list[TrainState]:
         """The state of each seed before its first step."""
-
-        @jax.jit
-        def draw(seed: Any) -> TrainState:
-            parameters = initial_parameters(self.classifier, self.dataset.preprocessing, seed)
-            return initial_state(parameters, self.optimizer)
-
-        return [_copy(draw(np.uint32(seed))) for seed in self.seeds]
+        return [_copy(self._draw(np.uint32(seed))) for seed in self.seeds]
 
     def place(self, states: Sequence[TrainState]) -> PlacedState:
         """Puts the seeds' states on the devices, side by side."""
@@ -118,6 +122,10 @@ class Engine:
     def outputs(self, placed: PlacedState, split: Split, *, explain: bool = False) -> list[Outputs]:
         """What each seed predicts for every example of a split, in its order; see ``Predictor``."""
         return self.predictor.outputs(placed.parameters, self._feed(split), explain=explain)
+
+    def _initial(self, seed: jax.Array) -> TrainState:
+        parameters = initial_parameters(self.classifier, self.dataset.preprocessing, seed)
+        return initial_state(parameters, self.optimizer)
 
     def _feed(self, split: Split) -> Feed:
         if split not in self._feeds:

@@ -51,6 +51,19 @@ class Interruption:
         signal.signal(signal_number, signal.SIG_DFL)
 
 
+class Silent:
+    """A listener that says nothing."""
+
+    def steps(self, done: int, total: int) -> None:
+        """After every chunk."""
+
+    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+        """After every epoch of a run."""
+
+
+SILENT = Silent()
+
+
 def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> list[dict[str, Any]]:
     """Trains the engine's seeds to the end, each in its run directory, from wherever they are.
 

@@ -1,7 +1,7 @@
 """Training, resuming, evaluating and predicting as one call each: what the command line does."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from laya_jax.training.config import Config
 from laya_jax.training.engine import Engine
 from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
 from laya_jax.training.feed import Feed
-from laya_jax.training.loop import Listener, train
+from laya_jax.training.loop import SILENT, Listener, train
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import ParallelConfig, barrier, make_parallel
 from laya_jax.training.predictor import Predictor
@@ -26,8 +26,8 @@ from laya_jax.training.steps import Outputs
 def start(
     configs: Sequence[Config],
     paths: Sequence[Path],
-    parallel: ParallelConfig,
-    listener: Listener,
+    parallel: ParallelConfig = ParallelConfig(),
+    listener: Listener = SILENT,
     *,
     side_by_side: bool = False,
 ) -> list[dict[str, Any]]:
@@ -48,21 +48,22 @@ def start(
         check_is_new(path)
     dataset = load(configs[0].data)
     groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
-    engines = [
-        Engine(configs[group[0]], dataset, parallel, [configs[index].seed for index in group])
-        for group in groups
-    ]
+    for _ in _engines(configs, groups, dataset, parallel):
+        pass  # what is wrong with one shows before anything is written
     # All directories are there before the first run starts, so that resuming finds those that had not begun.
     runs = [_create(path, config, dataset) for path, config in zip(paths, configs, strict=True)]
     results: dict[int, dict[str, Any]] = {}
-    for group, engine in zip(groups, engines, strict=True):
+    for group, engine in zip(groups, _engines(configs, groups, dataset, parallel), strict=True):
         trained = train(engine, [runs[index] for index in group], listener)
         results.update(zip(group, trained, strict=True))
     return [results[index] for index in range(len(configs))]
 
 
 def resume(
-    run: RunDirectory, parallel: ParallelConfig, listener: Listener, config: Config | None = None
+    run: RunDirectory,
+    parallel: ParallelConfig = ParallelConfig(),
+    listener: Listener = SILENT,
+    config: Config | None = None,
 ) -> dict[str, Any]:
     """Goes on with a run from its latest intact checkpoint, or starts it over if there is none.
 
@@ -117,7 +118,11 @@ def load_model(path: str | Path) -> TrainedModel:
 
 
 def predict(
-    model: TrainedModel, examples: Examples, parallel: ParallelConfig, *, explain: bool = False
+    model: TrainedModel,
+    examples: Examples,
+    parallel: ParallelConfig = ParallelConfig(),
+    *,
+    explain: bool = False,
 ) -> Outputs:
     """What a model predicts for examples, in their order.
 
@@ -139,6 +144,20 @@ def fingerprint(dataset: Dataset) -> int:
     splits = (dataset.train, dataset.validation, dataset.test)
     inputs = [split.inputs for split in splits if isinstance(split.inputs, np.ndarray)]
     return checksum([*inputs, *(split.labels for split in splits)])
+
+
+def _engines(
+    configs: Sequence[Config], groups: Sequence[Sequence[int]], dataset: Dataset, parallel: ParallelConfig
+) -> Iterator[Engine]:
+    """The engine of each group: the one before, if they differ in their seeds only."""
+    engine, shared = None, None
+    for group in groups:
+        seeds = [configs[index].seed for index in group]
+        unseeded = (dataclasses.replace(configs[group[0]], seed=0), len(seeds))
+        if engine is None or shared != unseeded:
+            engine, shared = Engine(configs[group[0]], dataset, parallel, seeds), unseeded
+        engine = engine.with_seeds(seeds)
+        yield engine
 
 
 def _alike(configs: Sequence[Config]) -> list[list[int]]:

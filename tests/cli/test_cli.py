@@ -38,7 +38,7 @@ def laya(capfd, monkeypatch, tmp_path):
 def test_the_first_command_compares_with_the_last_layer_and_tells_where_everything_is(laya, tmp_path):
     status, out, err = laya("train", *SMALL, "--devices", "1")
     assert (status, out) == (0, "")
-    assert "training laya, last_layer on digits; backend cpu, 8 devices" in err
+    assert "training laya, last_layer on digits; backend cpu, 1 device (cpu)" in err
     assert "attention of laya, seed 0, mean over the examples" in err
     assert "how far to believe it" in err
     for name in ("laya-seed0", "last_layer-seed0"):

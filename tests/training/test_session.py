@@ -154,6 +154,24 @@ def test_seeds_side_by_side_are_runs_of_their_own(small_config, finished_run, si
     assert again["test"]["loss"] == pytest.approx(alone["test"]["loss"], abs=1e-4)
 
 
+def test_further_seeds_neither_compile_nor_move_data_again(small_config, tmp_path, monkeypatch):
+    engines = []
+    monkeypatch.setattr(
+        "laya_jax.training.session.train", lambda engine, runs, _: engines.append(engine) or [{}]
+    )
+    configs = [dataclasses.replace(small_config, seed=seed) for seed in (1, 2)]
+    start(configs, [tmp_path / "1", tmp_path / "2"], ONE_DEVICE)
+    first, second = engines
+    assert (first.seeds, second.seeds) == ((1,), (2,))
+    for engine in engines:
+        placed = engine.place(engine.initial())
+        placed = list(engine.train(placed, 0, 2))[-1][0]
+        engine.outputs(placed, "validation")
+    assert first._train is second._train
+    assert first._train._cache_size() == first._draw._cache_size() == 1
+    assert first._feed("train") is second._feed("train")
+
+
 def test_data_that_have_changed_are_refused(unfinished_run, silent, monkeypatch):
     run = RunDirectory.open(unfinished_run)
     dataset = load(run.config.data)

@@ -35,8 +35,8 @@ def batch_indices(
       Rows of the examples, [steps, batch_size].
 
     >>> batch_indices(5, 2, seed=0, first_step=2, steps=2)
-    array([[ 3, -1],
-           [ 1,  2]], dtype=int32)
+    array([[ 1, -1],
+           [ 1,  4]], dtype=int32)
     """
     per_epoch = steps_per_epoch(examples, batch_size)
     last_step = first_step + steps

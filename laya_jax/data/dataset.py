@@ -48,8 +48,8 @@ class Preprocessing:
     """Turns stored inputs into a model's: ``(inputs - mean) / scale`` in float32; tokens stay as they are.
 
     >>> preprocessing = Preprocessing("images", (2, 2, 1), scale=(255.0,))
-    >>> preprocessing(jnp.full((1, 2, 2, 1), 51, jnp.uint8))[0, 0, 0]
-    Array([0.2], dtype=float32)
+    >>> preprocessing(jnp.full((1, 2, 2, 1), 102, jnp.uint8))[0, 0, 0].round(3)
+    Array([0.4], dtype=float32)
 
     Attributes:
       kind: images, features or tokens.

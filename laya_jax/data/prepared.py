@@ -1,17 +1,15 @@
 """Data sets of tensorflow-datasets, read from its ArrayRecord files without TensorFlow."""
 
+import io
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig
-from laya_jax.data.dataset import Dataset, Examples, Preprocessing, make_dataset, scale_of
+from laya_jax.data.dataset import Dataset, Examples, Preprocessing, make_dataset
 from laya_jax.data.texts import make_text_dataset
-
-CHUNK = 1000
-"""Examples that a thread reads at once."""
 
 
 def load_prepared(config: DataConfig) -> Dataset:
@@ -21,14 +19,17 @@ def load_prepared(config: DataConfig) -> Dataset:
       FileNotFoundError: the data set is not prepared, and cannot be prepared here; says what to run.
     """
     builder = _builder(config)
-    class_names = tuple(builder.info.features["label"].names)
-    if "text" in builder.info.features:
-        train, test = ([*_read(builder, split)] for split in ("train", "test"))
-        texts = [[row["text"].decode() for row in rows] for rows in (train, test)]
-        labels = [_labels(rows) for rows in (train, test)]
-        return make_text_dataset(texts[0], labels[0], (texts[1], labels[1]), class_names, config)
-    examples, test_examples = (_images(_read(builder, split)) for split in ("train", "test"))
-    preprocessing = Preprocessing("images", examples.inputs.shape[1:], scale=scale_of(examples.inputs))
+    features = builder.info.features
+    class_names = tuple(features["label"].names)
+    (train, labels), (test, test_labels) = (_read(builder, split) for split in ("train", "test"))
+    if "text" in features:
+        texts, test_texts = ([text.decode() for text in encoded] for encoded in (train, test))
+        return make_text_dataset(texts, labels, (test_texts, test_labels), class_names, config)
+    shape = features["image"].shape
+    preprocessing = Preprocessing("images", shape, scale=(255.0,))
+    examples, test_examples = (
+        Examples(_decode(images, shape), of) for images, of in ((train, labels), (test, test_labels))
+    )
     return make_dataset(examples, test_examples, class_names, preprocessing, config)
 
 
@@ -50,18 +51,23 @@ def _builder(config: DataConfig) -> Any:
     return builder
 
 
-def _read(builder: Any, split: str) -> list[dict[str, Any]]:
-    """All examples of a split; threads, since decoding images is the most of it."""
-    source = builder.as_data_source(split=split)
-    chunks = [range(start, min(start + CHUNK, len(source))) for start in range(0, len(source), CHUNK)]
-    with ThreadPoolExecutor() as threads:
-        parts: Sequence[Sequence[dict[str, Any]]] = list(threads.map(source.__getitems__, chunks))
-    return [row for part in parts for row in part]
+def _read(builder: Any, split: str) -> tuple[list[bytes], NDArray[np.int32]]:
+    """Texts or encoded images of a split, and their labels."""
+    import tensorflow_datasets as tfds
+
+    name = "text" if "text" in builder.info.features else "image"
+    # tensorflow-datasets would take twice as long to decode an image.
+    decoders = {"image": tfds.decode.SkipDecoding()} if name == "image" else None
+    source = builder.as_data_source(split=split, decoders=decoders)
+    rows = source.__getitems__(range(len(source)))
+    return [row[name] for row in rows], np.array([row["label"] for row in rows], np.int32)
 
 
-def _images(rows: Sequence[dict[str, Any]]) -> Examples:
-    return Examples(np.stack([row["image"] for row in rows]), _labels(rows))
+def _decode(encoded: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    from PIL import Image
 
-
-def _labels(rows: Sequence[dict[str, Any]]) -> Any:
-    return np.array([row["label"] for row in rows], np.int32)
+    pixels = np.empty((len(encoded), *shape), np.uint8)
+    for into, content in zip(pixels, encoded, strict=True):
+        with Image.open(io.BytesIO(content)) as image:
+            into[...] = np.asarray(image).reshape(shape)
+    return pixels

@@ -5,7 +5,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,11 @@ def compare(alternatives: Mapping[str, Callable[[], Any]], rounds: int) -> dict[
             start = time.perf_counter()
             jax.block_until_ready(run())
             seconds[name].append(time.perf_counter() - start)
+    return table(seconds)
+
+
+def table(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
+    """What ``compare`` returns, of times that were measured in turn."""
     first = next(iter(seconds.values()))
     rows = {}
     for name, times in seconds.items():

@@ -36,6 +36,7 @@ class Engine:
       parallel: where arrays live.
       classifier: what is trained.
       predictor: predicts with it.
+      train_chunk: the function that is compiled to take steps.
       steps_per_epoch: steps in which every training example comes once.
     """
 
@@ -68,7 +69,7 @@ class Engine:
             batch_size=config.batch_size,
             seeds=len(self.seeds),
         )
-        train_chunk = make_train_chunk(
+        self.train_chunk = make_train_chunk(
             self.classifier,
             dataset.preprocessing,
             self.optimizer,
@@ -76,7 +77,7 @@ class Engine:
             axis_name=self.parallel.axis_name,
             seeds=len(self.seeds) > 1,
         )
-        self._train = self.parallel.compile(train_chunk, donate=True)
+        self._train = self.parallel.compile(self.train_chunk, donate=True)
         self._draw = jax.jit(self._initial)
 
     def with_seeds(self, seeds: Sequence[int]) -> "Engine":

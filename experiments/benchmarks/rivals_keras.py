@@ -1,0 +1,113 @@
+"""The paper's models in Keras on TensorFlow, as the paper trained them; ``training`` starts this."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from experiments.benchmarks.problems import BATCH, PROBLEMS, Problem, serve
+
+
+def laya(hidden_states: list, problem: Problem) -> keras.KerasTensor:
+    """Logits of the LAYA head."""
+    z = [layers.Dense(problem.dim)(state) for state in hidden_states]
+    u = z
+    if problem.psi == "mlp":
+        psi = [layers.Dense(problem.dim, activation="gelu") for _ in range(2)]
+        u = [psi[1](psi[0](state)) for state in z]
+    scores = layers.Dense(problem.scorer_width, activation="gelu")(layers.Concatenate()(u))
+    scores = layers.Dense(len(z))(scores)
+    attention = layers.Softmax()(scores / problem.temperature)
+    stacked = keras.ops.stack(z, axis=1)
+    mixed = keras.ops.sum(attention[:, :, None] * stacked, axis=1)
+    return layers.Dense(problem.classes)(mixed)
+
+
+def normalized(inputs: keras.KerasTensor) -> keras.KerasTensor:
+    """Layer normalisation and the exact GELU."""
+    return layers.Activation("gelu")(layers.LayerNormalization()(inputs))
+
+
+def mlp(inputs: keras.KerasTensor) -> list:
+    """Fashion-MNIST."""
+    states = [layers.Rescaling(1 / 255)(layers.Flatten()(inputs))]
+    for width in (512, 256, 128):
+        states.append(normalized(layers.Dense(width)(states[-1])))
+    return states[1:]
+
+
+def separable_cnn(inputs: keras.KerasTensor) -> list:
+    """CIFAR-10."""
+    x, states = layers.Rescaling(1 / 255)(inputs), []
+    for stage, width in enumerate((64, 128, 256)):
+        x = layers.DepthwiseConv2D(3, strides=1 if stage == 0 else 2, padding="same", use_bias=False)(x)
+        x = normalized(layers.Conv2D(width, 1)(x))
+        states.append(layers.GlobalAveragePooling2D()(x))
+    return states
+
+
+def bilstm(inputs: keras.KerasTensor) -> list:
+    """IMDB."""
+    x, states = layers.Embedding(20_000, 128)(inputs), []
+    for width in (64, 64):
+        lstm = layers.LSTM(width, return_sequences=True, return_state=True)
+        x, forward, _, backward, _ = layers.Bidirectional(lstm)(x)
+        states.append(layers.Concatenate()([forward, backward]))
+    return states
+
+
+BACKBONES = {"mlp": mlp, "separable_cnn": separable_cnn, "bilstm": bilstm}
+
+
+def classifier(problem: Problem) -> keras.Model:
+    """The whole model, compiled for training."""
+    inputs = keras.Input(problem.shape, dtype=problem.inputs.dtype.name)
+    return keras.Model(inputs, laya(BACKBONES[problem.name](inputs), problem))
+
+
+def fit(problem: Problem, jit_compile: bool) -> Callable[[], None]:
+    """``model.fit`` on a pipeline in memory."""
+    model = classifier(problem)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=jit_compile)
+    order = problem.order.reshape(-1)
+    data = tf.data.Dataset.from_tensor_slices((problem.inputs[order], problem.labels[order]))
+    data = data.batch(BATCH, drop_remainder=True).cache().prefetch(tf.data.AUTOTUNE)
+    return lambda: model.fit(data, verbose=0) and None
+
+
+def compiled_loop(problem: Problem, jit_compile: bool) -> Callable[[], None]:
+    """One ``tf.function`` for all steps; batches are gathered inside."""
+    model, optimizer = classifier(problem), keras.optimizers.Adam(1e-3)
+    optimizer.build(model.trainable_variables)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    inputs, labels, order = map(tf.constant, (problem.inputs, problem.labels, problem.order))
+
+    @tf.function(jit_compile=jit_compile)
+    def step(batch: tf.Tensor) -> None:
+        with tf.GradientTape() as tape:
+            value = loss(tf.gather(labels, batch), model(tf.gather(inputs, batch), training=True))
+        gradients = tape.gradient(value, model.trainable_variables)
+        optimizer.apply(gradients, model.trainable_variables)
+
+    @tf.function
+    def chunk() -> None:
+        for i in tf.range(len(problem.order)):
+            step(order[i])
+
+    return chunk
+
+
+if __name__ == "__main__":
+    problem = PROBLEMS[sys.argv[1]]
+    serve(
+        {
+            "fit": partial(fit, problem, False),
+            "fit, jit_compile": partial(fit, problem, True),
+            "loop": partial(compiled_loop, problem, False),
+            "loop, jit_compile": partial(compiled_loop, problem, True),
+        }
+    )

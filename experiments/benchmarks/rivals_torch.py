@@ -1,0 +1,131 @@
+"""The paper's models in PyTorch; ``training`` starts this."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from experiments.benchmarks.problems import PROBLEMS, Problem, serve
+
+
+class Laya(nn.Module):
+    """A backbone with the LAYA head; gives logits."""
+
+    def __init__(self, backbone: nn.Module, widths: tuple[int, ...], problem: Problem) -> None:
+        super().__init__()
+        dim, layers = problem.dim, len(widths)
+        self.backbone, self.temperature = backbone, problem.temperature
+        self.adapters = nn.ModuleList(nn.Linear(width, dim) for width in widths)
+        self.psi = nn.Identity()
+        if problem.psi == "mlp":
+            self.psi = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU())
+        hidden = nn.Linear(layers * dim, problem.scorer_width)
+        self.scorer = nn.Sequential(nn.Flatten(), hidden, nn.GELU(), nn.Linear(problem.scorer_width, layers))
+        self.classifier = nn.Linear(dim, problem.classes)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """[B, classes]."""
+        pairs = zip(self.adapters, self.backbone(inputs), strict=True)
+        z = torch.stack([adapter(state) for adapter, state in pairs], dim=1)
+        attention = torch.softmax(self.scorer(self.psi(z)) / self.temperature, dim=1)
+        return self.classifier((attention[:, :, None] * z).sum(dim=1))
+
+
+class MLP(nn.Module):
+    """Fashion-MNIST."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (784, 512, 256, 128)
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b, eps=1e-3), nn.GELU()) for a, b in pairwise(widths)
+        )
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Hidden states."""
+        x, states = images.flatten(1).float() / 255, []
+        for stage in self.stages:
+            x = stage(x)
+            states.append(x)
+        return states
+
+
+class SeparableCNN(nn.Module):
+    """CIFAR-10, channels last in memory."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = (3, 64, 128, 256)
+        self.convolutions = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(a, a, 3, stride=1 if a == 3 else 2, padding=1, groups=a, bias=False),
+                nn.Conv2d(a, b, 1),
+            )
+            for a, b in pairwise(widths)
+        )
+        self.norms = nn.ModuleList(nn.Sequential(nn.LayerNorm(b, eps=1e-3), nn.GELU()) for b in widths[1:])
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        """Hidden states."""
+        x, states = images.float() / 255, []
+        for convolution, norm in zip(self.convolutions, self.norms, strict=True):
+            # Permuting views [B, H, W, C] as [B, C, H, W] with channels last in memory: nothing is copied.
+            x = norm(convolution(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
+            states.append(x.mean(dim=(1, 2)))
+        return states
+
+
+class BiLSTM(nn.Module):
+    """IMDB."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(20_000, 128)
+        self.layers = nn.ModuleList(nn.LSTM(128, 64, bidirectional=True) for _ in range(2))
+
+    def forward(self, tokens: torch.Tensor) -> list[torch.Tensor]:
+        """Hidden states."""
+        x, states = self.embedding(tokens.T), []
+        for lstm in self.layers:
+            x, (final, _) = lstm(x)
+            states.append(torch.cat((final[0], final[1]), dim=1))
+        return states
+
+
+BACKBONES = {
+    "mlp": (MLP, (512, 256, 128)),
+    "separable_cnn": (SeparableCNN, (64, 128, 256)),
+    "bilstm": (BiLSTM, (128, 128)),
+}
+
+
+def train(problem: Problem, compiled: bool) -> Callable[[], None]:
+    """The training steps of one chunk."""
+    make, widths = BACKBONES[problem.name]
+    model = Laya(make(), widths, problem)
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3, eps=1e-7, fused=True)
+    inputs, labels = torch.from_numpy(problem.inputs), torch.from_numpy(problem.labels).long()
+    order = torch.from_numpy(problem.order).long()
+
+    def loss(batch: torch.Tensor) -> torch.Tensor:
+        return nn.functional.cross_entropy(model(inputs[batch]), labels[batch])
+
+    loss = torch.compile(loss) if compiled else loss
+
+    def chunk() -> None:
+        for batch in order:
+            optimizer.zero_grad()
+            loss(batch).backward()
+            optimizer.step()
+
+    return chunk
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    problem = PROBLEMS[sys.argv[1]]
+    serve({"eager": partial(train, problem, False), "compiled": partial(train, problem, True)})

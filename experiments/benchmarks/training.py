@@ -1,0 +1,159 @@
+"""Training throughput against Keras and PyTorch, and against the machine's own matrix products.
+
+    pip install "laya-jax[bench]"
+    python -m experiments.benchmarks.training
+
+The same models, batch 128, float32, Adam, whole steps with the batch gathered from memory. Every rival runs
+in a process of its own, in each way that it offers, and all take turns; the faster way of each counts. About
+eight minutes on two cores.
+"""
+
+import importlib.util
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.interpreters.partial_eval import dce_jaxpr
+
+from experiments.benchmarks.problems import BATCH, PROBLEMS, Problem
+from experiments.benchmarks.timing import report, table
+from laya_jax.cost import count_flops
+from laya_jax.data import Dataset, Examples, Preprocessing
+from laya_jax.training import EXPERIMENTS, Engine, ParallelConfig
+
+ROUNDS = 9
+RIVALS = {"keras": ("fit", "loop", "loop, jit_compile"), "torch": ("eager", "compiled")}
+
+
+class Rival:
+    """Another library's training in a process of its own."""
+
+    def __init__(self, library: str, problem: str, way: str) -> None:
+        module = f"experiments.benchmarks.rivals_{library}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", module, problem, way],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def wait(self) -> bool:
+        """Waits until it has compiled; False if it could not."""
+        return self._read() == "ready"
+
+    def __call__(self) -> float:
+        """Seconds of the problem's steps."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return float(self._read())
+
+    def _read(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self.process.kill()
+        self.process.communicate()
+
+
+def laya_jax(problem: Problem) -> Callable[[], float]:
+    """Our training, by the engine of ``laya train``."""
+    engine = engine_of(problem)
+    placed = engine.place(engine.initial())
+
+    def run() -> float:
+        nonlocal placed
+        start = time.perf_counter()
+        for state, metrics in engine.train(placed, 0, problem.steps):
+            placed = state
+            np.asarray(metrics.loss)
+        return time.perf_counter() - start
+
+    run()
+    return run
+
+
+def engine_of(problem: Problem) -> Engine:
+    """The engine that trains the problem on its random data."""
+    examples = Examples(problem.inputs, problem.labels)
+    kind: Any = "tokens" if problem.name == "bilstm" else "images"
+    dataset = Dataset(
+        train=examples,
+        validation=examples,
+        test=examples,
+        class_names=tuple(map(str, range(problem.classes))),
+        preprocessing=Preprocessing(kind, problem.shape, scale=(255.0,)),
+        vocabulary=("",) * 19_998 if kind == "tokens" else None,
+    )
+    return Engine(EXPERIMENTS[problem.experiment], dataset, ParallelConfig(devices=1))
+
+
+def product_seconds(flops: int) -> Callable[[], float]:
+    """The time that this many operations take in the machine's fastest float32 matrix products."""
+    size = 1024
+    left, right = jnp.ones((size, size)), jnp.ones((size, size))
+    product = jax.jit(jnp.matmul)
+    product(left, right).block_until_ready()
+
+    def run() -> float:
+        start = time.perf_counter()
+        for _ in range(10):
+            result = product(left, right)
+        result.block_until_ready()
+        return (time.perf_counter() - start) / 10 * flops / (2 * size**3)
+
+    return run
+
+
+def step_flops(problem: Problem) -> int:
+    """Operations of the matrix products of one training step."""
+    engine = engine_of(problem)
+    state, examples = engine.initial()[0], engine.dataset.train
+    batch = jnp.zeros((1, BATCH), jnp.int32)
+
+    def step(state: Any) -> Any:
+        data = Examples(jnp.asarray(examples.inputs), jnp.asarray(examples.labels))
+        return engine.train_chunk(state, data, batch, 1)
+
+    jaxpr = jax.make_jaxpr(step)(state).jaxpr
+    needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    return count_flops(needed)
+
+
+def compare_all(problem: Problem) -> dict[str, dict[str, float]]:
+    """Milliseconds per step of everybody, in turn, and their time over ours."""
+    rivals = {
+        f"{library}, {way}": Rival(library, problem.name, way)
+        for library, ways in RIVALS.items()
+        for way in ways
+    }
+    ready: dict[str, Callable[[], float]] = {name: rival for name, rival in rivals.items() if rival.wait()}
+    flops = step_flops(problem) * problem.steps
+    runs = {"laya_jax": laya_jax(problem), **ready, "matrix products alone": product_seconds(flops)}
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(ROUNDS):
+        for name, run in runs.items():
+            seconds[name].append(run() / problem.steps)
+    for rival in rivals.values():
+        rival.close()
+    return table(seconds)
+
+
+def main(names: Sequence[str]) -> None:
+    """Runs the comparison for these problems, or for all."""
+    for module in ("keras", "tensorflow", "torch"):
+        if importlib.util.find_spec(module) is None:
+            sys.exit(f"{module} is missing; the comparison needs: pip install 'laya-jax[bench]'")
+    report("training", {name: compare_all(PROBLEMS[name]) for name in names or PROBLEMS})
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

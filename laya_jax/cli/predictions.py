@@ -1,0 +1,78 @@
+"""Predictions as files: .csv or .jsonl with a line per example, or .npz with an array per quantity."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from laya_jax.checks import check_choice
+from laya_jax.training.metrics import softmax
+from laya_jax.training.run import check_is_new
+from laya_jax.training.steps import Outputs
+
+SUFFIXES = (".csv", ".jsonl", ".npz")
+
+
+def check_can_write(path: Path) -> None:
+    """Raises unless predictions can be written to a new file at this path.
+
+    >>> check_can_write(Path("predictions.txt"))
+    Traceback (most recent call last):
+      ...
+    ValueError: suffix of out is '.txt', expected one of '.csv', '.jsonl', '.npz'
+    """
+    check_choice("suffix of out", path.suffix, SUFFIXES)
+    check_is_new(path, "out")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"out is {path}, but there is no folder {path.parent}")
+
+
+def write_predictions(path: Path, ids: Sequence[str], outputs: Outputs, class_names: Sequence[str]) -> None:
+    """Writes the predictions of examples, in their order.
+
+    Args:
+      path: a new file; its suffix decides on the form.
+      ids: of the examples.
+      outputs: of ``predict``.
+      class_names: by label.
+    """
+    probabilities = softmax(np.asarray(outputs.logits, np.float64))
+    if path.suffix == ".npz":
+        layers: dict[str, Any] = {"attention": outputs.attention, "flips": outputs.flips}
+        np.savez(
+            path,
+            ids=np.array(ids),
+            labels=np.argmax(probabilities, axis=1),
+            class_names=np.array(class_names),
+            probabilities=probabilities,
+            **{name: array for name, array in layers.items() if array is not None},
+        )
+        return
+    rows = _rows(ids, probabilities, outputs, class_names)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        if path.suffix == ".jsonl":
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+            return
+        first = next(rows)
+        writer = csv.DictWriter(file, first.keys())
+        writer.writeheader()
+        writer.writerow(first)
+        writer.writerows(rows)
+
+
+def _rows(
+    ids: Sequence[str], probabilities: Any, outputs: Outputs, class_names: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """A row per example: its class, probabilities, attention, and whether the top layer decided it."""
+    for index, (name, row) in enumerate(zip(ids, probabilities, strict=True)):
+        shares: Any = [] if outputs.attention is None else outputs.attention[index]
+        yield {
+            "id": name,
+            "class": class_names[int(np.argmax(row))],
+            **{f"probability of {of}": float(value) for of, value in zip(class_names, row, strict=True)},
+            **{f"attention to h{layer}": float(share) for layer, share in enumerate(shares, 1)},
+            **({} if outputs.flips is None else {"changes without top layer": bool(outputs.flips[index, 0])}),
+        }

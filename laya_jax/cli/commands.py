@@ -75,7 +75,7 @@ def _train(arguments: Sequence[str]) -> None:
 
 def _variants(asked: Train) -> list[Config]:
     """The configs that are trained: every seed, and the same with the baseline's head."""
-    seeds = asked.seeds or (asked.config.seed,)
+    seeds = tuple(dict.fromkeys(asked.seeds)) or (asked.config.seed,)
     heads = [asked.config.head]
     if asked.baseline not in (None, asked.config.head.kind):
         heads.append(dataclasses.replace(asked.config.head, kind=asked.baseline))

@@ -37,6 +37,7 @@ class Checkpoints:
         # Whoever loads an exported model needs no Orbax.
         import orbax.checkpoint as ocp
 
+        _ignore_closed_loops()
         self.directory = directory.absolute()
         self._arguments = ocp.args
         self._best_steps: dict[int, int] = {}
@@ -80,8 +81,6 @@ class Checkpoints:
           DamagedCheckpointError: it cannot be read, or not as it was written.
           ValueError: it was written in another version.
         """
-        hook = sys.unraisablehook
-        sys.unraisablehook = partial(_ignore_closed_loop, hook)
         try:
             content = self._manager.restore(
                 step,
@@ -94,7 +93,6 @@ class Checkpoints:
             self._best_steps[step] = progress.pop("best_step")
         except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
             raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
-        sys.unraisablehook = hook
         if version != VERSION:
             raise ValueError(f"checkpoint {step} is of version {version}, expected {VERSION}")
         if checksum(state) != expected:
@@ -155,8 +153,15 @@ def checksum(tree: Any) -> int:
     return value
 
 
-def _ignore_closed_loop(hook: Callable[[Any], Any], unraisable: Any) -> None:
-    """Passes on what a thread could not raise, but TensorStore's calls of a loop that is closed."""
+def _ignore_closed_loops() -> None:
+    """Keeps quiet about TensorStore's calls of a loop that Orbax closed when a read or write had failed."""
+    hook = sys.unraisablehook
+    if isinstance(hook, partial) and hook.func is _unless_closed_loop:
+        return
+    sys.unraisablehook = partial(_unless_closed_loop, hook)
+
+
+def _unless_closed_loop(hook: Callable[[Any], Any], unraisable: Any) -> None:
     if "Event loop is closed" not in str(unraisable.exc_value):
         hook(unraisable)
 

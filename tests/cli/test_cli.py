@@ -262,7 +262,7 @@ def test_another_config_on_resume_is_refused_with_the_difference(laya, run, tmp_
     unfinished = shutil.copytree(run, tmp_path / "run")
     status, _, err = laya("resume", unfinished, "--optimizer.learning-rate", "0.5")
     assert status == 2
-    assert "optimizer.learning_rate: 0.001 -> 0.5" in err
+    assert "optimizer.learning_rate: 0.01 -> 0.5" in err
 
 
 def test_help_is_there_without_a_command_and_for_each(laya):

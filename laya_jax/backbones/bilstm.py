@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
+from laya_jax.backbones.lstm import LSTM
 from laya_jax.checks import check_count, check_counts, check_position_mask
 from laya_jax.typing import Array, Bool, Float, Int
 
@@ -98,77 +98,3 @@ class BiLSTM(nn.Module):
             sequence = jnp.concatenate(outputs, axis=-1)
             hidden_states.append(jnp.concatenate(finals, axis=-1))
         return tuple(hidden_states)
-
-
-class LSTM(nn.Module):
-    """One LSTM over a sequence with time on axis 0, holding its state where nothing is present.
-
-    ``i, f, g, o = x W + h U + b``; ``c = sigmoid(f) c + sigmoid(i) tanh(g)``; ``h = sigmoid(o) tanh(c)``.
-
-    Example::
-
-      >>> sequence, present = jnp.ones((5, 2, 4)), jnp.ones((5, 2), bool)
-      >>> (outputs, final), _ = LSTM(width=3).init_with_output(jax.random.key(0), sequence, present)
-      >>> outputs.shape, final.shape
-      ((5, 2, 3), (2, 3))
-
-    Reference: Hochreiter and Schmidhuber 1997; the bias of the forget gate starts at 1, as in Keras.
-
-    Attributes:
-      width: of the state.
-      reverse: whether it reads from the end.
-      dtype: of the computation; None takes what parameters and input promote to.
-      param_dtype: of the parameters.
-      kernel_init: initialiser of ``W``.
-      recurrent_init: initialiser of ``U``.
-    """
-
-    width: int
-    reverse: bool = False
-    dtype: DTypeLike | None = None
-    param_dtype: DTypeLike = jnp.float32
-    kernel_init: Initializer = nn.initializers.glorot_uniform()
-    recurrent_init: Initializer = nn.initializers.orthogonal()
-
-    @nn.compact
-    def __call__(
-        self, sequence: Float[Array, "token batch features"], present: Bool[Array, "token batch"]
-    ) -> tuple[Float[Array, "token batch width"], Float[Array, "batch width"]]:
-        """Returns the state at every position and the final one."""
-        gates = 4 * self.width
-        kernel = self.param("kernel", self.kernel_init, (sequence.shape[-1], gates), self.param_dtype)
-        recurrent = self.param(
-            "recurrent_kernel", self._draw_recurrent, (self.width, gates), self.param_dtype
-        )
-        bias = self.param("bias", _forget_bias, (gates,), self.param_dtype)
-        sequence, kernel, recurrent, bias = nn.dtypes.promote_dtype(
-            sequence, kernel, recurrent, bias, dtype=self.dtype
-        )
-        batch = sequence.shape[1]
-        bias = jnp.broadcast_to(bias, (batch, gates))
-
-        def step(carry: tuple[Array, Array], at: tuple[Array, Array]) -> tuple[tuple[Array, Array], Array]:
-            state, cell = carry
-            features, here = at
-            # Taking `features @ kernel` out of the loop, as one product, is slower on a CPU: the loop
-            # then reads and writes four times as much per step.
-            i, f, g, o = jnp.split(features @ kernel + state @ recurrent + bias, 4, axis=-1)
-            new_cell = nn.sigmoid(f) * cell + nn.sigmoid(i) * jnp.tanh(g)
-            new_state = nn.sigmoid(o) * jnp.tanh(new_cell)
-            here = here[:, None]
-            state, cell = jnp.where(here, new_state, state), jnp.where(here, new_cell, cell)
-            return (state, cell), state
-
-        zeros = jnp.zeros((batch, self.width), sequence.dtype)
-        (final, _), states = jax.lax.scan(step, (zeros, zeros), (sequence, present), reverse=self.reverse)
-        return states, final
-
-    def _draw_recurrent(self, key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        # Orthogonal matrices come from a factorisation that no half precision has.
-        return self.recurrent_init(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
-
-
-def _forget_bias(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    del key  # nothing is drawn
-    quarter = shape[0] // 4
-    return jnp.zeros(shape, dtype).at[quarter : 2 * quarter].set(1)

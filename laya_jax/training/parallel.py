@@ -31,6 +31,8 @@ class ParallelConfig:
         (TPU pods, Slurm). None is a run of one process.
       processes: how many processes; not with "auto".
       process: which of them this one is, from 0; not with "auto".
+      microbatches: parts of a device's share of the batch whose gradients are formed one after the other
+        and added up, which saves memory; None takes as many as are fast.
     """
 
     parallel: Literal["jit", "pmap"] = "jit"
@@ -39,6 +41,7 @@ class ParallelConfig:
     coordinator: str | None = None
     processes: int | None = None
     process: int | None = None
+    microbatches: int | None = None
 
     def __post_init__(self) -> None:
         check_choice("parallel", self.parallel, ("jit", "pmap"))
@@ -46,6 +49,8 @@ class ParallelConfig:
             check_choice("require_backend", self.require_backend, ("cpu", "gpu", "tpu"))
         if self.devices is not None:
             check_count("devices", self.devices)
+        if self.microbatches is not None:
+            check_count("microbatches", self.microbatches)
         several = self.coordinator not in (None, "auto")
         for name in ("processes", "process"):
             value = getattr(self, name)

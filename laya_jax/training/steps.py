@@ -83,6 +83,7 @@ def make_train_chunk(
     *,
     axis_name: str | None = None,
     seeds: bool = False,
+    microbatches: int = 1,
 ) -> TrainChunk:
     """The function that takes ``count`` steps: (state, data, batches, count) -> (state, metrics).
 
@@ -94,6 +95,7 @@ def make_train_chunk(
       axis_name: of the devices under pmap; None where the compiler distributes the batch.
       seeds: whether states and batches hold several seeds side by side: the state's leaves on axis 0,
         batches as [steps, S, B].
+      microbatches: parts of a batch whose gradients are formed one after the other and added up.
 
     Returns:
       A function to be compiled. Its metrics are [steps] or [steps, S]; only the first ``count`` are set.
@@ -106,11 +108,22 @@ def make_train_chunk(
         right = jnp.argmax(output.logits, axis=-1) == batch.labels
         return jnp.sum(batch.weights * losses) / weight, jnp.sum(batch.weights * right)
 
+    def gradient(parameters: Parameters, data: Data, batch: Any, weight: Array) -> Any:
+        return jax.value_and_grad(loss, has_aux=True)(parameters, take(data, batch), weight)
+
+    def sum_of_gradients(parameters: Parameters, data: Data, batch: Any, weight: Array) -> Any:
+        def add(total: Any, part: Any) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, total, gradient(parameters, data, part, weight)), None
+
+        parts = jax.tree.map(lambda leaf: _divide(leaf, microbatches), batch)
+        shapes = jax.eval_shape(gradient, parameters, data, _at(parts, 0), weight)
+        zeros = jax.tree.map(lambda of: jnp.zeros(of.shape, of.dtype), shapes)
+        return jax.lax.scan(add, zeros, parts)[0]
+
     def step(state: TrainState, data: Data, batch: Any) -> tuple[TrainState, StepMetrics]:
-        batch = take(data, batch)
-        weight = total(jnp.sum(batch.weights))
-        gradient = jax.value_and_grad(loss, has_aux=True)
-        (value, correct), gradients = gradient(state.parameters, batch, weight)
+        weight = total(jnp.sum(take(data, batch).weights))
+        form = gradient if microbatches == 1 else sum_of_gradients
+        (value, correct), gradients = form(state.parameters, data, batch, weight)
         updates, optimizer_state = optimizer.update(total(gradients), state.optimizer_state, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
         metrics = StepMetrics(total(value), total(correct), weight)
@@ -222,6 +235,11 @@ def example_losses(output: HeadOutput, labels: Array, config: LossConfig) -> Arr
 
 def _sum_over(axis_name: str | None) -> Callable[[Any], Any]:
     return (lambda tree: tree) if axis_name is None else partial(jax.lax.psum, axis_name=axis_name)
+
+
+def _divide(leaf: Array, parts: int) -> Array:
+    """Parts of a batch, [parts, B / parts, ...]. Every part has its share of what each device holds."""
+    return jnp.swapaxes(leaf.reshape(-1, parts, *leaf.shape[1:]), 0, 1)
 
 
 def _at(tree: Any, i: Any) -> Any:

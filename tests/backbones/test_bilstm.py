@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from laya_jax.backbones import BiLSTM
-from laya_jax.backbones.bilstm import LSTM
+from laya_jax.backbones.lstm import LSTM, STEPS, Weights, recur
 
 LENGTHS = (60, 1, 33, 17)
 MODEL = BiLSTM(vocabulary_size=50, embedding_dim=8, widths=(6, 5))
@@ -118,3 +118,58 @@ def test_half_precision_parameters():
 def test_wrong_input_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def one_position_after_another(sequence, present, weights, reverse):
+    """An LSTM as a plain scan, for automatic differentiation."""
+
+    def step(before, at):
+        features, here = at
+        i, f, g, o = jnp.split(
+            features @ weights.kernel + before[0] @ weights.recurrent + weights.bias[None], 4, 1
+        )
+        cell = jax.nn.sigmoid(f) * before[1] + jax.nn.sigmoid(i) * jnp.tanh(g)
+        state = jax.nn.sigmoid(o) * jnp.tanh(cell)
+        after = tuple(jnp.where(here[:, None], *pair) for pair in zip((state, cell), before, strict=True))
+        return after, after[0]
+
+    zeros = jnp.zeros((sequence.shape[1], len(weights.recurrent)))
+    (final, _), states = jax.lax.scan(step, (zeros, zeros), (sequence, present), reverse=reverse)
+    return states, final
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("length", [1, STEPS, 2 * STEPS + 5])
+def test_the_gradient_is_that_of_automatic_differentiation(length, reverse):
+    keys = jax.random.split(jax.random.key(length), 6)
+    sequence = jax.random.normal(keys[0], (length, 3, 4))
+    present = jax.random.bernoulli(keys[1], 0.7, (length, 3))
+    weights = Weights(
+        *(
+            jax.random.normal(key, shape)
+            for key, shape in zip(keys[2:5], [(4, 20), (5, 20), (20,)], strict=True)
+        )
+    )
+    probes = jax.random.normal(keys[5], (length + 1, 3, 5))
+
+    def value(run, sequence, weights):
+        states, final = run(sequence, present, weights, reverse)
+        return jnp.sum(states * probes[:-1]) + jnp.sum(final * probes[-1])
+
+    ours, expected = (
+        jax.value_and_grad(value, (1, 2))(run, sequence, weights)
+        for run in (recur, one_position_after_another)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, expected)
+
+
+def test_half_precision_adds_up_the_gradient_of_weights_in_float32():
+    model = LSTM(3, dtype=jnp.bfloat16)
+    sequence, present = jnp.ones((40 * STEPS, 8, 2)), jnp.ones((40 * STEPS, 8), bool)
+    variables = model.init(jax.random.key(0), sequence, present)
+
+    def total(variables, model):
+        return jnp.sum(model.apply(variables, sequence, present)[0].astype(jnp.float32))
+
+    half, full = (jax.grad(total)(variables, m)["params"]["bias"] for m in (model, LSTM(3)))
+    np.testing.assert_allclose(half, full, rtol=0.05, atol=0.05 * float(jnp.abs(full).max()))

@@ -115,3 +115,27 @@ def test_every_head_trains_and_says_how_faithful_its_attention_is(with_head, blo
     weighs_layers = kind in ("laya", "scalar_mix")
     assert (outputs.attention is not None) == weighs_layers
     assert (outputs.flips is not None) == weighs_layers
+
+
+@pytest.mark.parametrize("seeds", [(), (0, 1)])
+def test_microbatches_add_up_to_the_batch(tiny_config, blobs, seeds):
+    # 7 steps: the last batch of an epoch is not full.
+    whole = run(tiny_config, blobs, 7, seeds=seeds)
+    parts = run(tiny_config, blobs, 7, ParallelConfig(devices=1, microbatches=4), seeds=seeds)
+    np.testing.assert_allclose(parts[2], whole[2], rtol=1e-5)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), parts[1].parameters, whole[1].parameters
+    )
+
+
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_microbatches_on_several_devices(tiny_config, blobs, parallel):
+    _, _, whole = run(tiny_config, blobs, 7)
+    several = ParallelConfig(devices=4, parallel=parallel, microbatches=2)
+    _, _, parts = run(tiny_config, blobs, 7, several)
+    np.testing.assert_allclose(parts, whole, rtol=1e-5)
+
+
+def test_microbatches_have_to_divide_the_batch(tiny_config, blobs):
+    with pytest.raises(ValueError, match="microbatches is 3, expected a divisor of the 16 examples"):
+        Engine(tiny_config, blobs, ParallelConfig(devices=1, microbatches=3))

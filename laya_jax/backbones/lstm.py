@@ -1,0 +1,261 @@
+"""One long short-term memory, with a gradient that keeps little and forms large products."""
+
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jax.typing import DTypeLike
+
+from laya_jax.typing import Array, Bool, Float
+
+STEPS = 16
+"""Positions that are read at once: their products are large, and what they make stays in a CPU's cache."""
+
+State: TypeAlias = tuple[Array, Array]
+"""State and cell, [B, H] each."""
+
+
+class LSTM(nn.Module):
+    """One LSTM over a sequence with time on axis 0, holding its state where nothing is present.
+
+    ``i, f, g, o = x W + h U + b``; ``c = sigmoid(f) c + sigmoid(i) tanh(g)``; ``h = sigmoid(o) tanh(c)``.
+
+    Example::
+
+      >>> sequence, present = jnp.ones((5, 2, 4)), jnp.ones((5, 2), bool)
+      >>> (outputs, final), _ = LSTM(width=3).init_with_output(jax.random.key(0), sequence, present)
+      >>> outputs.shape, final.shape
+      ((5, 2, 3), (2, 3))
+
+    Reference: Hochreiter and Schmidhuber 1997; the bias of the forget gate starts at 1, as in Keras.
+
+    Attributes:
+      width: of the state.
+      reverse: whether it reads from the end.
+      dtype: of the computation; None takes what parameters and input promote to.
+      param_dtype: of the parameters.
+      kernel_init: initialiser of ``W``.
+      recurrent_init: initialiser of ``U``.
+    """
+
+    width: int
+    reverse: bool = False
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+    kernel_init: Initializer = nn.initializers.glorot_uniform()
+    recurrent_init: Initializer = nn.initializers.orthogonal()
+
+    @nn.compact
+    def __call__(
+        self, sequence: Float[Array, "token batch features"], present: Bool[Array, "token batch"]
+    ) -> tuple[Float[Array, "token batch width"], Float[Array, "batch width"]]:
+        """Returns the state at every position and the final one."""
+        gates = 4 * self.width
+        kernel = self.param("kernel", self.kernel_init, (sequence.shape[-1], gates), self.param_dtype)
+        recurrent = self.param(
+            "recurrent_kernel", self._draw_recurrent, (self.width, gates), self.param_dtype
+        )
+        bias = self.param("bias", _forget_bias, (gates,), self.param_dtype)
+        sequence, kernel, recurrent, bias = nn.dtypes.promote_dtype(
+            sequence, kernel, recurrent, bias, dtype=self.dtype
+        )
+        return recur(sequence, present, Weights(kernel, recurrent, bias), self.reverse)
+
+    def _draw_recurrent(self, key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        # Orthogonal matrices come from a factorisation that no half precision has.
+        return self.recurrent_init(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
+
+
+def _forget_bias(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+    del key  # nothing is drawn
+    quarter = shape[0] // 4
+    return jnp.zeros(shape, dtype).at[quarter : 2 * quarter].set(1)
+
+
+class Weights(NamedTuple):
+    """Of one LSTM; the gates i, f, g, o stand side by side.
+
+    Attributes:
+      kernel: reads the input, [D, 4H].
+      recurrent: reads the state, [H, 4H].
+      bias: [4H].
+    """
+
+    kernel: Array
+    recurrent: Array
+    bias: Array
+
+
+class History(NamedTuple):
+    """What the gradient needs of the forward pass, in blocks of ``STEPS`` positions.
+
+    Attributes:
+      sequence: [blocks, STEPS, B, D].
+      present: [blocks, STEPS, B, 1].
+      states: after every position, [blocks, STEPS, B, H].
+      cells: the same of the cells.
+      first: state and cell before each block, [blocks, B, H].
+    """
+
+    sequence: Array
+    present: Array
+    states: Array
+    cells: Array
+    first: State
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def recur(
+    sequence: Float[Array, "token batch features"],
+    present: Bool[Array, "token batch"],
+    weights: Weights,
+    reverse: bool,
+) -> tuple[Float[Array, "token batch width"], Float[Array, "batch width"]]:
+    """Runs an LSTM over a sequence: the state at every position, and the final one.
+
+    The gradient keeps states and cells alone, computes the gates again, and forms the gradients of the
+    weights in one product per block, where differentiating a scan keeps all gates and forms small ones.
+
+    >>> weights = Weights(jnp.ones((2, 4)), jnp.ones((1, 4)), jnp.zeros(4))
+    >>> states, final = recur(jnp.ones((3, 1, 2)), jnp.array([[True], [True], [False]]), weights, False)
+    >>> states[:, 0, 0].round(2), final[0, 0].round(2)
+    (Array([0.61, 0.87, 0.87], dtype=float32), Array(0.87, dtype=float32))
+    """
+    return _recur_forward(sequence, present, weights, reverse)[0]
+
+
+def _recur_forward(
+    sequence: Array, present: Array, weights: Weights, reverse: bool
+) -> tuple[tuple[Array, Array], tuple[History, Weights]]:
+    length, batch, _ = sequence.shape
+    width = weights.recurrent.shape[0]
+    sequence, present = _blocks(sequence), _blocks(present[..., None])
+
+    def block(first: State, inputs: tuple[Array, Array]) -> tuple[State, tuple[Array, Array, State]]:
+        features, present = inputs
+
+        def step(before: State, at: tuple[Array, Array]) -> tuple[State, State]:
+            read, here = at
+            i, f, g, o = _gates(read + before[0] @ weights.recurrent)
+            cell = f * before[1] + i * g
+            after = jnp.where(here, o * jnp.tanh(cell), before[0]), jnp.where(here, cell, before[1])
+            return after, after
+
+        read = features @ weights.kernel + jnp.broadcast_to(weights.bias, (STEPS, batch, 4 * width))
+        last, (states, cells) = jax.lax.scan(step, first, (read, present), reverse=reverse)
+        return last, (states, cells, first)
+
+    zeros = jnp.zeros((batch, width), sequence.dtype)
+    last, kept = jax.lax.scan(block, (zeros, zeros), (sequence, present), reverse=reverse)
+    states = kept[0].reshape(-1, batch, width)[:length]
+    return (states, last[0]), (History(sequence, present, *kept), weights)
+
+
+def _recur_backward(
+    reverse: bool, kept: tuple[History, Weights], gradients: tuple[Array, Array]
+) -> tuple[Array, None, Weights]:
+    history, weights = kept
+    of_states, of_final = gradients
+
+    def block(
+        carry: tuple[State, Weights], inputs: tuple[History, Array]
+    ) -> tuple[tuple[State, Weights], Array]:
+        last, total = carry
+        history, of_states = inputs
+        state, cell = history.first
+        before = (_before(state, history.states, reverse), _before(cell, history.cells, reverse))
+        slopes = _slopes(history, before, weights)
+
+        def step(after: State, at: tuple[Slopes, Array]) -> tuple[State, Array]:
+            slopes, of_state = at
+            state = after[0] + of_state
+            cell = after[1] + state * slopes.cell
+            of_gates = slopes.gates * jnp.concatenate([cell, cell, cell, state], axis=-1)
+            return (state * slopes.kept + of_gates @ weights.recurrent.T, cell * slopes.forget), of_gates
+
+        first, of_gates = jax.lax.scan(step, last, (slopes, of_states), reverse=not reverse)
+        rows = _rows(of_gates)
+        of_weights = Weights(
+            _rows(history.sequence).T @ rows,
+            _rows(before[0]).T @ rows,
+            # A sum as a product is faster than a reduction.
+            (jnp.ones((1, len(rows)), rows.dtype) @ rows)[0],
+        )
+        total = jax.tree.map(lambda sum, part: sum + part.astype(sum.dtype), total, of_weights)
+        return (first, total), (rows @ weights.kernel.T).reshape(history.sequence.shape)
+
+    zeros = Weights(*(jnp.zeros(leaf.shape, jnp.promote_types(leaf.dtype, jnp.float32)) for leaf in weights))
+    carry = ((of_final, jnp.zeros_like(of_final)), zeros)
+    inputs = (history, _blocks(of_states))
+    (_, of_weights), of_sequence = jax.lax.scan(block, carry, inputs, reverse=not reverse)
+    of_weights = jax.tree.map(lambda total, leaf: total.astype(leaf.dtype), of_weights, weights)
+    return of_sequence.reshape(-1, *of_sequence.shape[2:])[: len(of_states)], None, of_weights
+
+
+recur.defvjp(_recur_forward, _recur_backward)
+
+
+class Slopes(NamedTuple):
+    """What the gradients of state and cell are multiplied by, all known before them.
+
+    Attributes:
+      gates: for the gradient of the gates' inputs, from that of the cell (i, f, g) or the state (o).
+      cell: from the state's gradient to the cell's.
+      forget: from a cell's gradient to that of the cell before.
+      kept: 1 where the state is held, since nothing is present.
+    """
+
+    gates: Array
+    cell: Array
+    forget: Array
+    kept: Array
+
+
+def _slopes(history: History, before: State, weights: Weights) -> Slopes:
+    """The slopes of a block, from state and cell before each of its positions."""
+    state, cell = before
+    read = history.sequence @ weights.kernel + state @ weights.recurrent
+    i, f, g, o = _gates(read + jnp.broadcast_to(weights.bias, read.shape))
+    squashed = jnp.tanh(f * cell + i * g)
+    gates = jnp.concatenate(
+        [g * i * (1 - i), cell * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)], axis=-1
+    )
+    here = history.present
+    return Slopes(
+        jnp.where(here, gates, 0),
+        jnp.where(here, o * (1 - squashed * squashed), 0),
+        jnp.where(here, f, 1),
+        jnp.where(here, jnp.zeros_like(f), 1),
+    )
+
+
+def _gates(inputs: Array) -> list[Array]:
+    """The gates i, f, g, o: the hyperbolic tangent of g, the sigmoid of the others."""
+    i, f, g, o = jnp.split(inputs, 4, axis=-1)
+    return [_sigmoid(i), _sigmoid(f), jnp.tanh(g), _sigmoid(o)]
+
+
+def _sigmoid(inputs: Array) -> Array:
+    # sigmoid(x) = (1 + tanh(x / 2)) / 2, and XLA's tanh is faster on a CPU than its logistic function.
+    return 0.5 + 0.5 * jnp.tanh(0.5 * inputs)
+
+
+def _blocks(sequence: Array) -> Array:
+    """[T, ...] as [blocks, STEPS, ...], filled up with zeros at the end, where nothing is present."""
+    length = sequence.shape[0]
+    filled = jnp.pad(sequence, ((0, -length % STEPS), *((0, 0),) * (sequence.ndim - 1)))
+    return filled.reshape(-1, STEPS, *sequence.shape[1:])
+
+
+def _before(first: Array, after: Array, reverse: bool) -> Array:
+    """The values before every position of a block, from those after it and the one before the first."""
+    if reverse:
+        return jnp.concatenate([after[1:], first[None]])
+    return jnp.concatenate([first[None], after[:-1]])
+
+
+def _rows(block: Array) -> Array:
+    return block.reshape(-1, block.shape[-1])

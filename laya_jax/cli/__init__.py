@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # Orbax tells by it what it does on every save.
         logging.getLogger("absl").setLevel(logging.ERROR)
-        _keep_compilations()
+        keep_compilations()
         commands.run(arguments)
     except Interrupted as interrupted:
         return _fail(str(interrupted), 128 + interrupted.signal_number)
@@ -59,7 +59,7 @@ def _one_line(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _keep_compilations() -> None:
+def keep_compilations() -> None:
     """Keeps what XLA compiled for the next process, per machine, since it is made for its processor."""
     import platform
 

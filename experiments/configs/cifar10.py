@@ -1,0 +1,50 @@
+"""CIFAR-10 with the paper's separable CNN of three stages.
+
+The paper does not state the stages' widths or the learning rate: they are chosen on the validation split.
+"""
+
+import dataclasses
+
+from laya_jax.training import EXPERIMENTS, Config, HeadConfig
+
+BASE = EXPERIMENTS["cifar10"]
+
+GRID = {
+    "dim": (128, 192, 256),
+    "temperature": (0.5, 1.0, 1.5),
+    "psi": ("identity", "mlp"),
+    "scorer_width": (1, 2),
+}
+"""The paper's grid for LAYA; scorer_width is in units of dim."""
+
+
+def last_layer() -> Config:
+    """The usual output layer.
+
+    python -m experiments.table1 --datasets cifar10 --heads last_layer
+    """
+    return dataclasses.replace(BASE, head=HeadConfig(kind="last_layer"))
+
+
+def concat() -> Config:
+    """All layers side by side.
+
+    python -m experiments.table1 --datasets cifar10 --heads concat
+    """
+    return dataclasses.replace(BASE, head=HeadConfig(kind="concat", dim=128))
+
+
+def scalar_mix() -> Config:
+    """One weight per layer.
+
+    python -m experiments.table1 --datasets cifar10 --heads scalar_mix
+    """
+    return dataclasses.replace(BASE, head=HeadConfig(kind="scalar_mix", dim=128))
+
+
+def laya() -> Config:
+    """Attention over layers, with the paper's best setting (Table 2).
+
+    python -m experiments.table1 --datasets cifar10 --heads laya
+    """
+    return BASE

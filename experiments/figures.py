@@ -1,0 +1,177 @@
+"""Figures 1 and 2: what LAYA attends to, over all test examples and by class, from saved records alone.
+
+    python -m experiments.figures
+    python -m experiments.figures --datasets fashion-mnist
+
+Figure 1 shows each data set's mean attention; figure 2 a class x layer heatmap for all, correct and wrong
+predictions, averaged over the seeds, and beside it one heatmap per seed, which the paper does not show:
+seeds differ. Written to ``results/figures/`` as PNG and PDF.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments.configs import MODULES
+from experiments.records import RESULTS, finished
+from experiments.table1 import jobs_of
+
+TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "imdb": "IMDB", "digits": "Digits"}
+GROUPS = {"all": "all test examples", "correct": "correct", "wrong": "misclassified"}
+STYLE = {
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "pdf.fonttype": 42,
+    "savefig.bbox": "tight",
+    "savefig.dpi": 200,
+}
+COLOUR, COLOUR_MAP = "#3b6ea5", "Blues"
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def mean_profile(records: Records) -> tuple[NDArray, NDArray]:
+    """Mean over seeds of the mean attention [L], and the standard deviation over all their test examples."""
+    means = np.array([record["attention"]["mean"] for record in records])
+    within = np.array([record["attention"]["standard_deviation"] for record in records])
+    return means.mean(axis=0), np.sqrt(np.mean(within**2, axis=0) + means.var(axis=0))
+
+
+def class_profile(records: Records, group: str) -> NDArray:
+    """Mean attention per true class and layer [K, L], over all seeds; nan for a class without examples."""
+    total, examples = 0.0, 0
+    for record in records:
+        profile = record["attention"][group]
+        number = np.array(profile["examples"])[:, None]
+        layers = len(record["attention"]["mean"])
+        rows = np.array([[0.0] * layers if row is None else row for row in profile["by_class"]])
+        total, examples = total + number * rows, examples + number
+    return np.where(examples > 0, total / np.maximum(examples, 1), np.nan)
+
+
+def figure_1(by_dataset: Mapping[str, Records]) -> Any:
+    """Bars of mean attention, one panel per data set, with a point per seed."""
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(
+        1, len(by_dataset), figsize=(2.6 * len(by_dataset), 2.6), sharey=True, squeeze=False
+    )
+    for panel, (dataset, records) in zip(panels[0], by_dataset.items(), strict=True):
+        mean, deviation = mean_profile(records)
+        layers = np.arange(1, len(mean) + 1)
+        panel.bar(
+            layers, mean, 0.6, yerr=deviation, color=COLOUR, alpha=0.75, error_kw={"lw": 1, "capsize": 3}
+        )
+        for record in records:
+            panel.plot(layers, record["attention"]["mean"], ".", color="black", ms=4)
+        panel.set_xticks(layers, [f"$h_{{{layer}}}$" for layer in layers])
+        panel.set_title(f"{TITLES[dataset]} ({len(records)} seeds)")
+    panels[0][0].set_ylabel("attention")
+    panels[0][0].set_ylim(0, 1)
+    figure.text(
+        0.5, -0.04, "bars: mean ± standard deviation over test examples; points: seeds", ha="center", size=8
+    )
+    return figure
+
+
+def figure_2(heatmaps: Mapping[str, NDArray], class_names: Sequence[str], title: str) -> Any:
+    """Class x layer heatmaps side by side, one per title."""
+    import matplotlib.pyplot as plt
+
+    layers = next(iter(heatmaps.values())).shape[1]
+    figure, panels = plt.subplots(
+        1,
+        len(heatmaps),
+        figsize=(1.6 + (0.7 + 0.45 * layers) * len(heatmaps), 0.8 + 0.3 * len(class_names)),
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for panel, (name, values) in zip(panels[0], heatmaps.items(), strict=True):
+        image = panel.imshow(values, vmin=0, vmax=1, cmap=COLOUR_MAP, aspect="auto")
+        for row, column in np.argwhere(~np.isnan(values)):
+            value = values[row, column]
+            panel.text(
+                column,
+                row,
+                f"{value:.2f}",
+                ha="center",
+                va="center",
+                size=7,
+                color="white" if value > 0.6 else "black",
+            )
+        panel.set_xticks(range(layers), [f"$h_{{{layer + 1}}}$" for layer in range(layers)])
+        panel.set_yticks(range(len(class_names)), class_names)
+        panel.spines[:].set_visible(False)
+        panel.tick_params(length=0)
+        panel.set_title(name)
+    figure.suptitle(title, size=10)
+    figure.colorbar(image, ax=panels[0], label="attention", shrink=0.8)
+    return figure
+
+
+def save(figure: Any, path: Path) -> None:
+    """Writes a figure as PNG and PDF, the same bytes every time."""
+    import matplotlib.pyplot as plt
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path.with_suffix(".png"), metadata={"Software": None})
+    figure.savefig(path.with_suffix(".pdf"), metadata={"CreationDate": None, "Producer": None})
+    plt.close(figure)
+
+
+def draw(by_dataset: Mapping[str, Records], folder: Path) -> list[Path]:
+    """Draws and writes all figures; returns where, without suffix."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    paths = [folder / "figure1"]
+    with mpl.rc_context(STYLE):
+        save(figure_1(by_dataset), paths[0])
+        for dataset, records in by_dataset.items():
+            names = records[0]["class_names"]
+            groups = {title: class_profile(records, group) for group, title in GROUPS.items()}
+            seeds = {f"seed {record['seed']}": class_profile([record], "all") for record in records}
+            for path, heatmaps, what in (
+                (folder / f"figure2-{dataset}", groups, f"mean over {len(records)} seeds"),
+                (folder / f"figure2-{dataset}-seeds", seeds, "all test examples, by seed"),
+            ):
+                save(figure_2(heatmaps, names, f"{TITLES[dataset]}, {what}"), path)
+                paths.append(path)
+    return paths
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draws the figures of what there is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--datasets", nargs="+", choices=MODULES, default=[*MODULES])
+    parser.add_argument("--epochs", type=int, help="of the runs, if table1 was given it")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the records")
+    asked = parser.parse_args(arguments)
+    try:
+        records = {
+            dataset: finished(jobs_of([dataset], ["laya"], 20, asked.epochs), asked.results)
+            for dataset in asked.datasets
+        }
+    except ValueError as error:
+        sys.exit(f"figures: {error}")
+    there = {dataset: mine for dataset, mine in records.items() if mine}
+    if not there:
+        sys.exit(
+            f"figures: no records in {asked.results / 'table1'}; python -m experiments.table1 makes them"
+        )
+    for path in draw(there, asked.results / "figures"):
+        print(f"{path}.png, .pdf")
+
+
+if __name__ == "__main__":
+    main()

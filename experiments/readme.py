@@ -1,0 +1,158 @@
+"""Writes README.md of this folder: each item of the paper, its command, the paper's value, and ours.
+
+python -m experiments.readme
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments import table1, table2
+from experiments.configs import HEADS, MODULES, PAPER
+from experiments.figures import TITLES, class_profile, mean_profile
+from experiments.paper import FIGURE_1, FIGURE_2, TABLE_1, TABLE_2
+from experiments.records import RESULTS, finished
+from experiments.statistics import summarize
+from experiments.tables import Table
+
+README = Path(__file__).parent / "README.md"
+SEEDS = 5
+
+INTRODUCTION = """\
+# The paper's experiments, again
+
+What *LAYA* (arXiv 2511.12723) reports, the command that makes it here, and what came out. This file is
+written by `python -m experiments.readme` from the records in `results/`; nothing in it is typed by hand.
+
+    pip install -e ".[train]"
+    python -m experiments.table1     # trains what is missing; interrupted or killed, the same command goes on
+    python -m experiments.table2
+    python -m experiments.figures    # from the records alone
+    python -m experiments.readme
+"""
+
+Records = Sequence[Mapping[str, Any]]
+
+
+def of(records: Records, dataset: str, head: str) -> list[Mapping[str, Any]]:
+    """The records of a data set and a head."""
+    return [record for record in records if (record["dataset"], record["head"]) == (dataset, head)]
+
+
+def items(records: Records, grids: Records) -> Table:
+    """Paper item -> command -> paper's value -> ours."""
+    table = Table("The paper's items", ("item", "command", "paper", "ours", "how it stands"))
+    for dataset in PAPER:
+        for head in HEADS:
+            table.add(
+                f"Table 1, {TITLES[dataset]}, {head}",
+                f"`python -m experiments.table1 --datasets {dataset} --heads {head}`",
+                *_accuracy(of(records, dataset, head), dataset, head),
+            )
+    for dataset in PAPER:
+        table.add(
+            f"Table 2, {TITLES[dataset]}",
+            f"`python -m experiments.table2 --datasets {dataset}`",
+            *_setting(grids, dataset),
+        )
+    for dataset in PAPER:
+        table.add(
+            f"Figure 1, {TITLES[dataset]}",
+            f"`python -m experiments.figures --datasets {dataset}`",
+            *_profile(of(records, dataset, "laya"), dataset),
+        )
+    for class_name, (layer, share) in FIGURE_2["fashion-mnist"].items():
+        table.add(
+            f"Figure 2, {TITLES['fashion-mnist']}, {class_name} to h{layer}",
+            "`python -m experiments.figures --datasets fashion-mnist`",
+            f"{share:.2f}",
+            *_class_share(of(records, "fashion-mnist", "laya"), class_name, layer),
+        )
+    return table
+
+
+def _accuracy(records: Records, dataset: str, head: str) -> tuple[str, str, str]:
+    paper = TABLE_1[dataset][head]
+    theirs = f"{paper.accuracy:.4f} ± {paper.deviation:.4f}"
+    if not records:
+        return theirs, "", "not run yet"
+    ours = summarize([record["test"]["accuracy"] for record in records])
+    stands = f"{table1.verdict(ours.mean, paper.low, paper.high)} the paper's interval"
+    if len(records) < SEEDS:
+        stands += f"; {len(records)} of {SEEDS} seeds so far"
+    return theirs, f"{ours.mean:.4f} ± {ours.deviation:.4f}", stands
+
+
+def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
+    paper = table2.name_of(table2.HeadConfig(**TABLE_2[dataset])).removeprefix("laya-")
+    settings = table2.by_setting(records, dataset, "laya")
+    whole = {setting: runs for setting, runs in settings.items() if len(runs) == table2.SEEDS}
+    grid = len(table2.grid(dataset, "laya"))
+    if not whole:
+        return paper, "", "not run yet"
+    best = max(whole, key=lambda setting: table2.accuracy(whole[setting], "validation"))
+    ours = f"{table2.name_of(best).removeprefix('laya-')} ({table2.accuracy(whole[best], 'validation'):.4f})"
+    same = "the same" if best == table2.HeadConfig(**TABLE_2[dataset]) else "another setting"
+    return paper, ours, f"{same}; {len(whole)} of {grid} settings done"
+
+
+def _profile(records: Records, dataset: str) -> tuple[str, str, str]:
+    theirs = ", ".join(f"h{layer} {share:.2f}" for layer, share in FIGURE_1[dataset].items())
+    if not records:
+        return theirs, "", "not run yet"
+    mean, _ = mean_profile(records)
+    ours = ", ".join(f"h{layer} {share:.2f}" for layer, share in enumerate(mean, 1))
+    seeds = [record["attention"]["mean"] for record in records]
+    ranges = ", ".join(
+        f"h{layer} {min(shares):.2f} to {max(shares):.2f}"
+        for layer, shares in enumerate(zip(*seeds, strict=True), 1)
+    )
+    return theirs, ours, f"by seed: {ranges}"
+
+
+def _class_share(records: Records, class_name: str, layer: int) -> tuple[str, str]:
+    if not records:
+        return "", "not run yet"
+    row = records[0]["class_names"].index(class_name)
+    shares = [class_profile([record], "all")[row, layer - 1] for record in records]
+    mean = class_profile(records, "all")[row, layer - 1]
+    return f"{mean:.2f}", f"by seed: {min(shares):.2f} to {max(shares):.2f}"
+
+
+def figures(folder: Path) -> str:
+    """The figures that there are."""
+    paths = sorted(folder.glob("*.png"))
+    return "\n\n".join(f"![{path.stem}](results/figures/{path.name})" for path in paths)
+
+
+def make(results: Path) -> str:
+    """The text of the README."""
+    records = finished(table1.jobs_of([*MODULES], HEADS, 20), results)
+    grids = finished(table2.jobs_of([*MODULES], table2.TUNED, table2.SEEDS), results)
+    parts = [INTRODUCTION, items(records, grids).as_markdown()]
+    datasets = [dataset for dataset in PAPER if any(record["dataset"] == dataset for record in records)]
+    parts += [
+        "## Table 1",
+        table1.results_table(records, datasets).as_markdown(),
+        table1.differences_table(records, datasets).as_markdown(),
+    ]
+    if grids:
+        parts += [
+            "## Table 2",
+            table2.best_table(grids, PAPER).as_markdown(),
+            "All settings: `results/table2.md`.",
+        ]
+    drawn = figures(results / "figures")
+    if drawn:
+        parts += ["## Figures", drawn]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def main() -> None:
+    """Writes the README."""
+    README.write_text(make(RESULTS), encoding="utf-8")
+    print(f"written to {README}")
+
+
+if __name__ == "__main__":
+    main()

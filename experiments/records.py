@@ -1,0 +1,129 @@
+"""What is kept of a run: one JSON, from which every table and figure is made."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.data import Dataset
+from laya_jax.training import Config, load_model, predict
+from laya_jax.training.config import differences, from_json, to_json
+from laya_jax.training.parallel import ParallelConfig
+from laya_jax.training.run import ENVIRONMENT, RunDirectory, read_json, write_text
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Job(NamedTuple):
+    """A run that a table or figure needs.
+
+    Attributes:
+      name: of its record and its run directory, a path without suffix.
+      dataset: as in ``experiments.configs``.
+      config: what is trained.
+    """
+
+    name: str
+    dataset: str
+    config: Config
+
+    def record(self, results: Path) -> dict[str, Any] | None:
+        """Its record, or None if it has not finished.
+
+        Raises:
+          ValueError: the record is of another config.
+        """
+        path = results / f"{self.name}.json"
+        if not path.exists():
+            return None
+        record: dict[str, Any] = json.loads(path.read_text())
+        changes = differences(from_json(Config, record["config"]), self.config)
+        if changes:
+            raise ValueError(f"{path} is of another config: {'; '.join(changes)}; move it away to train anew")
+        return record
+
+
+def write_record(job: Job, run: RunDirectory, dataset: Dataset, results: Path) -> None:
+    """Writes the record of a run that has finished."""
+    model = load_model(run.path)
+    outputs = predict(model, dataset.test, ParallelConfig(devices=1))
+    result = run.result()
+    if result is None:
+        raise ValueError(f"run is {run.path}, which has not finished")
+    labels, predicted = dataset.test.labels, np.argmax(outputs.logits, axis=1)
+    attention = None
+    if outputs.attention is not None:
+        attention = attention_statistics(outputs.attention, labels, predicted, len(dataset.class_names))
+    record = {
+        "dataset": job.dataset,
+        "head": job.config.head.kind,
+        "seed": job.config.seed,
+        "config": to_json(job.config),
+        "environment": read_json(run.path / ENVIRONMENT),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(model.parameters)),
+        "class_names": dataset.class_names,
+        "curve": list(run.lines()),
+        "attention": attention,
+        **{
+            name: result[name]
+            for name in ("best_epoch", "validation", "test", "faithfulness", "warnings", "seconds")
+        },
+    }
+    path = results / f"{job.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(record) + "\n")
+
+
+@dataclasses.dataclass(frozen=True)
+class Profile:
+    """Attention of some test examples.
+
+    Attributes:
+      examples: how many, per class [K].
+      by_class: mean per true class and layer [K, L]; None where a class has no example.
+    """
+
+    examples: list[int]
+    by_class: list[list[float] | None]
+
+
+def attention_statistics(
+    attention: NDArray, labels: NDArray, predicted: NDArray, num_classes: int
+) -> dict[str, Any]:
+    """Mean and standard deviation over the examples, [L]; class profiles of all, correct and wrong ones.
+
+    >>> statistics = attention_statistics(np.array([[0.2, 0.8]]), np.array([1]), np.array([0]), 2)
+    >>> statistics["wrong"]["by_class"]
+    [None, [0.2, 0.8]]
+    """
+    attention = np.asarray(attention, np.float64)
+    right = labels == predicted
+    groups = {"all": np.ones_like(right), "correct": right, "wrong": ~right}
+    return {
+        "mean": attention.mean(axis=0).tolist(),
+        "standard_deviation": attention.std(axis=0).tolist(),
+        **{
+            name: dataclasses.asdict(_profile(attention[chosen], labels[chosen], num_classes))
+            for name, chosen in groups.items()
+        },
+    }
+
+
+def _profile(attention: NDArray, labels: NDArray, num_classes: int) -> Profile:
+    examples = np.bincount(labels, minlength=num_classes).tolist()
+    by_class = [
+        attention[labels == label].mean(axis=0).tolist() if number else None
+        for label, number in enumerate(examples)
+    ]
+    return Profile(examples, by_class)
+
+
+def finished(jobs: Sequence[Job], results: Path) -> list[dict[str, Any]]:
+    """The records of the jobs that have finished."""
+    records = (job.record(results) for job in jobs)
+    return [record for record in records if record is not None]

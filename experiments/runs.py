@@ -1,0 +1,169 @@
+"""Trains what is missing, one run per core: two side by side finish more in an hour than one on both cores.
+
+A run that was cut off goes on where it was; a run whose record is there is never trained again.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple
+
+from experiments.records import RESULTS, Job
+from experiments.worker import SAVED
+from laya_jax.training.config import to_json
+
+RUNS = Path("runs") / "experiments"
+
+
+class Places(NamedTuple):
+    """Where everything is.
+
+    Attributes:
+      results: records, tables and figures.
+      runs: run directories, which may be deleted once their records are there.
+      processes: runs that are trained side by side.
+    """
+
+    results: Path
+    runs: Path
+    processes: int
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of ``Places``."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records, tables and figures")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the run directories")
+    parser.add_argument("--processes", type=int, default=cores, help="runs that are trained side by side")
+
+
+def places_of(asked: argparse.Namespace) -> Places:
+    """What was asked for.
+
+    Raises:
+      ValueError: no process.
+    """
+    if asked.processes < 1:
+        raise ValueError(f"processes is {asked.processes}, expected at least 1")
+    return Places(asked.results, asked.runs, asked.processes)
+
+
+class _Worker(NamedTuple):
+    job: Job
+    process: subprocess.Popen
+    core: int | None
+    started: float
+    log: Path
+
+
+class Interrupted(Exception):  # noqa: N818  no error: all runs are saved
+    """A signal asked to stop; the same command goes on."""
+
+
+def train_missing(jobs: Sequence[Job], places: Places) -> None:
+    """Trains the jobs that have no record yet.
+
+    Raises:
+      ValueError: a record is of another config.
+      RuntimeError: a run failed; the others are trained all the same.
+      Interrupted: on SIGTERM or SIGINT, once every worker has saved.
+    """
+    missing = deque(job for job in jobs if job.record(places.results) is None)
+    total, seconds, failed = len(missing), [], []
+    cores = _free_cores(places.processes)
+    workers: list[_Worker] = []
+    with _interruptible() as stop:
+        while workers or (missing and not stop):
+            while missing and cores and not stop:
+                workers.append(_start(missing.popleft(), cores.pop(), places))
+            time.sleep(0.2)
+            if stop:
+                for worker in workers:
+                    worker.process.terminate()
+            for worker in [worker for worker in workers if worker.process.poll() is not None]:
+                workers.remove(worker)
+                cores.append(worker.core)
+                if worker.process.returncode == 0:
+                    seconds.append(time.monotonic() - worker.started)
+                    left = total - len(seconds) - len(failed)
+                    _say(worker.job, places, len(seconds), total, left * _mean(seconds) / places.processes)
+                elif worker.process.returncode != SAVED:
+                    failed.append(worker)
+                    print(f"{worker.job.name} failed; see {worker.log}", file=sys.stderr, flush=True)
+    if stop:
+        raise Interrupted("interrupted, saved; the same command goes on")
+    if failed:
+        raise RuntimeError(f"{len(failed)} of {total} runs failed: {', '.join(w.job.name for w in failed)}")
+
+
+def _start(job: Job, core: int | None, places: Places) -> _Worker:
+    log = places.runs / f"{job.name}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    asked: dict[str, Any] = {
+        "name": job.name,
+        "dataset": job.dataset,
+        "config": to_json(job.config),
+        "results": str(places.results.absolute()),
+        "runs": str(places.runs.absolute()),
+        "core": core,
+    }
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "experiments.worker"],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
+            # Ctrl-C is for the parent, which passes it on.
+            start_new_session=True,
+            text=True,
+        )
+    assert process.stdin is not None
+    with process.stdin:
+        json.dump(asked, process.stdin)
+    return _Worker(job, process, core, time.monotonic(), log)
+
+
+def _say(job: Job, places: Places, done: int, total: int, left: float) -> None:
+    record = job.record(places.results)
+    accuracy = f"{record['test']['accuracy']:.4f}" if record else "?"
+    print(
+        f"{done:>4} of {total}  {job.name}  test accuracy {accuracy}"
+        + (f"  about {left / 60:.0f} min left" if done < total else ""),
+        flush=True,
+    )
+
+
+def _free_cores(processes: int) -> list[int | None]:
+    """A core for each process; none to choose from where there are fewer cores, or the system cannot pin."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return [*cores[:processes]] if 1 < processes <= len(cores) else [None] * processes
+
+
+def _mean(seconds: Sequence[float]) -> float:
+    return sum(seconds) / len(seconds)
+
+
+@contextmanager
+def _interruptible() -> Iterator[list[int]]:
+    """Signals that asked to stop."""
+    noted: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        del frame  # of no interest
+        noted.append(number)
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield noted
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,227 @@
+"""Table 2: the paper's grid search, by mean validation accuracy over three seeds a setting.
+
+    python -m experiments.table2 --datasets fashion-mnist       # trains what is missing of the grid
+    python -m experiments.table2 --datasets cifar10 --heads concat scalar_mix
+    python -m experiments.table2 --seeds 0                      # the table of what there is
+
+LAYA's grid is the paper's; of Concat and ScalarMix, d* is tuned over the same values. Every run is written to
+``results/table2/`` when it finishes, the tables to ``results/table2.*``, and how much each setting matters to
+``results/figures/sensitivity-*``. Interrupted or killed, the same command goes on.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.configs import MODULES, PAPER, config_of
+from experiments.figures import COLOUR, STYLE, TITLES, save
+from experiments.paper import TABLE_2
+from experiments.records import Job, finished
+from experiments.runs import Interrupted, Places, add_places, places_of, train_missing
+from experiments.statistics import summarize
+from experiments.tables import Table, write_tables
+from laya_jax.training import HeadConfig
+
+TUNED = ("laya", "concat", "scalar_mix")
+SETTINGS = {"laya": ("dim", "temperature", "psi", "scorer_width"), "concat": ("dim",), "scalar_mix": ("dim",)}
+SEEDS = 3
+
+
+def grid(dataset: str, head: str) -> list[HeadConfig]:
+    """The settings that are compared.
+
+    >>> len(grid("fashion-mnist", "laya")), len(grid("imdb", "concat"))
+    (36, 2)
+    """
+    values = MODULES[dataset].GRID
+    if head != "laya":
+        return [HeadConfig(kind=head, dim=dim) for dim in values["dim"]]  # type: ignore[arg-type]
+    return [
+        HeadConfig(dim=dim, temperature=temperature, psi=psi, scorer_width=times * dim)
+        for dim, temperature, psi, times in itertools.product(*values.values())
+    ]
+
+
+def name_of(head: HeadConfig) -> str:
+    """A setting's name.
+
+    >>> name_of(HeadConfig(dim=96, temperature=1.5, scorer_width=192))
+    'laya-dim96-temperature1.5-psi_identity-scorer_width192'
+    """
+    parts = []
+    for setting in SETTINGS[head.kind]:
+        value = getattr(head, setting)
+        parts.append(f"{setting}_{value}" if isinstance(value, str) else f"{setting}{value}")
+    return "-".join([head.kind, *parts])
+
+
+def jobs_of(
+    datasets: Sequence[str], heads: Sequence[str], seeds: int, epochs: int | None = None
+) -> list[Job]:
+    """The runs of the grids, all settings of a seed before the next seed."""
+    jobs = []
+    for dataset, seed, head in itertools.product(datasets, range(seeds), heads):
+        for setting in grid(dataset, head):
+            config = dataclasses.replace(config_of(dataset, head), head=setting, seed=seed)
+            if epochs is not None:
+                config = dataclasses.replace(config, epochs=epochs)
+            jobs.append(Job(f"table2/{dataset}/{name_of(setting)}-seed{seed}", dataset, config))
+    return jobs
+
+
+Settings = dict[HeadConfig, dict[int, Mapping[str, Any]]]
+"""The records of each setting, by seed."""
+
+
+def by_setting(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> Settings:
+    """The records of one grid."""
+    found: Settings = defaultdict(dict)
+    for record in records:
+        if (record["dataset"], record["head"]) == (dataset, head):
+            found[HeadConfig(**record["config"]["head"])][record["seed"]] = record
+    return found
+
+
+def accuracy(runs: Mapping[int, Mapping[str, Any]], split: str) -> float:
+    """Mean over the seeds."""
+    return summarize([record[split]["accuracy"] for record in runs.values()]).mean
+
+
+def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
+    """The best setting of every grid, and how far the grid has come."""
+    table = Table(
+        "Table 2. Setting of highest mean validation accuracy, among those that all seeds have finished",
+        (
+            "data set",
+            "head",
+            "settings done",
+            "d*",
+            "temperature",
+            "psi",
+            "scorer width",
+            "validation",
+            "paper's setting",
+            "validation of that",
+            "its rank",
+        ),
+    )
+    for dataset, head in itertools.product(datasets, TUNED):
+        settings = by_setting(records, dataset, head)
+        whole = {setting: runs for setting, runs in settings.items() if len(runs) == SEEDS}
+        ranked = sorted(whole, key=lambda setting: accuracy(whole[setting], "validation"), reverse=True)
+        if not ranked:
+            continue
+        best, paper = ranked[0], HeadConfig(**TABLE_2.get(dataset, {})) if head == "laya" else None
+        shown = [getattr(best, name) if name in SETTINGS[head] else "" for name in SETTINGS["laya"]]
+        table.add(
+            dataset,
+            head,
+            f"{len(whole)} of {len(grid(dataset, head))}",
+            *map(str, shown),
+            f"{accuracy(whole[best], 'validation'):.4f}",
+            "" if paper is None else name_of(paper).removeprefix("laya-"),
+            f"{accuracy(whole[paper], 'validation'):.4f}" if paper in whole else "",
+            f"{ranked.index(paper) + 1}" if paper in whole else "",
+        )
+    return table
+
+
+def grid_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
+    """Every setting, best first."""
+    table = Table(
+        "All settings, accuracy over seeds",
+        ("data set", "setting", "seeds", "validation", "deviation", "test"),
+    )
+    for dataset, head in itertools.product(datasets, TUNED):
+        settings = by_setting(records, dataset, head)
+        for setting in sorted(settings, key=lambda of: accuracy(settings[of], "validation"), reverse=True):
+            runs = settings[setting]
+            validation = summarize([record["validation"]["accuracy"] for record in runs.values()])
+            table.add(
+                dataset,
+                name_of(setting),
+                str(len(runs)),
+                f"{validation.mean:.4f}",
+                f"{validation.deviation:.4f}",
+                f"{accuracy(runs, 'test'):.4f}",
+            )
+    return table
+
+
+def draw_sensitivity(settings: Settings, dataset: str, folder: Path) -> None:
+    """A panel per setting: each of its values, with the mean validation accuracy of all that share it."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    scores = {setting: accuracy(runs, "validation") for setting, runs in settings.items()}
+    names = SETTINGS["laya"]
+    with mpl.rc_context(STYLE):
+        figure, panels = plt.subplots(1, len(names), figsize=(2.2 * len(names), 2.4), sharey=True)
+        for panel, name in zip(panels, names, strict=True):
+            values = {
+                setting: setting.scorer_width // setting.dim
+                if name == "scorer_width"
+                else getattr(setting, name)  # type: ignore[operator]
+                for setting in scores
+            }
+            order = sorted(set(values.values()))
+            for place, value in enumerate(order):
+                mine = [scores[setting] for setting in scores if values[setting] == value]
+                panel.plot([place] * len(mine), mine, ".", color=COLOUR, alpha=0.5, ms=5)
+                panel.plot(place, np.mean(mine), "_", color="black", ms=18)
+            labels = [f"{value} d*" if name == "scorer_width" else str(value) for value in order]
+            panel.set_xticks(range(len(order)), labels)
+            panel.set_xlim(-0.5, len(order) - 0.5)
+            panel.set_title({"dim": "d*"}.get(name, name.replace("_", " ")))
+        panels[0].set_ylabel("validation accuracy")
+        figure.suptitle(
+            f"{TITLES[dataset]}: a point per setting (mean over seeds), a line for their mean", size=9, y=1.06
+        )
+        save(figure, folder / f"sensitivity-{dataset}")
+
+
+def write(records: Sequence[Mapping[str, Any]], places: Places) -> list[Table]:
+    """Writes tables and figures of these records; returns the tables."""
+    datasets = [dataset for dataset in MODULES if any(record["dataset"] == dataset for record in records)]
+    tables = [best_table(records, datasets), grid_table(records, datasets)]
+    write_tables(tables, places.results / "table2")
+    for dataset in datasets:
+        settings = by_setting(records, dataset, "laya")
+        if settings:
+            draw_sensitivity(settings, dataset, places.results / "figures")
+    return tables
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains what is missing of the grids, and makes the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--datasets", nargs="+", choices=MODULES, default=PAPER)
+    parser.add_argument("--heads", nargs="+", choices=TUNED, default=TUNED)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="0 trains nothing")
+    parser.add_argument("--epochs", type=int, help="at most, instead of what the configs say")
+    add_places(parser)
+    asked = parser.parse_args(arguments)
+    try:
+        places = places_of(asked)
+        train_missing(jobs_of(asked.datasets, asked.heads, asked.seeds, asked.epochs), places)
+        every = jobs_of([*MODULES], TUNED, SEEDS, asked.epochs)
+        tables = write(finished(every, places.results), places)
+    except (ValueError, RuntimeError, Interrupted) as error:
+        sys.exit(f"table2: {error}")
+    for table in tables:
+        print(f"\n{table.as_text()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Tables as text, Markdown, CSV and LaTeX."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class Table:
+    """Rows of text under a title.
+
+    >>> table = Table("Heads", ("head", "accuracy"))
+    >>> table.add("laya", "0.9 ± 0.1")
+    >>> print(table.as_text())
+    Heads
+    head  accuracy
+    laya  0.9 ± 0.1
+    """
+
+    def __init__(self, title: str, columns: Sequence[str]) -> None:
+        self.title = title
+        self.columns = tuple(columns)
+        self.rows: list[tuple[str, ...]] = []
+
+    def add(self, *row: str) -> None:
+        """Adds a row.
+
+        Raises:
+          ValueError: it does not have one value per column.
+        """
+        if len(row) != len(self.columns):
+            raise ValueError(f"row has {len(row)} values, expected {len(self.columns)}")
+        self.rows.append(row)
+
+    def as_text(self) -> str:
+        """For a terminal."""
+        lines = [self.columns, *self.rows]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        body = (
+            "  ".join(value.ljust(width) for value, width in zip(line, widths, strict=True)) for line in lines
+        )
+        return "\n".join([self.title, *(line.rstrip() for line in body)])
+
+    def as_markdown(self) -> str:
+        """For a README."""
+        lines = [self.columns, ("---",) * len(self.columns), *self.rows]
+        return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
+
+    def as_csv(self) -> str:
+        """For a spreadsheet."""
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
+        return text.getvalue().rstrip("\n")
+
+    def as_latex(self) -> str:
+        """For a paper, with booktabs."""
+        body = "\n".join(f"  {_latex_row(row)}" for row in self.rows)
+        return "\n".join(
+            [
+                r"\begin{table}",
+                rf"  \caption{{{_escape(self.title)}}}",
+                rf"  \begin{{tabular}}{{{'l' * len(self.columns)}}}",
+                r"  \toprule",
+                f"  {_latex_row(self.columns)}",
+                r"  \midrule",
+                body,
+                r"  \bottomrule",
+                r"  \end{tabular}",
+                r"\end{table}",
+            ]
+        )
+
+
+def write_tables(tables: Sequence[Table], path: Path) -> None:
+    """Writes tables to one file of each form, whose suffixes are added to the path."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for suffix, form in (
+        (".txt", Table.as_text),
+        (".md", Table.as_markdown),
+        (".csv", Table.as_csv),
+        (".tex", Table.as_latex),
+    ):
+        text = "\n\n".join(form(table) for table in tables) + "\n"
+        path.with_name(path.name + suffix).write_text(text, encoding="utf-8")
+
+
+def _latex_row(values: Sequence[str]) -> str:
+    return " & ".join(map(_escape, values)) + r" \\"
+
+
+def _escape(text: str) -> str:
+    for character in "&%_#":
+        text = text.replace(character, rf"\{character}")
+    return text.replace("±", r"$\pm$")

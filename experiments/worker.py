@@ -1,0 +1,47 @@
+"""Trains one run in a process of its own, on one core, and writes its record; ``runs`` starts this."""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+SAVED = 75
+"""Exit status of a run that a signal stopped after saving."""
+
+
+def main(asked: dict[str, Any]) -> int:
+    """Trains what was asked for, from wherever it is."""
+    # XLA counts the cores that a process may use when JAX is first imported.
+    if asked["core"] is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {asked["core"]})
+    from experiments.records import Job, write_record
+    from laya_jax.cli import keep_compilations
+    from laya_jax.data import load
+    from laya_jax.training import Config, ParallelConfig, resume, start
+    from laya_jax.training.config import from_json
+    from laya_jax.training.loop import Interrupted
+    from laya_jax.training.run import CONFIG, RunDirectory
+
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    keep_compilations()
+    config = from_json(Config, asked["config"])
+    path, one_device = Path(asked["runs"]) / asked["name"], ParallelConfig(devices=1)
+    try:
+        if (path / CONFIG).exists():
+            resume(RunDirectory.open(path), one_device, config=config)
+        else:
+            start([config], [path], one_device)
+    except Interrupted:
+        return SAVED
+    job = Job(asked["name"], asked["dataset"], config)
+    write_record(job, RunDirectory.open(path), load(config.data), Path(asked["results"]))
+    return 0
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        sys.exit(main(json.load(sys.stdin)))
+    sys.exit(SAVED)

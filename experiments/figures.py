@@ -9,7 +9,6 @@ seeds differ. Written to ``results/figures/`` as PNG and PDF.
 """
 
 import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.command import errors_in_a_line
 from experiments.configs import MODULES
 from experiments.records import RESULTS, finished
 from experiments.table1 import jobs_of
@@ -157,18 +157,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, help="of the runs, if table1 was given it")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the records")
     asked = parser.parse_args(arguments)
-    try:
+    with errors_in_a_line("figures"):
         records = {
             dataset: finished(jobs_of([dataset], ["laya"], 20, asked.epochs), asked.results)
             for dataset in asked.datasets
         }
-    except ValueError as error:
-        sys.exit(f"figures: {error}")
-    there = {dataset: mine for dataset, mine in records.items() if mine}
-    if not there:
-        sys.exit(
-            f"figures: no records in {asked.results / 'table1'}; python -m experiments.table1 makes them"
-        )
+        there = {dataset: mine for dataset, mine in records.items() if mine}
+        if not there:
+            raise ValueError(f"no records in {asked.results}; python -m experiments.table1 makes them")
     for path in draw(there, asked.results / "figures"):
         print(f"{path}.png, .pdf")
 

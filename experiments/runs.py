@@ -3,7 +3,6 @@
 A run that was cut off goes on where it was; a run whose record is there is never trained again.
 """
 
-import argparse
 import json
 import os
 import signal
@@ -17,44 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from experiments.records import RESULTS, Job
-from experiments.worker import SAVED
+from experiments.command import Interrupted, Places
+from experiments.records import Job
 from laya_jax.training.config import to_json
-
-RUNS = Path("runs") / "experiments"
-
-
-class Places(NamedTuple):
-    """Where everything is.
-
-    Attributes:
-      results: records, tables and figures.
-      runs: run directories, which may be deleted once their records are there.
-      processes: runs that are trained side by side.
-    """
-
-    results: Path
-    runs: Path
-    processes: int
-
-
-def add_places(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of ``Places``."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records, tables and figures")
-    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the run directories")
-    parser.add_argument("--processes", type=int, default=cores, help="runs that are trained side by side")
-
-
-def places_of(asked: argparse.Namespace) -> Places:
-    """What was asked for.
-
-    Raises:
-      ValueError: no process.
-    """
-    if asked.processes < 1:
-        raise ValueError(f"processes is {asked.processes}, expected at least 1")
-    return Places(asked.results, asked.runs, asked.processes)
 
 
 class _Worker(NamedTuple):
@@ -63,10 +27,6 @@ class _Worker(NamedTuple):
     core: int | None
     started: float
     log: Path
-
-
-class Interrupted(Exception):  # noqa: N818  no error: all runs are saved
-    """A signal asked to stop; the same command goes on."""
 
 
 def train_missing(jobs: Sequence[Job], places: Places) -> None:
@@ -81,14 +41,11 @@ def train_missing(jobs: Sequence[Job], places: Places) -> None:
     total, seconds, failed = len(missing), [], []
     cores = _free_cores(places.processes)
     workers: list[_Worker] = []
-    with _interruptible() as stop:
+    with _interruptible(workers) as stop:
         while workers or (missing and not stop):
             while missing and cores and not stop:
                 workers.append(_start(missing.popleft(), cores.pop(), places))
             time.sleep(0.2)
-            if stop:
-                for worker in workers:
-                    worker.process.terminate()
             for worker in [worker for worker in workers if worker.process.poll() is not None]:
                 workers.remove(worker)
                 cores.append(worker.core)
@@ -96,11 +53,11 @@ def train_missing(jobs: Sequence[Job], places: Places) -> None:
                     seconds.append(time.monotonic() - worker.started)
                     left = total - len(seconds) - len(failed)
                     _say(worker.job, places, len(seconds), total, left * _mean(seconds) / places.processes)
-                elif worker.process.returncode != SAVED:
+                elif not stop:
                     failed.append(worker)
                     print(f"{worker.job.name} failed; see {worker.log}", file=sys.stderr, flush=True)
     if stop:
-        raise Interrupted("interrupted, saved; the same command goes on")
+        raise Interrupted(stop[0])
     if failed:
         raise RuntimeError(f"{len(failed)} of {total} runs failed: {', '.join(w.job.name for w in failed)}")
 
@@ -153,13 +110,15 @@ def _mean(seconds: Sequence[float]) -> float:
 
 
 @contextmanager
-def _interruptible() -> Iterator[list[int]]:
-    """Signals that asked to stop."""
+def _interruptible(workers: Sequence[_Worker]) -> Iterator[list[int]]:
+    """Signals that asked to stop; the workers, who save at the first one, are told each of them."""
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame  # of no interest
         noted.append(number)
+        for worker in workers:
+            worker.process.terminate()
 
     before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

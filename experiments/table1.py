@@ -10,14 +10,14 @@ or killed, the same command goes on.
 
 import argparse
 import dataclasses
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from experiments.command import Places, errors_in_a_line, places_of, training_options
 from experiments.configs import HEADS, MODULES, PAPER, config_of
 from experiments.paper import TABLE_1
 from experiments.records import Job, finished
-from experiments.runs import Interrupted, Places, add_places, places_of, train_missing
+from experiments.runs import train_missing
 from experiments.statistics import compare_paired, summarize
 from experiments.tables import Table, write_tables
 
@@ -151,17 +151,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--datasets", nargs="+", choices=MODULES, default=PAPER)
     parser.add_argument("--heads", nargs="+", choices=HEADS, default=HEADS)
-    parser.add_argument("--seeds", type=int, default=5, help="0 to 4 by default; 0 trains nothing")
-    parser.add_argument("--epochs", type=int, help="at most, instead of what the configs say")
-    add_places(parser)
+    training_options(parser, seeds=5)
     asked = parser.parse_args(arguments)
-    try:
+    with errors_in_a_line("table1"):
         places = places_of(asked)
         train_missing(jobs_of(asked.datasets, asked.heads, asked.seeds, asked.epochs), places)
         every = jobs_of([*MODULES], HEADS, 20, asked.epochs)
         tables = write(finished(every, places.results), places)
-    except (ValueError, RuntimeError, Interrupted) as error:
-        sys.exit(f"table1: {error}")
     for table in tables:
         print(f"\n{table.as_text()}")
 

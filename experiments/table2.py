@@ -12,7 +12,6 @@ LAYA's grid is the paper's; of Concat and ScalarMix, d* is tuned over the same v
 import argparse
 import dataclasses
 import itertools
-import sys
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments.command import Places, errors_in_a_line, places_of, training_options
 from experiments.configs import MODULES, PAPER, config_of
 from experiments.figures import COLOUR, STYLE, TITLES, save
 from experiments.paper import TABLE_2
 from experiments.records import Job, finished
-from experiments.runs import Interrupted, Places, add_places, places_of, train_missing
+from experiments.runs import train_missing
 from experiments.statistics import summarize
 from experiments.tables import Table, write_tables
 from laya_jax.training import HeadConfig
@@ -208,17 +208,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--datasets", nargs="+", choices=MODULES, default=PAPER)
     parser.add_argument("--heads", nargs="+", choices=TUNED, default=TUNED)
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="0 trains nothing")
-    parser.add_argument("--epochs", type=int, help="at most, instead of what the configs say")
-    add_places(parser)
+    training_options(parser, seeds=SEEDS)
     asked = parser.parse_args(arguments)
-    try:
+    with errors_in_a_line("table2"):
         places = places_of(asked)
         train_missing(jobs_of(asked.datasets, asked.heads, asked.seeds, asked.epochs), places)
         every = jobs_of([*MODULES], TUNED, SEEDS, asked.epochs)
         tables = write(finished(every, places.results), places)
-    except (ValueError, RuntimeError, Interrupted) as error:
-        sys.exit(f"table2: {error}")
     for table in tables:
         print(f"\n{table.as_text()}")
 

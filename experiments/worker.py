@@ -1,16 +1,11 @@
 """Trains one run in a process of its own, on one core, and writes its record; ``runs`` starts this."""
 
-import contextlib
 import json
 import logging
 import os
 import sys
 from pathlib import Path
 from typing import Any
-
-SAVED = 75
-"""Exit status of a run that a signal stopped after saving."""
-
 
 def main(asked: dict[str, Any]) -> int:
     """Trains what was asked for, from wherever it is."""
@@ -34,14 +29,12 @@ def main(asked: dict[str, Any]) -> int:
             resume(RunDirectory.open(path), one_device, config=config)
         else:
             start([config], [path], one_device)
-    except Interrupted:
-        return SAVED
+    except Interrupted as interrupted:
+        return 128 + interrupted.signal_number
     job = Job(asked["name"], asked["dataset"], config)
     write_record(job, RunDirectory.open(path), load(config.data), Path(asked["results"]))
     return 0
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        sys.exit(main(json.load(sys.stdin)))
-    sys.exit(SAVED)
+    sys.exit(main(json.load(sys.stdin)))

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from experiments.statistics import compare_paired, summarize
+
+
+def test_a_summary_is_the_paper_s_interval():
+    values = [0.8842, 0.8871, 0.8790, 0.8888, 0.8779]
+    summary = summarize(values)
+    low, high = stats.t.interval(0.95, 4, loc=np.mean(values), scale=stats.sem(values))
+    assert (summary.low, summary.high) == pytest.approx((low, high))
+    assert summary.deviation == pytest.approx(np.std(values, ddof=1))
+
+
+def test_one_seed_has_no_spread():
+    summary = summarize([0.9])
+    assert summary.mean == 0.9
+    assert np.isnan([summary.deviation, summary.low, summary.high]).all()
+
+
+def test_a_difference_is_the_paired_t_test_over_the_seeds_that_both_have():
+    draw = np.random.default_rng(0)
+    ours = dict(enumerate(draw.normal(0.9, 0.01, 6)))
+    theirs = {seed: draw.normal(0.89, 0.01) for seed in (1, 2, 3, 4, 9)}
+    difference = compare_paired(ours, theirs)
+    pairs = np.array([(ours[seed], theirs[seed]) for seed in (1, 2, 3, 4)])
+    expected = stats.ttest_rel(*pairs.T)
+    assert difference.pairs == 4
+    assert difference.p == pytest.approx(expected.pvalue)
+    assert (difference.low, difference.high) == pytest.approx(tuple(expected.confidence_interval(0.95)))
+    gaps = pairs[:, 0] - pairs[:, 1]
+    assert difference.effect == pytest.approx(gaps.mean() / gaps.std(ddof=1))
+
+
+def test_a_difference_that_is_the_same_for_all_seeds_needs_no_test():
+    assert compare_paired({0: 0.75, 1: 0.5}, {0: 0.5, 1: 0.25}).p == 0
+    assert compare_paired({0: 0.5, 1: 0.5}, {0: 0.5, 1: 0.5}).p == 1
+
+
+def test_one_pair_shows_nothing():
+    assert compare_paired({0: 0.9}, {0: 0.8, 1: 0.7}) is None

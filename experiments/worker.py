@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+
 def main(asked: dict[str, Any]) -> int:
     """Trains what was asked for, from wherever it is."""
     # XLA counts the cores that a process may use when JAX is first imported.

@@ -62,8 +62,8 @@ PROBLEMS = {
     problem.name: problem
     for problem in (
         Problem("mlp", "fashion-mnist", (28, 28, 1), 256, "uint8", 10, 96, 192, 1.5, "identity", 400),
-        Problem("separable_cnn", "cifar10", (32, 32, 3), 256, "uint8", 10, 128, 128, 1.0, "identity", 40),
-        Problem("bilstm", "imdb", (256,), 20_000, "int32", 2, 96, 192, 1.3, "mlp", 20),
+        Problem("separable_cnn", "cifar10", (32, 32, 3), 256, "uint8", 10, 128, 128, 1.0, "identity", 20),
+        Problem("bilstm", "imdb", (256,), 20_000, "int32", 2, 96, 192, 1.3, "mlp", 10),
     )
 }
 

@@ -51,6 +51,12 @@ def table(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]
     return rows
 
 
+def results(name: str) -> dict[str, dict[str, dict[str, float]]]:
+    """The tables that have been written so far."""
+    path = RESULTS / f"benchmark_{name}.json"
+    return json.loads(path.read_text())["tables"] if path.exists() else {}
+
+
 def report(name: str, tables: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
     """Prints the tables and writes them, with what they were measured on, to the results."""
     for title, rows in tables.items():

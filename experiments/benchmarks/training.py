@@ -22,7 +22,7 @@ import numpy as np
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from experiments.benchmarks.problems import BATCH, PROBLEMS, Problem
-from experiments.benchmarks.timing import report, table
+from experiments.benchmarks.timing import report, results, table
 from laya_jax.cost import count_flops
 from laya_jax.data import Dataset, Examples, Preprocessing
 from laya_jax.training import EXPERIMENTS, Engine, ParallelConfig
@@ -156,7 +156,8 @@ def main(names: Sequence[str]) -> None:
     for module in ("keras", "tensorflow", "torch"):
         if importlib.util.find_spec(module) is None:
             sys.exit(f"{module} is missing; the comparison needs: pip install 'laya-jax[bench]'")
-    report("training", {name: compare_all(PROBLEMS[name]) for name in names or PROBLEMS})
+    for name in names or PROBLEMS:
+        report("training", {**results("training"), name: compare_all(PROBLEMS[name])})
 
 
 if __name__ == "__main__":

@@ -167,12 +167,7 @@ def draw_sensitivity(settings: Settings, dataset: str, folder: Path) -> None:
     with mpl.rc_context(STYLE):
         figure, panels = plt.subplots(1, len(names), figsize=(2.2 * len(names), 2.4), sharey=True)
         for panel, name in zip(panels, names, strict=True):
-            values = {
-                setting: setting.scorer_width // setting.dim
-                if name == "scorer_width"
-                else getattr(setting, name)  # type: ignore[operator]
-                for setting in scores
-            }
+            values = {setting: _value(setting, name) for setting in scores}
             order = sorted(set(values.values()))
             for place, value in enumerate(order):
                 mine = [scores[setting] for setting in scores if values[setting] == value]
@@ -187,6 +182,13 @@ def draw_sensitivity(settings: Settings, dataset: str, folder: Path) -> None:
             f"{TITLES[dataset]}: a point per setting (mean over seeds), a line for their mean", size=9, y=1.06
         )
         save(figure, folder / f"sensitivity-{dataset}")
+
+
+def _value(setting: HeadConfig, name: str) -> Any:
+    """A setting's value; the scorer's width in units of d*."""
+    if name == "scorer_width":
+        return (setting.scorer_width or setting.dim) // setting.dim
+    return getattr(setting, name)
 
 
 def write(records: Sequence[Mapping[str, Any]], places: Places) -> list[Table]:

@@ -16,7 +16,7 @@ def test_every_form_holds_every_value(tmp_path):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".csv", ".md", ".tex", ".txt"]
     assert (tmp_path / "made.md").read_text().count("| scalar_mix | 0.9 ± 0.1 |") == 2
     assert (tmp_path / "made.txt").read_text().count("scalar_mix  0.9 ± 0.1") == 2
-    assert ["scalar_mix", "0.9 ± 0.1"] in list(csv.reader((tmp_path / "made.csv").open()))
+    assert ["scalar_mix", "0.9 ± 0.1"] in list(csv.reader((tmp_path / "made.csv").read_text().splitlines()))
 
 
 def test_latex_is_escaped():

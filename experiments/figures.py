@@ -56,6 +56,15 @@ def class_profile(records: Records, group: str) -> NDArray:
     return np.where(examples > 0, total / np.maximum(examples, 1), np.nan)
 
 
+def belief(records: Records) -> str:
+    """How faithful the attention was measured to be, mean over the seeds."""
+    measured = [record["faithfulness"] for record in records]
+    top, other = (
+        np.mean([flips[f"flips_without_{which}_layer"] for flips in measured]) for which in ("top", "another")
+    )
+    return f"{top:.0%} of predictions change without their top layer, {other:.0%} without another"
+
+
 def figure_1(by_dataset: Mapping[str, Records]) -> Any:
     """Bars of mean attention, one panel per data set, with a point per seed."""
     import matplotlib.pyplot as plt
@@ -73,10 +82,11 @@ def figure_1(by_dataset: Mapping[str, Records]) -> Any:
             panel.plot(layers, record["attention"]["mean"], ".", color="black", ms=4)
         panel.set_xticks(layers, [f"$h_{{{layer}}}$" for layer in layers])
         panel.set_title(f"{TITLES[dataset]} ({len(records)} seeds)")
+        panel.set_xlabel(belief(records).replace(", ", ",\n"), size=7)
     panels[0][0].set_ylabel("attention")
     panels[0][0].set_ylim(0, 1)
     figure.text(
-        0.5, -0.04, "bars: mean ± standard deviation over test examples; points: seeds", ha="center", size=8
+        0.5, -0.14, "bars: mean ± standard deviation over test examples; points: seeds", ha="center", size=8
     )
     return figure
 
@@ -143,7 +153,7 @@ def draw(by_dataset: Mapping[str, Records], folder: Path) -> list[Path]:
                 (folder / f"figure2-{dataset}", groups, f"mean over {len(records)} seeds"),
                 (folder / f"figure2-{dataset}-seeds", seeds, "all test examples, by seed"),
             ):
-                save(figure_2(heatmaps, names, f"{TITLES[dataset]}, {what}"), path)
+                save(figure_2(heatmaps, names, f"{TITLES[dataset]}, {what}\n{belief(records)}"), path)
                 paths.append(path)
     return paths
 

@@ -43,11 +43,25 @@ def finish(arguments: list[str]) -> None:
     subprocess.run(arguments, check=True, capture_output=True)
 
 
-def kill_after(arguments: list[str], run: Path, delay: float) -> str:
-    """Starts a command and kills it some seconds after its run has appeared; says how far it had come."""
+def start(arguments: list[str], run: Path) -> subprocess.Popen:
+    """Starts a command and waits until its run has appeared."""
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not run.exists() and process.poll() is None:
         time.sleep(0.005)
+    return process
+
+
+def seconds_of(arguments: list[str], run: Path) -> float:
+    """How long a command works on its run."""
+    process = start(arguments, run)
+    appeared = time.monotonic()
+    process.wait()
+    return time.monotonic() - appeared
+
+
+def kill_after(arguments: list[str], run: Path, delay: float) -> str:
+    """Starts a command and kills it some seconds after its run has appeared; says how far it had come."""
+    process = start(arguments, run)
     time.sleep(delay)
     process.kill()
     process.wait()
@@ -91,14 +105,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         undisturbed = Path(folder) / "undisturbed"
         finish(train_command(undisturbed, asked.epochs))
-        start = time.monotonic()
-        finish(train_command(Path(folder) / "timed", asked.epochs))
-        duration = time.monotonic() - start
+        timed = Path(folder) / "timed"
+        duration = seconds_of(train_command(timed, asked.epochs), timed)
         expected = account(undisturbed)
         rows = []
         for number in range(asked.kills):
             run = Path(folder) / f"killed-{number}"
-            delay = delays.uniform(0, 0.7 * duration)
+            delay = delays.uniform(0, duration)
             reached = kill_after(train_command(run, asked.epochs), run, delay)
             finish(command("resume", run))
             same = account(run) == expected

@@ -7,6 +7,7 @@ from flax import nnx
 from laya_jax import LastLayerHead, LayaHead, capture, describe
 from laya_jax import nnx as laya_nnx
 from laya_jax.backbones import MLP, BiLSTM, SeparableCNN
+from laya_jax.backbones.lstm import STEPS
 
 HEAD = LayaHead(num_classes=3, dim=4, scorer_width=6)
 
@@ -27,10 +28,11 @@ def test_a_convolution_counts_alike_whatever_form_the_platform_gets():
     assert cost.backbone.flops == 2 * (depthwise + pointwise)
 
 
-def test_every_step_of_a_recurrence_counts():
+@pytest.mark.parametrize(("length", "positions"), [(2 * STEPS, 2 * STEPS), (STEPS + 1, 2 * STEPS)])
+def test_every_position_of_a_recurrence_counts_in_whole_blocks(length, positions):
     model = BiLSTM(vocabulary_size=9, embedding_dim=4, widths=(3,))
-    cost = describe(LastLayerHead(num_classes=3), model, jnp.ones((2, 11), "int32"))
-    assert cost.backbone.flops == 2 * 2 * 11 * (4 * 12 + 3 * 12)
+    cost = describe(LastLayerHead(num_classes=3), model, jnp.ones((2, length), "int32"))
+    assert cost.backbone.flops == 2 * 2 * positions * (4 * 12 + 3 * 12)
 
 
 def test_it_takes_shapes_only_and_any_batch():

@@ -63,7 +63,8 @@ def test_the_bytes_of_an_mlp_are_in_proportion(mlp_report):
 def test_a_recurrence_is_counted_for_every_word():
     report = compile_check(BILSTM, "v5e:2x4")
     weights = 2 * 32 * (16 + 16) * 4 * 16 + 32 * 2
-    assert report.flops == pytest.approx(3 * 2 * 16 * weights, rel=0.02)
+    # Forward once, backward twice as much, and the gates once more for it.
+    assert report.flops == pytest.approx(4 * 2 * 16 * weights, rel=0.02)
 
 
 def test_what_a_scan_reads_and_writes_after_its_first_pass():

@@ -111,19 +111,11 @@ def make_train_chunk(
     def gradient(parameters: Parameters, data: Data, batch: Any, weight: Array) -> Any:
         return jax.value_and_grad(loss, has_aux=True)(parameters, take(data, batch), weight)
 
-    def sum_of_gradients(parameters: Parameters, data: Data, batch: Any, weight: Array) -> Any:
-        def add(total: Any, part: Any) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, gradient(parameters, data, part, weight)), None
-
-        parts = jax.tree.map(lambda leaf: _divide(leaf, microbatches), batch)
-        shapes = jax.eval_shape(gradient, parameters, data, _at(parts, 0), weight)
-        zeros = jax.tree.map(lambda of: jnp.zeros(of.shape, of.dtype), shapes)
-        return jax.lax.scan(add, zeros, parts)[0]
-
     def step(state: TrainState, data: Data, batch: Any) -> tuple[TrainState, StepMetrics]:
         weight = total(jnp.sum(take(data, batch).weights))
-        form = gradient if microbatches == 1 else sum_of_gradients
-        (value, correct), gradients = form(state.parameters, data, batch, weight)
+        form = partial(gradient, state.parameters, data, weight=weight)
+        formed = form(batch) if microbatches == 1 else _sum_over_parts(form, batch, microbatches)
+        (value, correct), gradients = formed
         updates, optimizer_state = optimizer.update(total(gradients), state.optimizer_state, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
         metrics = StepMetrics(total(value), total(correct), weight)
@@ -235,6 +227,17 @@ def example_losses(output: HeadOutput, labels: Array, config: LossConfig) -> Arr
 
 def _sum_over(axis_name: str | None) -> Callable[[Any], Any]:
     return (lambda tree: tree) if axis_name is None else partial(jax.lax.psum, axis_name=axis_name)
+
+
+def _sum_over_parts(form: Callable[[Any], Any], batch: Any, number: int) -> Any:
+    """The sum of what is formed of each part of a batch, one part after the other."""
+
+    def add(total: Any, part: Any) -> tuple[Any, None]:
+        return jax.tree.map(jnp.add, total, form(part)), None
+
+    parts = jax.tree.map(lambda leaf: _divide(leaf, number), batch)
+    shapes = jax.eval_shape(form, _at(parts, 0))
+    return jax.lax.scan(add, jax.tree.map(lambda of: jnp.zeros(of.shape, of.dtype), shapes), parts)[0]
 
 
 def _divide(leaf: Array, parts: int) -> Array:

@@ -82,7 +82,7 @@ def test_a_record_of_another_config_is_refused(made):
     assert "is of another config: epochs: 2 -> 3" in done.stderr
 
 
-def test_figures_are_drawn_from_the_records_alone(made, tmp_path):
+def test_figures_are_drawn_from_the_records_alone(made):
     folder, _ = made
     done = run("figures", folder, "--epochs", "2")
     assert done.returncode == 0, done.stderr

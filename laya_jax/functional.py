@@ -113,12 +113,33 @@ def laya(
     >>> laya(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).attention
     Array([[0.5, 0.5]], dtype=float32)
     """
+    scores, z = read_layers(parameters, hidden_states, rms_normalized=rms_normalized)
+    return _mixed(parameters["classifier"], attend(scores, temperature, layer_mask), _kept(z, layer_mask))
+
+
+def read_layers(
+    parameters: Parameters, hidden_states: HiddenStates, *, rms_normalized: bool = False
+) -> tuple[Float[Array, "batch layer"], Float[Array, "batch layer dim"]]:
+    """What LAYA or the scalar mix makes of the layers before it weighs them: scores, and z.
+
+    Arguments as for ``laya``; the parameters tell which of the two they belong to.
+
+    Returns:
+      Scores before the temperature, [B, L], and adapted layers ``z``, [B, L, D].
+
+    >>> shapes = scalar_mix_shapes([3, 4], num_classes=2, dim=5)
+    >>> parameters = jax.tree.map(jnp.ones, shapes, is_leaf=lambda shape: isinstance(shape, tuple))
+    >>> scores, z = read_layers(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))])
+    >>> scores, z.shape
+    (Array([[1., 1.]], dtype=float32), (1, 2, 5))
+    """
     z = _adapted(parameters, hidden_states, rms_normalized)
+    if "scores" in parameters:
+        return parameters["scores"][None] + jnp.zeros_like(z[:, :, 0]), z
     u = z
     if "psi_0" in parameters:
         u = gelu(affine(parameters["psi_1"], gelu(affine(parameters["psi_0"], z))))
-    scores = score_layers(parameters["scorer_hidden"], parameters["scorer_output"], u)
-    return _mixed(parameters["classifier"], attend(scores, temperature, layer_mask), _kept(z, layer_mask))
+    return score_layers(parameters["scorer_hidden"], parameters["scorer_output"], u), z
 
 
 def scalar_mix_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
@@ -152,8 +173,7 @@ def scalar_mix(
     >>> scalar_mix(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).attention
     Array([[0.5, 0.5]], dtype=float32)
     """
-    z = _adapted(parameters, hidden_states, rms_normalized)
-    scores = parameters["scores"][None] + jnp.zeros_like(z[:, :, 0])
+    scores, z = read_layers(parameters, hidden_states, rms_normalized=rms_normalized)
     return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), _kept(z, layer_mask))
 
 

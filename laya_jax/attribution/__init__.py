@@ -1,5 +1,113 @@
-"""What the layers did for a prediction, and how far that can be believed: pure functions on arrays."""
+"""What the layers did for a prediction, and how far that can be believed: pure functions on arrays.
 
-from laya_jax.attribution.faithfulness import deletion_flips
+``explain`` reads from a head what all the others work on, an ``Explanation``:
 
-__all__ = ["deletion_flips"]
+profiles        where attention lies: overall, by class, of right and wrong predictions, per sample
+subsets         predictions from some of the layers; Shapley values; which layers are enough
+faithfulness    whether attention tells what the head used
+similarity      whether another run, other parameters or another input give the same attention
+randomization   parameters made random again, part by part
+diagnostics     whether attention tells mistakes, strange inputs and wrong labels
+plots           all of it as figures
+"""
+
+from laya_jax.attribution.diagnostics import (
+    Detection,
+    detection,
+    label_suspicion,
+    precision_at,
+    risk_coverage_area,
+    uncertainty,
+)
+from laya_jax.attribution.explanation import Explanation, explain
+from laya_jax.attribution.faithfulness import (
+    Agreement,
+    RankAgreement,
+    Replacement,
+    Rescaling,
+    agreement,
+    attributions,
+    completeness_gap,
+    deletion_flips,
+    leave_one_out,
+    margins,
+    of_class,
+    opposing_top_layer,
+    rank_agreement,
+    replaced_attention,
+    rescaled,
+    rescaling,
+)
+from laya_jax.attribution.profiles import (
+    ClassProfile,
+    Profiles,
+    class_profile,
+    effective_depth,
+    entropy,
+    mutual_information,
+    profiles,
+)
+from laya_jax.attribution.randomization import randomizations
+from laya_jax.attribution.similarity import (
+    Similarity,
+    Stability,
+    centred_correlation,
+    jensen_shannon,
+    similarity,
+    stability,
+)
+from laya_jax.attribution.subsets import (
+    LayerCurves,
+    ShapleyValues,
+    all_masks,
+    layer_curves,
+    masked_logits,
+    shapley_values,
+)
+
+__all__ = [
+    "Agreement",
+    "ClassProfile",
+    "Detection",
+    "Explanation",
+    "LayerCurves",
+    "Profiles",
+    "RankAgreement",
+    "Replacement",
+    "Rescaling",
+    "ShapleyValues",
+    "Similarity",
+    "Stability",
+    "agreement",
+    "all_masks",
+    "attributions",
+    "centred_correlation",
+    "class_profile",
+    "completeness_gap",
+    "deletion_flips",
+    "detection",
+    "effective_depth",
+    "entropy",
+    "explain",
+    "jensen_shannon",
+    "label_suspicion",
+    "layer_curves",
+    "leave_one_out",
+    "margins",
+    "masked_logits",
+    "mutual_information",
+    "of_class",
+    "opposing_top_layer",
+    "precision_at",
+    "profiles",
+    "randomizations",
+    "rank_agreement",
+    "replaced_attention",
+    "rescaled",
+    "rescaling",
+    "risk_coverage_area",
+    "shapley_values",
+    "similarity",
+    "stability",
+    "uncertainty",
+]

@@ -16,7 +16,7 @@ from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import ParallelConfig, make_parallel
 from laya_jax.training.predictor import Predictor
 from laya_jax.training.state import TrainState, initial_state, make_optimizer
-from laya_jax.training.steps import Outputs, StepMetrics, make_train_chunk
+from laya_jax.training.steps import Outputs, StepMetrics, make_train_chunk, output_reader
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 
@@ -38,7 +38,6 @@ class Engine:
       seeds: trained side by side.
       parallel: where arrays live.
       classifier: what is trained.
-      predictor: predicts with it.
       train_chunk: the function that is compiled to take steps.
       steps_per_epoch: steps in which every training example comes once.
     """
@@ -65,13 +64,16 @@ class Engine:
         self.optimizer = make_optimizer(config.optimizer, config.epochs * self.steps_per_epoch)
         self._largest_resident = largest_resident
         self._feeds: dict[Split, Feed] = {}
-        self.predictor = Predictor(
-            self.classifier,
-            dataset.preprocessing,
-            self.parallel,
-            batch_size=config.batch_size,
-            seeds=len(self.seeds),
-        )
+        sizes = {"batch_size": config.batch_size, "seeds": len(self.seeds)}
+        self._predictors = {
+            explain: Predictor(
+                output_reader(self.classifier, explain=explain),
+                dataset.preprocessing,
+                self.parallel,
+                **sizes,
+            )
+            for explain in (False, True)
+        }
         self.train_chunk = make_train_chunk(
             self.classifier,
             dataset.preprocessing,
@@ -125,8 +127,14 @@ class Engine:
             yield placed, StepMetrics(*(self._by_seed(leaf, count) for leaf in metrics))
 
     def outputs(self, placed: PlacedState, split: Split, *, explain: bool = False) -> list[Outputs]:
-        """What each seed predicts for every example of a split, in its order; see ``Predictor``."""
-        return self.predictor.outputs(placed.parameters, self._feed(split), explain=explain)
+        """What each seed predicts for every example of a split, in its order.
+
+        Args:
+          placed: the states, on the devices.
+          split: which examples.
+          explain: whether to measure, too, how far attention can be believed.
+        """
+        return self._predictors[explain].outputs(placed.parameters, self._feed(split))
 
     def _initial(self, seed: jax.Array) -> TrainState:
         parameters = initial_parameters(self.classifier, self.dataset.preprocessing, seed)

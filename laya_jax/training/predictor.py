@@ -1,4 +1,4 @@
-"""Predicts whole sets of examples, every example exactly once, with one set of parameters or several."""
+"""Reads whole sets of examples, every example exactly once, with one set of parameters or several."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,17 +7,16 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.classifier import Classifier
 from laya_jax.data import Preprocessing
 from laya_jax.data.batches import evaluation_indices
 from laya_jax.training.feed import Feed
 from laya_jax.training.parallel import Parallel
-from laya_jax.training.steps import Outputs, make_output_chunk
+from laya_jax.training.steps import Reader, make_output_chunk
 from laya_jax.typing import Parameters
 
 
 class Predictor:
-    """A classifier's compiled outputs.
+    """A compiled reader, as ``output_reader`` makes one of a classifier.
 
     Attributes:
       parallel: where arrays live.
@@ -27,7 +26,7 @@ class Predictor:
 
     def __init__(
         self,
-        classifier: Classifier,
+        read: Reader,
         preprocessing: Preprocessing,
         parallel: Parallel,
         *,
@@ -38,22 +37,18 @@ class Predictor:
         self.batch_size = batch_size
         self.seeds = seeds
         options: dict[str, Any] = {"axis_name": parallel.axis_name, "seeds": seeds > 1}
-        parts = (classifier, preprocessing)
-        self._predict = parallel.compile(make_output_chunk(*parts, **options))
-        self._explain = parallel.compile(make_output_chunk(*parts, **options, explain=True))
+        self._run = parallel.compile(make_output_chunk(read, preprocessing, **options))
 
-    def outputs(self, parameters: Parameters, feed: Feed, *, explain: bool = False) -> list[Outputs]:
-        """What each set of parameters predicts for every example, in the order of the examples.
+    def outputs(self, parameters: Parameters, feed: Feed) -> list[Any]:
+        """What is read of every example with each set of parameters, in the order of the examples.
 
         Args:
           parameters: on the devices.
           feed: the examples.
-          explain: whether to measure, too, how far attention can be believed.
         """
-        run = self._explain if explain else self._predict
         number, chunks = len(feed), []
         for batches, count in feed.chunks(evaluation_indices(number, self.batch_size)):
-            outputs = self.parallel.local(run(parameters, feed.data, batches, count))
+            outputs = self.parallel.local(self._run(parameters, feed.data, batches, count))
             chunks.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf[:count]), outputs))
         return [
             jax.tree.map(lambda *leaves, seed=seed: self._join(leaves, seed)[:number], *chunks)

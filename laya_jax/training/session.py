@@ -20,7 +20,7 @@ from laya_jax.training.parallel import ParallelConfig, barrier, make_parallel
 from laya_jax.training.predictor import Predictor
 from laya_jax.training.run import CHECKPOINTS, CONFIG, RunDirectory, check_is_new
 from laya_jax.training.state import TrainState, initial_state, make_optimizer
-from laya_jax.training.steps import Outputs
+from laya_jax.training.steps import Outputs, output_reader
 
 
 def start(
@@ -134,9 +134,10 @@ def predict(
     """
     sizes = {"batch_size": model.config.batch_size}
     devices = make_parallel(parallel, **sizes)
-    predictor = Predictor(model.classifier, model.schema.preprocessing, devices, **sizes)
-    parameters = devices.replicate(model.parameters)
-    return predictor.outputs(parameters, Feed(examples, devices), explain=explain)[0]
+    reader = output_reader(model.classifier, explain=explain)
+    predictor = Predictor(reader, model.schema.preprocessing, devices, **sizes)
+    outputs: Outputs = predictor.outputs(devices.replicate(model.parameters), Feed(examples, devices))[0]
+    return outputs
 
 
 def fingerprint(dataset: Dataset) -> int:

@@ -72,7 +72,10 @@ Batches: TypeAlias = Any
 """Indices into the data, -1 where a batch is filled up, [steps, B]; or a ``Batch`` of [steps, B, ...]."""
 
 TrainChunk: TypeAlias = Callable[[TrainState, Data, Batches, Any], tuple[TrainState, StepMetrics]]
-OutputChunk: TypeAlias = Callable[[Parameters, Data, Batches, Any], Outputs]
+OutputChunk: TypeAlias = Callable[[Parameters, Data, Batches, Any], Any]
+
+Reader: TypeAlias = Callable[[Parameters, Any], Any]
+"""(parameters, a model's inputs [B, ...]) -> arrays [B, ...]."""
 
 
 def make_train_chunk(
@@ -138,30 +141,11 @@ def make_train_chunk(
     return train_chunk
 
 
-def make_output_chunk(
-    classifier: Classifier,
-    preprocessing: Preprocessing,
-    *,
-    axis_name: str | None = None,
-    seeds: bool = False,
-    explain: bool = False,
-) -> OutputChunk:
-    """The function that predicts ``count`` batches: (parameters, data, batches, count) -> outputs.
-
-    Args:
-      classifier: what predicts.
-      preprocessing: what turns stored inputs into the classifier's.
-      axis_name: of the devices under pmap; None where the compiler distributes the batch.
-      seeds: whether the parameters hold several seeds side by side; all predict the same batches.
-      explain: whether to measure ``flips``.
-
-    Returns:
-      A function to be compiled. Its outputs are [steps, B, ...] or [steps, S, B, ...].
-    """
+def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
+    """Reads ``Outputs`` from a classifier; ``explain`` says whether to measure ``flips``."""
     head = classifier.head
 
-    def outputs(parameters: Parameters, data: Data, batch: Any) -> Outputs:
-        inputs = preprocessing(take(data, batch).inputs)
+    def read(parameters: Parameters, inputs: Array) -> Outputs:
         hidden_states = classifier.apply({"params": parameters}, inputs, method="hidden_states")
 
         def predict(mask: Array | None = None) -> Any:
@@ -176,10 +160,31 @@ def make_output_chunk(
             return Outputs(logits, attention)
         return Outputs(logits, attention, deletion_flips(lambda mask: predict(mask).logits, attention))
 
+    return read
+
+
+def make_output_chunk(
+    read: Reader, preprocessing: Preprocessing, *, axis_name: str | None = None, seeds: bool = False
+) -> OutputChunk:
+    """The function that reads ``count`` batches: (parameters, data, batches, count) -> outputs.
+
+    Args:
+      read: what is computed of a batch.
+      preprocessing: what turns stored inputs into the classifier's.
+      axis_name: of the devices under pmap; None where the compiler distributes the batch.
+      seeds: whether the parameters hold several seeds side by side; all read the same batches.
+
+    Returns:
+      A function to be compiled. Its outputs are [steps, B, ...] or [steps, S, B, ...].
+    """
+
+    def outputs(parameters: Parameters, data: Data, batch: Any) -> Any:
+        return read(parameters, preprocessing(take(data, batch).inputs))
+
     all_outputs = jax.vmap(outputs, in_axes=(0, None, None)) if seeds else outputs
 
-    def output_chunk(parameters: Parameters, data: Data, batches: Batches, count: Array) -> Outputs:
-        def body(i: Array, collected: Outputs) -> Outputs:
+    def output_chunk(parameters: Parameters, data: Data, batches: Batches, count: Array) -> Any:
+        def body(i: Array, collected: Any) -> Any:
             return _put(collected, i, all_outputs(parameters, data, _at(batches, i)))
 
         shapes = jax.eval_shape(all_outputs, parameters, data, _at(batches, 0))

@@ -86,7 +86,7 @@ def test_chunks_of_any_length_and_further_epochs_do_not_compile_again(tiny_confi
         engine.outputs(placed, "test")
     assert engine._train._cache_size() == 1
     # Validation and test differ in their number of examples, which a compiled gather depends on.
-    assert engine.predictor._predict._cache_size() == 2
+    assert engine._predictors[False]._run._cache_size() == 2
 
 
 def test_a_seed_is_what_a_run_depends_on(tiny_config, blobs):

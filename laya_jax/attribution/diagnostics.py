@@ -1,0 +1,150 @@
+"""Whether attention and contributions tell mistakes, strange inputs and wrong labels, beside the logits."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax, logsumexp, softmax
+from scipy.stats import rankdata
+
+from laya_jax.attribution.explanation import Explanation
+from laya_jax.attribution.faithfulness import margins
+from laya_jax.attribution.profiles import ClassProfile, class_profile, entropy
+from laya_jax.attribution.similarity import jensen_shannon
+
+
+class Detection(NamedTuple):
+    """How well a score tells which samples are positive: mistakes, or strange inputs.
+
+    Attributes:
+      auroc: area under the receiver operating characteristic: chance that a positive sample scores higher
+        than another; 0.5 says nothing. None unless there are samples of both kinds.
+      false_positive_rate: share of the others that score as high as 95 % of the positive ones do; or None.
+      risk_coverage_area: mean share of positive samples among the lowest-scoring 1, 2, ... N; less is better.
+    """
+
+    auroc: float | None
+    false_positive_rate: float | None
+    risk_coverage_area: float
+
+
+def uncertainty(
+    logits: NDArray, explanation: Explanation | None = None, profile: ClassProfile | None = None
+) -> dict[str, NDArray]:
+    """Scores [N] that are to be higher where a prediction is wrong or an input strange.
+
+    From the logits alone: max_softmax, ``1 - max softmax``, and energy, ``-log sum exp``. From a head that
+    weighs layers: attention_entropy; profile_distance, Jensen-Shannon divergence from the mean attention of
+    the predicted class; contribution_conflict, ``1 - |sum m| / sum |m|`` of the layers' shares m in the
+    margin over the second class; lens_disagreement, attention on layers that alone predict another class.
+
+    Args:
+      logits: [N, K].
+      explanation: of the samples, None for a head that does not weigh layers.
+      profile: mean attention of each predicted class; None takes it from these samples.
+
+    Reference: Hendrycks and Gimpel 2017 (maximum softmax probability); Liu et al. 2020 (energy).
+
+    >>> sorted(uncertainty(np.array([[2.0, 1.0]])))
+    ['energy', 'max_softmax']
+    """
+    logits = np.asarray(logits, np.float64)
+    scores = {"max_softmax": 1 - softmax(logits, axis=1).max(axis=1), "energy": -logsumexp(logits, axis=1)}
+    if explanation is None:
+        return scores
+    attention, predicted = explanation.attention, np.argmax(logits, axis=1)
+    if profile is None:
+        profile = class_profile(attention, predicted, logits.shape[1])
+    shares = margins(explanation)
+    total = np.abs(shares).sum(axis=1)
+    alone = np.argmax(explanation.lens, axis=2)
+    return {
+        **scores,
+        "attention_entropy": entropy(attention),
+        "profile_distance": jensen_shannon(attention, profile.attention[predicted]),
+        "contribution_conflict": 1 - np.abs(shares.sum(axis=1)) / np.where(total > 0, total, 1),
+        "lens_disagreement": np.sum(attention * (alone != predicted[:, None]), axis=1),
+    }
+
+
+def detection(scores: NDArray, positive: NDArray) -> Detection:
+    """How well scores tell which samples are positive.
+
+    Args:
+      scores: [N], higher where a sample is more likely positive.
+      positive: [N], whether it is.
+
+    >>> detection(np.array([0.1, 0.2, 0.9]), np.array([False, False, True]))
+    Detection(auroc=1.0, false_positive_rate=0.0, risk_coverage_area=0.1111111111111111)
+    """
+    positive = np.asarray(positive, bool)
+    area = risk_coverage_area(scores, positive)
+    number, others = int(positive.sum()), int((~positive).sum())
+    if not number or not others:
+        return Detection(None, None, area)
+    above = rankdata(scores)[positive].sum() - number * (number + 1) / 2
+    threshold = np.sort(scores[positive])[::-1][int(np.ceil(0.95 * number)) - 1]
+    return Detection(float(above / (number * others)), float(np.mean(scores[~positive] >= threshold)), area)
+
+
+def risk_coverage_area(scores: NDArray, positive: NDArray) -> float:
+    """Mean share of positive samples among the lowest-scoring 1, 2, ... N; ties share what they have.
+
+    Reference: Geifman et al. 2019, Bias-reduced uncertainty estimation for deep neural classifiers.
+
+    >>> risk_coverage_area(np.array([0.3, 0.1]), np.array([False, True]))
+    0.75
+    """
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    share = np.bincount(inverse, weights=positive) / counts
+    in_order = np.repeat(share, counts)
+    return float(np.mean(np.cumsum(in_order) / np.arange(1, len(in_order) + 1)))
+
+
+def label_suspicion(
+    logits: NDArray, labels: NDArray, explanation: Explanation | None = None
+) -> dict[str, NDArray]:
+    """Scores [N] that are to be higher where a label is wrong.
+
+    self_confidence, ``-log p(label)``, from the logits alone; profile_distance, Jensen-Shannon divergence
+    from the mean attention of the label's class; opposing_layers, share of what the layers add to the margin
+    between the label and the best other class that speaks against the label.
+
+    Args:
+      logits: [N, K].
+      labels: as given, [N].
+      explanation: of the samples, None for a head that does not weigh layers.
+
+    Reference: Northcutt et al. 2021, Confident learning (self-confidence).
+
+    >>> label_suspicion(np.array([[2.0, 0.0], [2.0, 0.0]]), np.array([0, 1]))["self_confidence"].round(2)
+    array([0.13, 2.13])
+    """
+    logits, rows = np.asarray(logits, np.float64), np.arange(len(labels))
+    scores = {"self_confidence": -log_softmax(logits, axis=1)[rows, labels]}
+    if explanation is None:
+        return scores
+    attention = explanation.attention
+    profile = class_profile(attention, labels, logits.shape[1])
+    shares = margins(explanation, labels)
+    against, total = np.maximum(-shares, 0).sum(axis=1), np.abs(shares).sum(axis=1)
+    return {
+        **scores,
+        "profile_distance": jensen_shannon(attention, profile.attention[labels]),
+        "opposing_layers": against / np.where(total > 0, total, 1),
+    }
+
+
+def precision_at(scores: NDArray, wrong: NDArray, number: int) -> float:
+    """Share of wrong labels among the most suspicious ones.
+
+    Args:
+      scores: suspicion, [N].
+      wrong: whether a label is wrong, [N].
+      number: how many are looked at.
+
+    >>> precision_at(np.array([0.9, 0.1, 0.5]), np.array([True, True, False]), number=2)
+    0.5
+    """
+    worst = np.argsort(-scores, kind="stable")[:number]
+    return float(np.mean(wrong[worst]))

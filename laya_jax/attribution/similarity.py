@@ -1,0 +1,137 @@
+"""How alike two attentions to the same samples are, and how stable attention is over several runs."""
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import rel_entr
+
+
+class Similarity(NamedTuple):
+    """How alike two attentions to the same samples are.
+
+    Attributes:
+      same_top_layer: share of the samples whose layer of most attention is the same.
+      centred_correlation: Pearson correlation after the mean of each layer has been taken away, so that only
+        what depends on the sample counts; None where nothing does.
+      divergence: mean Jensen-Shannon divergence, in bits, from 0 (the same) to 1.
+    """
+
+    same_top_layer: float
+    centred_correlation: float | None
+    divergence: float
+
+
+class Stability(NamedTuple):
+    """How alike the attentions of several runs are.
+
+    Attributes:
+      runs: how many there are.
+      between: mean over the pairs of runs.
+      chance: the same with the samples of one of each pair permuted: what agreement would be if attention
+        did not depend on the sample.
+    """
+
+    runs: int
+    between: Similarity
+    chance: Similarity
+
+
+def similarity(first: NDArray, second: NDArray) -> Similarity:
+    """How alike two attentions to the same samples are.
+
+    Args:
+      first: [N, L].
+      second: [N, L].
+
+    >>> attention = np.array([[0.9, 0.1], [0.4, 0.6]])
+    >>> similarity(attention, attention)
+    Similarity(same_top_layer=1.0, centred_correlation=1.0, divergence=0.0)
+    """
+    same = np.argmax(first, axis=1) == np.argmax(second, axis=1)
+    return Similarity(
+        float(same.mean()),
+        centred_correlation(first, second),
+        float(jensen_shannon(first, second).mean()),
+    )
+
+
+def stability(attentions: Sequence[NDArray], seed: int = 0) -> Stability:
+    """How alike the attentions of several runs to the same samples are.
+
+    Args:
+      attentions: of each run, [N, L].
+      seed: of the permutation.
+
+    Raises:
+      ValueError: fewer than two runs, or runs of different shapes.
+
+    >>> attention = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
+    >>> stability([attention, attention]).between.centred_correlation
+    1.0
+    """
+    shapes = [attention.shape for attention in attentions]
+    if len(shapes) < 2 or len(set(shapes)) > 1:
+        raise ValueError(f"attentions have the shapes {shapes}, expected at least two of one shape")
+    order = np.random.default_rng(seed).permutation(shapes[0][0])
+    pairs = list(combinations(attentions, 2))
+    return Stability(
+        len(shapes),
+        _mean([similarity(first, second) for first, second in pairs]),
+        _mean([similarity(first, second[order]) for first, second in pairs]),
+    )
+
+
+def centred_correlation(first: NDArray, second: NDArray) -> float | None:
+    """Pearson correlation over samples and layers once the mean of each layer is taken away.
+
+    Returns:
+      From -1 to 1; None where one of the two is the same for all samples.
+
+    >>> centred_correlation(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([[0.5, 0.5], [0.5, 0.5]]))
+    """
+    first, second = centred(first), centred(second)
+    lengths = np.sqrt(np.sum(first**2) * np.sum(second**2))
+    return float(np.clip(np.sum(first * second) / lengths, -1, 1)) if lengths > 1e-12 else None
+
+
+def centred(values: NDArray) -> NDArray:
+    """Values [N, L] without the mean of each layer over the samples; what is only rounding becomes 0.
+
+    >>> centred(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    array([[-1.,  0.],
+           [ 1.,  0.]])
+    """
+    values = np.asarray(values, np.float64)
+    mean = values.mean(axis=0, keepdims=True)
+    # Inputs are float32: less than its rounding is no dependence on the sample.
+    rounding = 1e-6 * np.maximum(np.abs(mean), 1e-30)
+    difference = values - mean
+    return np.where(np.abs(difference) <= rounding, 0.0, difference)
+
+
+def jensen_shannon(first: NDArray, second: NDArray) -> NDArray:
+    """Jensen-Shannon divergence over the last axis, in bits.
+
+    ``(KL(p, m) + KL(q, m)) / 2`` with ``m = (p + q) / 2``.
+
+    Reference: Lin 1991, Divergence measures based on the Shannon entropy.
+
+    >>> jensen_shannon(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]]))
+    array([1.])
+    """
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    middle = (first + second) / 2
+    nats = (rel_entr(first, middle) + rel_entr(second, middle)).sum(axis=-1) / 2
+    return np.maximum(nats, 0) / np.log(2)
+
+
+def _mean(pairs: Sequence[Similarity]) -> Similarity:
+    correlations = [pair.centred_correlation for pair in pairs if pair.centred_correlation is not None]
+    return Similarity(
+        float(np.mean([pair.same_top_layer for pair in pairs])),
+        float(np.mean(correlations)) if correlations else None,
+        float(np.mean([pair.divergence for pair in pairs])),
+    )

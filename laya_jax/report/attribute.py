@@ -1,0 +1,198 @@
+"""All that can be measured of a trained model's attention: profiles, faithfulness, diagnostics."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax import attribution
+from laya_jax.attribution import Explanation
+from laya_jax.attribution.randomization import randomizations
+from laya_jax.data import Examples
+from laya_jax.report.explainer import Explained, Explainer
+from laya_jax.training.metrics import measure
+from laya_jax.training.model import initial_parameters
+from laya_jax.training.recorder import faithfulness as deletion
+
+RERUN = 5_000
+"""Examples, at most, for which the network runs again: with other parameters, or noise."""
+
+NOISE = 0.05
+"""Standard deviation of the noise on images and features, as a share of that of the inputs; share of a text's
+words that become unknown."""
+
+UNKNOWN = 1
+"""The token of a word that is not in the vocabulary."""
+
+
+class Attributed(NamedTuple):
+    """What was measured of one run.
+
+    Attributes:
+      numbers: all of it, as what JSON holds.
+      explained: of every example.
+      shapley: values of the layers for the predicted class, [N, L]; None for a head that weighs no layers.
+    """
+
+    numbers: dict[str, Any]
+    explained: Explained
+    shapley: NDArray | None
+
+
+def attribute(
+    explainer: Explainer,
+    examples: Examples,
+    *,
+    outliers: Examples | None = None,
+    random_labels: Explainer | None = None,
+) -> Attributed:
+    """Measures what there is to measure of a model's attention to examples.
+
+    Args:
+      explainer: of the model.
+      examples: with their labels.
+      outliers: inputs that are not of the kind that the model was trained on, to be told from the examples.
+      random_labels: of a model that was trained on permuted labels.
+    """
+    explained = explainer(examples)
+    logits, explanation, labels = explained.logits, explained.explanation, examples.labels
+    attention = None if explanation is None else explanation.attention
+    wrong = np.argmax(logits, axis=1) != labels
+    numbers: dict[str, Any] = {
+        "head": explainer.model.config.head.kind,
+        "seed": explainer.model.config.seed,
+        "class_names": list(explainer.model.schema.class_names),
+        "metrics": dataclasses.asdict(measure(logits, attention, labels)),
+        "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
+        "outliers": None,
+        "profiles": None,
+        "faithfulness": None,
+    }
+    if outliers is not None:
+        numbers["outliers"] = _outliers(explained, explainer(outliers))
+    if explanation is None:
+        return Attributed(numbers, explained, None)
+    predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
+    shapley = attribution.shapley_values(explanation)
+    found = attribution.profiles(explanation.attention, labels, predicted, classes)
+    numbers["profiles"] = found.to_json()
+    numbers["faithfulness"] = {
+        **_inside_the_head(explanation, logits, labels, shapley, explainer),
+        "randomization": _randomization(explainer, examples, explanation, random_labels),
+        "input_noise": _input_noise(explainer, examples, explanation),
+    }
+    return Attributed(numbers, explained, attribution.of_class(shapley.values, predicted))
+
+
+def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
+    """How alike the attentions of several runs are; None unless two weigh the same number of layers."""
+    attentions = [
+        run.explained.explanation.attention for run in runs if run.explained.explanation is not None
+    ]
+    if len(attentions) < 2 or len({attention.shape for attention in attentions}) > 1:
+        return None
+    return _to_json(attribution.stability(attentions))
+
+
+def _inside_the_head(
+    explanation: Explanation,
+    logits: NDArray,
+    labels: NDArray,
+    shapley: attribution.ShapleyValues,
+    explainer: Explainer,
+) -> dict[str, Any]:
+    """What follows from the explanation alone; no network runs."""
+    masked, zeroed = attribution.leave_one_out(explanation)
+    curves = attribution.layer_curves(explanation)
+    head = explainer.model.config.head
+    scale_is_free = head.kind == "scalar_mix" or (head.psi == "identity")
+    flips = attribution.deletion_flips(explanation.masked, explanation.attention)
+    return {
+        **deletion(np.asarray(flips)),
+        "completeness_gap": attribution.completeness_gap(explanation, logits),
+        "agreement": {
+            name: _to_json(attribution.agreement(values, masked, zeroed))
+            for name, values in attribution.attributions(explanation, shapley).items()
+        },
+        "curves": {
+            **_to_json(curves),
+            "comprehensiveness": curves.comprehensiveness,
+            "comprehensiveness_score": curves.comprehensiveness_score,
+            "sufficiency": curves.sufficiency,
+            "sufficiency_score": curves.sufficiency_score,
+        },
+        "replaced_attention": _to_json(attribution.replaced_attention(explanation, labels)),
+        "opposing_top_layer": attribution.opposing_top_layer(explanation),
+        "rescaling": _to_json(attribution.rescaling(explanation))
+        if scale_is_free and not head.rms_normalized
+        else None,
+    }
+
+
+def _randomization(
+    explainer: Explainer, examples: Examples, explanation: Explanation, random_labels: Explainer | None
+) -> dict[str, Any]:
+    """How alike attention is once a part of the parameters is random."""
+    model = explainer.model
+    some = examples.take(slice(RERUN))
+    before = explanation.take(slice(RERUN)).attention
+    fresh = initial_parameters(model.classifier, model.schema.preprocessing, model.config.seed + 1)
+    found = {
+        part: _to_json(attribution.similarity(before, explainer(some, parameters).weighed().attention))
+        for part, parameters in randomizations(model.parameters, fresh)
+    }
+    if random_labels is not None:
+        other = random_labels(some).weighed().attention
+        found["labels"] = _to_json(attribution.similarity(before, other))
+    return found
+
+
+def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:
+    """How alike attention is under small noise on the inputs."""
+    some = examples.take(slice(RERUN))
+    noisy = explainer(Examples(_with_noise(np.asarray(some.inputs), seed=0), some.labels)).weighed()
+    before = explanation.take(slice(RERUN))
+    return {
+        **_to_json(attribution.similarity(before.attention, noisy.attention)),
+        "flips": float(np.mean(np.argmax(before.logits, axis=1) != np.argmax(noisy.logits, axis=1))),
+    }
+
+
+def _with_noise(inputs: NDArray, seed: int) -> NDArray:
+    generator = np.random.default_rng(seed)
+    if np.issubdtype(inputs.dtype, np.signedinteger):
+        unknown = generator.random(inputs.shape) < NOISE
+        return np.where(unknown & (inputs > 0), UNKNOWN, inputs).astype(inputs.dtype)
+    noisy = inputs + generator.normal(0, NOISE * max(float(inputs.std()), 1e-12), inputs.shape)
+    if inputs.dtype == np.uint8:
+        return np.clip(np.round(noisy), 0, 255).astype(np.uint8)
+    return noisy.astype(inputs.dtype)
+
+
+def _outliers(inside: Explained, outside: Explained) -> dict[str, Any]:
+    """How well each score tells outliers from the examples, with the examples' class profiles."""
+    profile = None
+    if inside.explanation is not None:
+        predicted = np.argmax(inside.logits, axis=1)
+        profile = attribution.class_profile(inside.explanation.attention, predicted, inside.logits.shape[1])
+    scores = [attribution.uncertainty(*each, profile) for each in (inside, outside)]
+    strange = np.repeat([False, True], [len(inside.logits), len(outside.logits)])
+    joined = {name: np.concatenate([each[name] for each in scores]) for name in scores[0]}
+    return _detections(joined, strange)
+
+
+def _detections(scores: dict[str, NDArray], positive: NDArray) -> dict[str, Any]:
+    return {name: _to_json(attribution.detection(values, positive)) for name, values in scores.items()}
+
+
+def _to_json(value: Any) -> Any:
+    """Named tuples as objects, arrays as lists."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: _to_json(each) for name, each in value.items()}
+    return value

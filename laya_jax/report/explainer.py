@@ -1,0 +1,88 @@
+"""Explains sets of examples with a trained model: one pass of the network serves all attributions."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from numpy.typing import NDArray
+
+from laya_jax.attribution import Explanation, explain
+from laya_jax.classifier import Classifier
+from laya_jax.data import Examples
+from laya_jax.heads import LayaHead, ScalarMixHead
+from laya_jax.training import ParallelConfig, TrainedModel
+from laya_jax.training.feed import Feed
+from laya_jax.training.parallel import make_parallel
+from laya_jax.training.predictor import Predictor
+from laya_jax.training.steps import Reader
+from laya_jax.typing import Array, Parameters
+
+
+class Explained(NamedTuple):
+    """What a model says of examples.
+
+    Attributes:
+      logits: as its head gives them, [N, K].
+      explanation: of the same examples; None for a head that does not weigh layers.
+    """
+
+    logits: NDArray
+    explanation: Explanation | None
+
+    def weighed(self) -> Explanation:
+        """The explanation of a head that is known to weigh layers."""
+        assert self.explanation is not None
+        return self.explanation
+
+
+class Explainer:
+    """A model's compiled explanations; other parameters of the same shapes do not compile again.
+
+    Attributes:
+      model: from ``load_model``.
+    """
+
+    def __init__(self, model: TrainedModel, parallel: ParallelConfig) -> None:
+        self.model = model
+        size = model.config.batch_size
+        self._parallel = make_parallel(parallel, batch_size=size)
+        preprocessing, reader = model.schema.preprocessing, explanation_reader(model.classifier)
+        self._predictor = Predictor(reader, preprocessing, self._parallel, batch_size=size)
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the head weighs layers, so that there is something to attribute to them."""
+        return weighs_layers(self.model.classifier)
+
+    def __call__(self, examples: Examples, parameters: Parameters | None = None) -> Explained:
+        """Explains examples, in their order.
+
+        Args:
+          examples: as stored; labels are not read.
+          parameters: of the classifier; None takes the model's.
+        """
+        parameters = self.model.parameters if parameters is None else parameters
+        placed = self._parallel.replicate(parameters)
+        logits, *read = self._predictor.outputs(placed, Feed(examples, self._parallel))[0]
+        if not read:
+            return Explained(logits, None)
+        bias = jax.device_get(parameters["head"]["classifier"]["bias"])
+        return Explained(logits, Explanation(*read, bias))
+
+
+def weighs_layers(classifier: Classifier) -> bool:
+    """Whether a classifier's head weighs layers."""
+    return isinstance(classifier.head, LayaHead | ScalarMixHead)
+
+
+def explanation_reader(classifier: Classifier) -> Reader:
+    """Reads logits and, from a head that weighs layers, the parts of its ``Explanation`` but for the bias."""
+    head, weighs = classifier.head, weighs_layers(classifier)
+
+    def read(parameters: Parameters, inputs: Array) -> tuple[Any, ...]:
+        hidden_states: Any = classifier.apply({"params": parameters}, inputs, method="hidden_states")
+        output: Any = head.apply({"params": parameters["head"]}, hidden_states)
+        logits = output.logits.astype(jnp.float32)
+        return (logits, *explain(head, parameters["head"], hidden_states)[:3]) if weighs else (logits,)
+
+    return read

@@ -11,7 +11,7 @@ from laya_jax.checks import check_hidden_states
 from laya_jax.functional import read_layers
 from laya_jax.heads import Head, LayaHead, ScalarMixHead, promote
 from laya_jax.layer_attention import attend
-from laya_jax.typing import HiddenStates, Parameters
+from laya_jax.typing import Array, HiddenStates, Parameters
 
 
 class Explanation(NamedTuple):
@@ -27,10 +27,10 @@ class Explanation(NamedTuple):
       bias: of the classifier, [K].
     """
 
-    scores: NDArray
-    votes: NDArray
-    norms: NDArray
-    bias: NDArray
+    scores: NDArray | Array
+    votes: NDArray | Array
+    norms: NDArray | Array
+    bias: NDArray | Array
 
     @property
     def attention(self) -> NDArray:
@@ -57,7 +57,7 @@ class Explanation(NamedTuple):
         votes = np.asarray(self.votes, np.float64)
         return np.asarray(self.bias) + np.einsum("nl,nlk->nk", attention, votes)
 
-    def masked(self, mask: NDArray) -> NDArray:
+    def masked(self, mask: NDArray | Array) -> NDArray:
         """The logits with some of each sample's layers only, True where one is kept, [N, L]."""
         return self.logits_with(np.asarray(attend(jnp.asarray(self.scores), layer_mask=mask), np.float64))
 

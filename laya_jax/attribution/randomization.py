@@ -1,9 +1,8 @@
 """Parameters made random again, part by part: does attention notice?"""
 
 import re
-from collections.abc import Iterator
-
-from flax.traverse_util import flatten_dict, unflatten_dict
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from laya_jax.typing import Parameters
 
@@ -14,9 +13,8 @@ ADAPTERS = ("adapter_",)
 def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[str, Parameters]]:
     """A classifier's parameters with one part after the other as they were before training.
 
-    scorer: what gives the scores; adapters; both: the two together; then the layers of the backbone,
-    cumulatively from the last to the first, the head as trained: "backbone from h3" has the third and all
-    later ones made random.
+    First the parts of the head: scorer, adapters, both. Then the layers of the backbone, cumulatively from
+    the last to the first, the head as trained: "backbone from h3" has the third and all later ones random.
 
     Args:
       parameters: of a ``Classifier``, trained.
@@ -32,28 +30,13 @@ def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[
     >>> dict(randomizations(trained, fresh))["backbone from h2"]["backbone"]
     {'dense_0': 1, 'dense_1': 0}
     """
-    yield "scorer", _replaced(parameters, fresh, lambda path: path[0] == "head" and _starts(path[1], SCORER))
-    yield (
-        "adapters",
-        _replaced(parameters, fresh, lambda path: path[0] == "head" and _starts(path[1], ADAPTERS)),
-    )
-    yield (
-        "scorer and adapters",
-        _replaced(
-            parameters, fresh, lambda path: path[0] == "head" and _starts(path[1], (*SCORER, *ADAPTERS))
-        ),
-    )
+    of_head = {"scorer": SCORER, "adapters": ADAPTERS, "scorer and adapters": (*SCORER, *ADAPTERS)}
+    for part, names in of_head.items():
+        yield part, _replaced(parameters, fresh, "head", partial(_starts, names))
     depths = {layer_number(name) for name in parameters["backbone"]}
     for depth in sorted(depths, reverse=True):
-        where = f"backbone from h{depth + 1}" if depth >= 0 else "whole backbone"
-        yield (
-            where,
-            _replaced(
-                parameters,
-                fresh,
-                lambda path, depth=depth: path[0] == "backbone" and layer_number(path[1]) >= depth,
-            ),
-        )
+        part = f"backbone from h{depth + 1}" if depth >= 0 else "whole backbone"
+        yield part, _replaced(parameters, fresh, "backbone", partial(_is_after, depth))
 
 
 def layer_number(name: str) -> int:
@@ -66,10 +49,16 @@ def layer_number(name: str) -> int:
     return int(number[1]) if number else -1
 
 
-def _starts(name: str, beginnings: tuple[str, ...]) -> bool:
-    return name.startswith(beginnings)
+def _starts(names: tuple[str, ...], name: str) -> bool:
+    return name.startswith(names)
 
 
-def _replaced(parameters, fresh, chosen):  # type: ignore[no-untyped-def]
-    old, new = flatten_dict(dict(parameters)), flatten_dict(dict(fresh))
-    return unflatten_dict({path: new[path] if chosen(path) else leaf for path, leaf in old.items()})
+def _is_after(depth: int, name: str) -> bool:
+    return layer_number(name) >= depth
+
+
+def _replaced(
+    parameters: Parameters, fresh: Parameters, part: str, chosen: Callable[[str], bool]
+) -> Parameters:
+    mixed = {name: (fresh if chosen(name) else parameters)[part][name] for name in parameters[part]}
+    return {**parameters, part: mixed}

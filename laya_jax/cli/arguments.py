@@ -115,6 +115,55 @@ class Predict:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Explained:
+    """What is explained.
+
+    Attributes:
+      split: of the runs' data.
+      outliers: inputs of another kind, as for predict, to measure whether they can be told from the data.
+      random_labels: directory of a run on the same data with permuted labels, whose attention has to be
+        another one.
+      parallel: on what to compute.
+      output: what is printed.
+    """
+
+    split: Literal["test", "validation", "train"] = "test"
+    outliers: str | None = None
+    random_labels: str | None = None
+    parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
+    output: Annotated[Output, Flat] = Output()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attribute(Explained):
+    """Measures a model's attention over layers and writes all numbers and figures.
+
+    Attributes:
+      runs: directories of runs, folders of them, or exported models; several tell how stable attention is.
+      out: directory to write, a new one.
+    """
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    out: str = "attribution"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Report(Explained):
+    """Writes one HTML file that shows which layers a model uses, for what, and how far to trust that.
+
+    Attributes:
+      runs: directories of runs, folders of them, or exported models; the first is shown in detail, several
+        tell how stable attention is.
+      out: file to write, .html; a new one.
+      largest_gallery: samples that can be browsed, at most.
+    """
+
+    runs: tyro.conf.Positional[tuple[str, ...]]
+    out: str = "report.html"
+    largest_gallery: int = 10_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Export:
     """Writes a run's best parameters as safetensors, with all that is needed to predict with them.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from laya_jax import __version__
 from laya_jax.checks import check_choice
+from laya_jax.cli import explaining
 from laya_jax.cli.arguments import CompileCheck, Evaluate, Export, Predict, Resume, Train, parse
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_can_write, write_predictions
@@ -30,6 +31,8 @@ laya {__version__}: classifiers that read all layers of a network, and say which
   laya resume RUN                  goes on with a run that was stopped or killed
   laya evaluate RUN                tests the best parameters of a run
   laya predict RUN --data DATA     writes classes, probabilities and attention to a file
+  laya attribute RUN [RUN ...]     measures which layers a model uses and how far to trust that
+  laya report RUN [RUN ...]        the same as one HTML file, with samples to browse
   laya export RUN --out DIR        writes safetensors and config.json
   laya compile-check EXPERIMENT    compiles the training step for a TPU that is not there
 
@@ -179,6 +182,7 @@ COMMANDS = {
     "resume": _resume,
     "evaluate": _evaluate,
     "predict": _predict,
+    **explaining.COMMANDS,
     "export": _export,
     "compile-check": _compile_check,
 }

@@ -11,6 +11,7 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from laya_jax.report.findings import WORDS, Finding
 from laya_jax.training.run import RunDirectory
 
 BAR = 24
@@ -111,6 +112,14 @@ class Console:
         for name, number in zip(class_names, result["classes"], strict=True):
             self.say(f"  {name:<20}{number:>8,}")
         self._believe(result["faithfulness"])
+
+    def findings(self, findings: Sequence[Finding]) -> None:
+        """Prints what was measured of attention, and whether it is a reason to trust it."""
+        table = Table("measured", "value", "compare with", "a reason to trust it")
+        for finding in findings:
+            table.add_row(finding.name, finding.value, finding.reference, WORDS[finding.verdict])
+        if findings and jax.process_index() == 0:
+            self.err.print(table)
 
     def print_json(self, value: Any) -> None:
         """Prints the command's JSON object, if that was asked for."""

@@ -26,6 +26,17 @@ def check_can_write(path: Path) -> None:
     """
     check_choice("suffix of out", path.suffix, SUFFIXES)
     check_is_new(path, "out")
+    check_parent(path)
+
+
+def check_parent(path: Path) -> None:
+    """Raises unless there is a folder to write this file to.
+
+    >>> check_parent(Path("no-such-folder/report.html"))
+    Traceback (most recent call last):
+      ...
+    FileNotFoundError: out is no-such-folder/report.html, but there is no folder no-such-folder
+    """
     if not path.parent.is_dir():
         raise FileNotFoundError(f"out is {path}, but there is no folder {path.parent}")
 

@@ -24,7 +24,7 @@ class Examples(NamedTuple):
     inputs: Any
     labels: Any
 
-    def take(self, rows: NDArray) -> "Examples":
+    def take(self, rows: NDArray | slice) -> "Examples":
         """Some of the examples."""
         return Examples(self.inputs[rows], self.labels[rows])
 

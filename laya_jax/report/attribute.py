@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,11 +34,13 @@ class Attributed(NamedTuple):
     Attributes:
       numbers: all of it, as what JSON holds.
       explained: of every example.
-      shapley: values of the layers for the predicted class, [N, L]; None for a head that weighs no layers.
+      profiles: where attention lies; None for a head that weighs no layers.
+      shapley: values of the layers for the predicted class, [N, L]; or None.
     """
 
     numbers: dict[str, Any]
     explained: Explained
+    profiles: attribution.Profiles | None
     shapley: NDArray | None
 
 
@@ -73,7 +76,7 @@ def attribute(
     if outliers is not None:
         numbers["outliers"] = _outliers(explained, explainer(outliers))
     if explanation is None:
-        return Attributed(numbers, explained, None)
+        return Attributed(numbers, explained, None, None)
     predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
     shapley = attribution.shapley_values(explanation)
     found = attribution.profiles(explanation.attention, labels, predicted, classes)
@@ -83,7 +86,7 @@ def attribute(
         "randomization": _randomization(explainer, examples, explanation, random_labels),
         "input_noise": _input_noise(explainer, examples, explanation),
     }
-    return Attributed(numbers, explained, attribution.of_class(shapley.values, predicted))
+    return Attributed(numbers, explained, found, attribution.of_class(shapley.values, predicted))
 
 
 def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
@@ -108,7 +111,9 @@ def _inside_the_head(
     curves = attribution.layer_curves(explanation)
     head = explainer.model.config.head
     scale_is_free = head.kind == "scalar_mix" or (head.psi == "identity")
-    flips = attribution.deletion_flips(explanation.masked, explanation.attention)
+    flips = attribution.deletion_flips(
+        lambda mask: jnp.asarray(explanation.masked(mask)), jnp.asarray(explanation.attention)
+    )
     return {
         **deletion(np.asarray(flips)),
         "completeness_gap": attribution.completeness_gap(explanation, logits),

@@ -67,7 +67,8 @@ class Explainer:
         if not read:
             return Explained(logits, None)
         bias = jax.device_get(parameters["head"]["classifier"]["bias"])
-        return Explained(logits, Explanation(*read, bias))
+        scores, votes, norms = read
+        return Explained(logits, Explanation(scores, votes, norms, bias))
 
 
 def weighs_layers(classifier: Classifier) -> bool:

@@ -28,10 +28,10 @@ EXPERIMENTS = {
         optimizer=OptimizerConfig(learning_rate=1e-3),
     ),
     "imdb": Config(
-        data=DataConfig(source="imdb_reviews", split="last"),
-        backbone=BackboneConfig(kind="bilstm", widths=(64, 64)),
+        data=DataConfig(source="imdb_reviews", split="last", keep="end"),
+        backbone=BackboneConfig(kind="bilstm", widths=(32, 32), embedding_dim=64),
         head=HeadConfig(dim=96, temperature=1.3, psi="mlp", scorer_width=192),
-        optimizer=OptimizerConfig(learning_rate=1e-3),
+        optimizer=OptimizerConfig(learning_rate=5e-4),
     ),
 }
 """Configs by name. Reference: LAYA (arXiv 2511.12723), section 4 and Table 2; of the digits, learning rate

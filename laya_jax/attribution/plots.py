@@ -1,0 +1,155 @@
+"""Attributions as figures of matplotlib. Every function returns a figure to show or to save.
+
+Layers keep their colour in every figure; colours can be told apart by the colour-blind.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
+
+from laya_jax.attribution.explanation import Explanation
+from laya_jax.attribution.faithfulness import of_class
+from laya_jax.attribution.profiles import ClassProfile, Profiles
+from laya_jax.attribution.similarity import similarity
+from laya_jax.attribution.subsets import LayerCurves
+
+LAYERS = ("#4477aa", "#ee8866", "#44aa99", "#ddaa33", "#aa4499", "#77aadd", "#bb5566", "#999933", "#332288")
+"""Colours of the layers, after Paul Tol; taken again from the first when there are more layers."""
+
+STYLE: Any = {
+    "font.size": 9.0,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 9.0,
+    "legend.frameon": False,
+    "savefig.bbox": "tight",
+    "savefig.dpi": 200,
+}
+
+
+def profile_bars(profiles: Profiles) -> Figure:
+    """Mean attention of each layer, with its standard deviation over the samples.
+
+    Reference: LAYA (arXiv 2511.12723), Figure 1.
+    """
+    with _figure(4, 2.4) as figure:
+        axes = figure.subplots()
+        number = len(profiles.mean)
+        axes.bar(range(number), profiles.mean, yerr=profiles.deviation, color=_colours(number), capsize=3)
+        _name_layers(axes, number)
+        axes.set(ylim=(0, None), ylabel="attention", xlabel="layer")
+        return figure
+
+
+def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> Figure:
+    """Mean attention by true class: of all samples, of those classified right, of the others.
+
+    A class without samples stays blank.
+
+    Reference: LAYA (arXiv 2511.12723), Figure 2.
+    """
+    groups = {"all": profiles.all, "correct": profiles.correct, "wrong": profiles.wrong}
+    with _figure(9, 1.2 + 0.24 * len(class_names)) as figure:
+        for axes, (name, group) in zip(figure.subplots(1, 3, sharey=True), groups.items(), strict=True):
+            image = _heatmap(axes, group)
+            axes.set_title(f"{name} ({int(group.samples.sum()):,})")
+        figure.axes[0].set_yticks(range(len(class_names)), class_names)
+        figure.colorbar(image, ax=figure.axes, label="attention", shrink=0.8)
+        return figure
+
+
+def stacked_contributions(explanation: Explanation, ids: Sequence[str] | None = None) -> Figure:
+    """What each layer adds to the logit of the predicted class, a bar per sample; for some tens of samples.
+
+    Args:
+      explanation: of the samples to show.
+      ids: their names; None numbers them.
+    """
+    values = of_class(explanation.contributions, np.argmax(explanation.logits, axis=1))
+    number, layers = values.shape
+    with _figure(max(4, 0.25 * number), 3) as figure:
+        axes = figure.subplots()
+        above, below = np.zeros(number), np.zeros(number)
+        for layer, colour in enumerate(_colours(layers)):
+            column = values[:, layer]
+            start = np.where(column >= 0, above, below)
+            axes.bar(range(number), column, bottom=start, color=colour, label=f"h{layer + 1}")
+            above, below = above + np.maximum(column, 0), below + np.minimum(column, 0)
+        axes.plot(range(number), values.sum(axis=1), "k_", label="sum")
+        axes.axhline(0, color="black", lw=0.8)
+        axes.set_xticks(range(number), list(ids or map(str, range(number))), rotation=90)
+        axes.set(ylabel="added to the predicted class", xlabel="sample")
+        axes.legend(ncols=min(layers + 1, 7), loc="lower left", bbox_to_anchor=(0, 1))
+        return figure
+
+
+def faithfulness_curves(curves: LayerCurves) -> Figure:
+    """Probability of the predicted class with layers left out, and alone, in three orders."""
+    sides = {"without": "layers left out", "only": "layers alone"}
+    with _figure(7, 2.6) as figure:
+        for axes, (side, label) in zip(figure.subplots(1, 2, sharey=True), sides.items(), strict=True):
+            for order, line in (("attention", "o-"), ("random", "s--"), ("best", "^:")):
+                values = getattr(getattr(curves, order), side)
+                axes.plot(range(1, len(values) + 1), values, line, label=order, ms=4)
+            axes.axhline(curves.full, color="black", lw=0.8, label="all layers")
+            axes.set(xlabel=label, ylim=(0, 1))
+            axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.axes[0].set_ylabel("probability of the prediction")
+        figure.axes[1].legend()
+        return figure
+
+
+def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> Figure:
+    """How often two runs have the same layer of most attention, for each pair of runs.
+
+    Args:
+      attentions: of each run to the same samples, [N, L].
+      names: of the runs.
+    """
+    shares = [[similarity(one, other).same_top_layer for other in attentions] for one in attentions]
+    with _figure(1.5 + 0.5 * len(names), 1 + 0.5 * len(names)) as figure:
+        axes = figure.subplots()
+        image = axes.imshow(shares, vmin=0, vmax=1, cmap="cividis")
+        for (row, column), share in np.ndenumerate(np.array(shares)):
+            axes.text(
+                column,
+                row,
+                f"{share:.2f}",
+                ha="center",
+                va="center",
+                color="white" if share < 0.6 else "black",
+            )
+        axes.set_xticks(range(len(names)), names, rotation=90)
+        axes.set_yticks(range(len(names)), names)
+        figure.colorbar(image, ax=axes, label="same top layer")
+        return figure
+
+
+@contextmanager
+def _figure(width: float, height: float) -> Iterator[Figure]:
+    """A figure of its own, which no global state of pyplot knows of."""
+    with mpl.rc_context(STYLE):
+        yield Figure(figsize=(width, height), layout="constrained")
+
+
+def _heatmap(axes: Axes, group: ClassProfile) -> AxesImage:
+    blank = np.broadcast_to(group.samples[:, None] == 0, group.attention.shape)
+    shown = np.ma.masked_array(group.attention, blank)
+    image = axes.imshow(shown, vmin=0, vmax=1, cmap="cividis", aspect="auto")
+    _name_layers(axes, group.attention.shape[1])
+    return image
+
+
+def _colours(number: int) -> list[str]:
+    return [LAYERS[layer % len(LAYERS)] for layer in range(number)]
+
+
+def _name_layers(axes: Axes, number: int) -> None:
+    axes.set_xticks(range(number), [f"h{layer}" for layer in range(1, number + 1)])

@@ -1,0 +1,134 @@
+"""The commands that explain trained models: ``laya attribute`` and ``laya report``."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from laya_jax.checks import check_choice, check_count
+from laya_jax.cli.arguments import Attribute, Explained, Report, parse
+from laya_jax.cli.console import Console
+from laya_jax.cli.predictions import check_parent
+from laya_jax.data import Examples, load, read_inputs
+from laya_jax.report import (
+    Attributed,
+    Explainer,
+    attribute,
+    findings,
+    render,
+    stability,
+    summary,
+    write_figures,
+    write_numbers,
+    write_samples,
+)
+from laya_jax.training import find_runs, load_model
+from laya_jax.training.exported import WEIGHTS
+from laya_jax.training.parallel import connect
+from laya_jax.training.run import check_is_new, write_text
+
+
+class Measured(NamedTuple):
+    """What the commands show.
+
+    Attributes:
+      runs: what was measured of each.
+      explainer: of the first.
+      examples: that it was measured on.
+      stability: over the runs; None where there is nothing to compare.
+    """
+
+    runs: list[Attributed]
+    explainer: Explainer
+    examples: Examples
+    stability: dict[str, Any] | None
+
+
+def attribute_command(arguments: Sequence[str]) -> None:
+    """Writes the numbers, what belongs to the samples, and figures."""
+    asked = parse(Attribute, arguments, program="laya attribute")
+    console, out = Console(as_json=asked.output.json), Path(asked.out)
+    check_is_new(out, "out")
+    measured = _measure(asked, asked.runs, console)
+    out.mkdir(parents=True)
+    write_numbers(out / "attribution.json", measured.runs, measured.stability)
+    ids = [str(row) for row in range(len(measured.examples.labels))]
+    for number, run in enumerate(measured.runs, 1):
+        name = "samples" if len(measured.runs) == 1 else f"samples-{number}"
+        write_samples(out / name, run, ids, measured.examples.labels)
+    write_figures(out, measured.runs)
+    _say(console, measured)
+    console.say(f"written to {out}: attribution.json, samples as .npz and .csv, figures")
+    console.print_json({"out": str(out), **_numbers(measured)})
+
+
+def report_command(arguments: Sequence[str]) -> None:
+    """Writes the report."""
+    asked = parse(Report, arguments, program="laya report")
+    console, out = Console(as_json=asked.output.json), Path(asked.out)
+    check_choice("suffix of out", out.suffix, (".html",))
+    check_is_new(out, "out")
+    check_parent(out)
+    check_count("largest_gallery", asked.largest_gallery)
+    measured = _measure(asked, asked.runs, console)
+    write_text(out, render(*measured, largest_gallery=asked.largest_gallery))
+    _say(console, measured)
+    console.say(f"written to {out}: open it in a browser")
+    console.print_json({"out": str(out), **_numbers(measured)})
+
+
+def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measured:
+    connect(asked.parallel)
+    paths = [path for run in runs for path in _paths(Path(run))]
+    explainers = [Explainer(load_model(path), asked.parallel) for path in paths]
+    others = []
+    if asked.random_labels is not None:
+        others = [Explainer(load_model(asked.random_labels), asked.parallel)]
+    data, schema = explainers[0].model.config.data, explainers[0].model.schema
+    for path, explainer in zip(paths, explainers, strict=True):
+        if explainer.model.config.data != data:
+            raise ValueError(
+                f"run is {path}, which reads other data than {paths[0]}; expected runs on the same data"
+            )
+    for other in others:
+        if not (other.weighs and other.model.schema.preprocessing.shape == schema.preprocessing.shape):
+            raise ValueError(
+                f"random_labels is {asked.random_labels}, expected a run of a head that weighs layers, on "
+                f"inputs of shape {schema.preprocessing.shape}"
+            )
+    examples: Examples = getattr(load(data), asked.split)
+    outliers = None
+    if asked.outliers is not None:
+        given = read_inputs(asked.outliers, schema, data)
+        outliers = Examples(given.inputs, np.zeros(len(given.inputs), np.int32))
+    console.start(f"explaining {len(paths)} of {', '.join(runs)}", asked.parallel.devices)
+    measured = []
+    for path, explainer in zip(paths, explainers, strict=True):
+        found = attribute(explainer, examples, outliers=outliers, random_labels=next(iter(others), None))
+        found.numbers.update(run=str(path), data=f"{data.source}, {asked.split} split")
+        measured.append(found)
+    return Measured(measured, explainers[0], examples, stability(measured))
+
+
+def _paths(path: Path) -> Iterator[Path]:
+    if (path / WEIGHTS).exists():
+        yield path
+    else:
+        yield from (run.path for run in find_runs(path))
+
+
+def _numbers(measured: Measured) -> dict[str, Any]:
+    return {"runs": [run.numbers for run in measured.runs], "stability": measured.stability}
+
+
+def _say(console: Console, measured: Measured) -> None:
+    first = measured.runs[0].numbers
+    console.findings(findings(first, measured.stability))
+    console.say(summary(first, measured.stability))
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {
+    "attribute": attribute_command,
+    "report": report_command,
+}

@@ -1,0 +1,94 @@
+"""An attribution as files: the numbers as JSON, what belongs to samples as .npz and .csv."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.attribution import effective_depth, layer_curves, of_class
+from laya_jax.report.attribute import Attributed
+
+SHOWN = 40
+"""Samples in the figure of contributions."""
+
+
+def write_numbers(path: Path, runs: Sequence[Attributed], stability: dict[str, Any] | None) -> None:
+    """Writes what was measured of the runs as one JSON object."""
+    values = {"runs": [run.numbers for run in runs], "stability": stability}
+    path.write_text(json.dumps(values, indent=1) + "\n")
+
+
+def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArray) -> None:
+    """Writes what belongs to the samples of a run, to ``path`` with the suffixes .npz and .csv.
+
+    The .npz holds ids, labels, predicted classes and logits, and of a head that weighs layers attention,
+    contributions to every logit, votes (what a layer would say alone), and Shapley values of the predicted
+    class. The .csv holds a line per sample: the same without what is per class.
+
+    Args:
+      path: without suffix.
+      run: what was measured.
+      ids: of the samples, in their order.
+      labels: true classes, [N].
+    """
+    logits, explanation = run.explained
+    predicted = np.argmax(logits, axis=1)
+    arrays = {"ids": np.array(ids), "labels": labels, "predicted": predicted, "logits": logits}
+    if explanation is not None:
+        arrays |= {
+            "attention": explanation.attention.astype(np.float32),
+            "contributions": explanation.contributions.astype(np.float32),
+            "votes": np.asarray(explanation.votes),
+            "shapley": np.asarray(run.shapley, np.float32),
+        }
+    np.savez(path.with_suffix(".npz"), **arrays)
+    names = run.numbers["class_names"]
+    columns: dict[str, Sequence[Any]] = {
+        "id": ids,
+        "class": [names[label] for label in labels],
+        "predicted": [names[label] for label in predicted],
+    }
+    if explanation is not None:
+        attention = explanation.attention
+        columns["effective depth"] = effective_depth(attention).tolist()
+        each = {
+            "attention to": attention,
+            "contribution of": of_class(explanation.contributions, predicted),
+            "shapley value of": np.asarray(run.shapley),
+        }
+        for name, values in each.items():
+            columns |= {f"{name} h{layer}": column.tolist() for layer, column in enumerate(values.T, 1)}
+    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+
+
+def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
+    """Writes figures of the first run, and of how alike the runs are, as .png and .pdf.
+
+    Nothing is written for a head that does not weigh layers.
+    """
+    from laya_jax.attribution import plots
+
+    first = runs[0]
+    explanation = first.explained.explanation
+    if explanation is None or first.profiles is None:
+        return
+    figures = {
+        "profile": plots.profile_bars(first.profiles),
+        "class-profiles": plots.class_heatmaps(first.profiles, first.numbers["class_names"]),
+        "contributions": plots.stacked_contributions(explanation.take(slice(SHOWN))),
+        "faithfulness": plots.faithfulness_curves(layer_curves(explanation)),
+    }
+    weighing = [run.explained.explanation.attention for run in runs if run.explained.explanation is not None]
+    if len(weighing) > 1:
+        names = [f"seed {run.numbers['seed']}" for run in runs if run.explained.explanation is not None]
+        figures["stability"] = plots.stability_map(weighing, names)
+    for name, figure in figures.items():
+        for suffix in (".png", ".pdf"):
+            figure.savefig(directory / f"{name}{suffix}")

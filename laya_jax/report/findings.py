@@ -1,0 +1,249 @@
+"""What the numbers of an attribution mean, each in a plain sentence."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, NamedTuple
+
+Numbers = Mapping[str, Any]
+
+Verdict = Literal["supports", "mixed", "against", "unknown"]
+"""Whether a number is a reason to believe the attention, or one not to."""
+
+
+WORDS: Mapping[Verdict, str] = {
+    "supports": "yes",
+    "mixed": "partly",
+    "against": "no",
+    "unknown": "unknown",
+}
+"""A verdict as the answer to "is that a reason to trust it?"."""
+
+
+class Finding(NamedTuple):
+    """A measurement and what it means.
+
+    Attributes:
+      name: what was measured.
+      value: the number, as text.
+      reference: what to compare it with, as text.
+      verdict: whether it is a reason to believe the attention.
+      meaning: a sentence for somebody who did not measure it.
+    """
+
+    name: str
+    value: str
+    reference: str
+    verdict: Verdict
+    meaning: str
+
+
+def findings(numbers: Numbers, stability: Numbers | None = None) -> list[Finding]:
+    """What the numbers of ``attribute`` and ``stability`` mean; empty for a head that weighs no layers."""
+    measured = numbers["faithfulness"]
+    if measured is None:
+        return []
+    found = [
+        *_inside_the_head(measured),
+        *_agreements(measured["agreement"]),
+        *_conditioning(measured["replaced_attention"]),
+        *_randomizations(measured["randomization"]),
+        *_inputs_and_seeds(measured, stability),
+    ]
+    if numbers["mistakes"]["attention_entropy"]["auroc"] is not None:
+        found.append(_mistakes(numbers["mistakes"]))
+    return found
+
+
+def summary(numbers: Numbers, stability: Numbers | None = None) -> str:
+    """The findings in two sentences.
+
+    >>> summary({"faithfulness": None, "head": "concat"})
+    "A head of kind 'concat' has no attention over layers: there is nothing to trust or not."
+    """
+    measured = numbers["faithfulness"]
+    if measured is None:
+        kind = numbers["head"]
+        return f"A head of kind {kind!r} has no attention over layers: there is nothing to trust or not."
+    top, others = measured["flips_without_top_layer"], measured["flips_without_another_layer"]
+    if top > 2 * others and top > 0.05:
+        first = "Inside this model, attention points at layers that the head needs"
+    elif top > others:
+        first = "Inside this model, attention points only weakly at layers that the head needs"
+    else:
+        first = "Inside this model, attention does not point at layers that the head needs"
+    first += (
+        f": {_percent(top)} of predictions change without the top layer, {_percent(others)} without another."
+    )
+    if stability is None:
+        return f"{first} Whether another seed would use the same layers was not measured."
+    return f"{first} {OVER_SEEDS[stable(stability).verdict]}"
+
+
+def _inside_the_head(measured: Numbers) -> Iterator[Finding]:
+    top, others = measured["flips_without_top_layer"], measured["flips_without_another_layer"]
+    yield Finding(
+        "Predictions that change without the top layer",
+        _percent(top),
+        f"{_percent(others)} without another layer",
+        _verdict(top - others, 0.05, 0.0),
+        "The layer of most attention is masked and the rest renormalised. If attention tells what the head "
+        "used, that changes more predictions than leaving out another layer.",
+    )
+    curves = measured["curves"]
+    for name, what in (("comprehensiveness", "without"), ("sufficiency", "with only")):
+        score = curves[f"{name}_score"]
+        yield Finding(
+            name.capitalize(),
+            _number(score),
+            "0 a random order, 1 the best sets of layers",
+            _verdict(score, 0.5, 0.1),
+            f"How the probability of the prediction changes {what} the layers of most attention, averaged "
+            f"over how many they are; the area itself is {_number(curves[name])}.",
+        )
+    yield Finding(
+        "Top layer argues against the prediction",
+        _percent(measured["opposing_top_layer"]),
+        "0 %",
+        _verdict(-measured["opposing_top_layer"], -0.05, -0.25),
+        "How often the layer of most attention adds more to the class in second place than to the predicted "
+        "one. Attention says how much a layer is listened to, not what for.",
+    )
+    yield Finding(
+        "Completeness gap",
+        f"{measured['completeness_gap']:.1e}",
+        "0",
+        _verdict(-measured["completeness_gap"], -1e-4, -1e-2),
+        "How far bias and contributions are from the logits, relative to the largest logit: rounding, if the "
+        "contributions are what they claim.",
+    )
+
+
+OVER_SEEDS = {
+    "supports": "Another seed uses about the same layers.",
+    "mixed": "Another seed uses partly the same layers.",
+    "against": "Another seed uses other layers: attention tells about this model, not about the data.",
+    "unknown": "Attention does not depend on the input, so that seeds cannot be compared by it.",
+}
+
+NAMES = {
+    "attention": "attention",
+    "attention_norm": "attention times norm",
+    "contribution": "contributions",
+    "shapley": "Shapley values",
+}
+
+
+def _agreements(agreement: Numbers) -> Iterator[Finding]:
+    for name, shown in NAMES.items():
+        raw, centred = (agreement[name][key]["spearman"] for key in ("masked", "masked_centred"))
+        yield Finding(
+            f"Leaving a layer out agrees with {shown}",
+            _number(raw),
+            f"{_number(centred)} once layer means are taken away; 1 is perfect, 0 chance",
+            _verdict(raw, 0.6, 0.2),
+            "Spearman's correlation, per sample, with the fall of the predicted class's log-probability when "
+            "one layer is masked. The second number says whether what is special about a sample is known.",
+        )
+
+
+def _conditioning(replaced: Numbers) -> Iterator[Finding]:
+    own, mean, other = (replaced[name]["accuracy"] for name in ("own", "mean", "permuted"))
+    yield Finding(
+        "Accuracy with the same attention for all",
+        f"{mean:.4f}",
+        f"{own:.4f} with its own, {other:.4f} with another sample's",
+        _verdict(own - mean, 0.01, 0.0),
+        "If one attention for all inputs predicts as well, that attention depends on the input means little.",
+    )
+
+
+def _randomizations(randomized: Numbers) -> Iterator[Finding]:
+    meanings = {
+        "scorer": "Attention has to change when the part that gives the scores is made random.",
+        "labels": "Attention has to be another one in a model trained on permuted labels.",
+    }
+    for part, meaning in meanings.items():
+        if part in randomized:
+            correlation = randomized[part]["centred_correlation"]
+            yield Finding(
+                f"Likeness to attention with random {part}",
+                _number(correlation),
+                f"0; the same top layer for {_percent(randomized[part]['same_top_layer'])}",
+                _verdict(None if correlation is None else -abs(correlation), -0.2, -0.6),
+                meaning,
+            )
+
+
+def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[Finding]:
+    noise = measured["input_noise"]
+    yield Finding(
+        "Same top layer under small noise on the inputs",
+        _percent(noise["same_top_layer"]),
+        f"{_percent(1 - noise['flips'])} of predictions stay",
+        _verdict(noise["same_top_layer"] - (1 - noise["flips"]), -0.05, -0.2),
+        "Attention should not depend on what hardly changes the prediction.",
+    )
+    if stability is None:
+        yield Finding(
+            "Same top layer over seeds",
+            "not measured",
+            "give several runs",
+            "unknown",
+            "Two trainings that differ in their seed alone may use other layers and predict equally well.",
+        )
+    else:
+        yield stable(stability)
+    rescaling = measured["rescaling"]
+    if rescaling is not None:
+        yield Finding(
+            "Attention that moves while decisions stay",
+            f"{rescaling['attention_change']:.3f}",
+            f"0; {_percent(rescaling['same_decisions'])} of decisions stay",
+            _verdict(-rescaling["attention_change"], -0.02, -0.1),
+            "An adapter is scaled by 2 or 1/2, its scale undone in the scorer and its score shifted. What is "
+            "left is another attention for the same decisions; rms_normalized takes this freedom away.",
+        )
+
+
+def stable(stability: Numbers) -> Finding:
+    """Whether another seed uses the same layers."""
+    between, chance = stability["between"], stability["chance"]
+    correlation = between["centred_correlation"]
+    return Finding(
+        f"Same top layer over {stability['runs']} runs",
+        _percent(between["same_top_layer"]),
+        f"{_percent(chance['same_top_layer'])} by chance; correlation {_number(correlation)} "
+        f"({_number(chance['centred_correlation'])} by chance)",
+        _verdict(correlation, 0.6, 0.2),
+        "Two trainings that differ in their seed alone may use other layers and predict equally well. Where "
+        "they do, attention tells about this model, not about the data.",
+    )
+
+
+def _mistakes(mistakes: Numbers) -> Finding:
+    entropy, softmax = (mistakes[name]["auroc"] for name in ("attention_entropy", "max_softmax"))
+    return Finding(
+        "Mistakes told by the entropy of attention",
+        f"AUROC {entropy:.2f}",
+        f"{softmax:.2f} by the maximum softmax probability; 0.5 says nothing",
+        _verdict(entropy - softmax, 0.0, -0.1),
+        "Whether attention that is spread over layers is a sign of a wrong prediction.",
+    )
+
+
+def _verdict(value: float | None, good: float, bad: float) -> Verdict:
+    if value is None:
+        return "unknown"
+    return "supports" if value >= good else "mixed" if value > bad else "against"
+
+
+def _percent(share: float) -> str:
+    """A share as text; what is not quite all or nothing does not look like it.
+
+    >>> _percent(0.004), _percent(0.5), _percent(0.999)
+    ('0.4 %', '50 %', '99.9 %')
+    """
+    return f"{100 * share:.1f} %" if 0 < share < 0.01 or 0.99 < share < 1 else f"{100 * share:.0f} %"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.2f}"

@@ -1,0 +1,111 @@
+"""The samples of a report: what was predicted, what the layers did for it, and a picture or the text."""
+
+import base64
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from laya_jax.attribution import of_class
+from laya_jax.data import Schema
+from laya_jax.report.attribute import Attributed
+from laya_jax.training.metrics import softmax
+
+SHEET_COLUMNS, SHEET_ROWS = 20, 25
+LARGEST_THUMBNAIL = 64
+QUALITY = 85
+WORDS = 60
+"""Words of a text that are shown."""
+
+
+def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Schema) -> dict[str, Any]:
+    """The samples as what JSON holds; shares in thousandths and contributions in hundredths, to save room.
+
+    Args:
+      attributed: of these and possibly more samples.
+      inputs: as stored, [N, ...].
+      labels: [N].
+      schema: of the model.
+    """
+    number, kind = len(labels), schema.preprocessing.kind
+    logits = np.asarray(attributed.explained.logits[:number], np.float64)
+    predicted, probabilities = np.argmax(logits, axis=1), softmax(logits)
+    explanation, layers = attributed.explained.explanation, None
+    if explanation is not None:
+        some = explanation.take(slice(number))
+        layers = {
+            "attention": _whole(some.attention, 1000),
+            "contributions": _whole(of_class(some.contributions, predicted), 100),
+        }
+    return {
+        "labels": labels.tolist(),
+        "predicted": predicted.tolist(),
+        "probability": _whole(probabilities.max(axis=1), 1000),
+        "layers": layers,
+        "pictures": sprite_sheets(inputs.reshape(number, *schema.preprocessing.shape))
+        if kind == "images"
+        else None,
+        "texts": excerpts(inputs, schema.vocabulary or ()) if kind == "tokens" else None,
+    }
+
+
+def sprite_sheets(images: NDArray) -> dict[str, Any]:
+    """Images of uint8 [N, H, W, C] as thumbnails on sheets, each a data address.
+
+    >>> sheets = sprite_sheets(np.zeros((3, 8, 8, 1), np.uint8))
+    >>> sheets["width"], sheets["sheets"][0][:22]
+    (8, 'data:image/webp;base64')
+    """
+    number, height, width, channels = images.shape
+    shrink = max(1, -(-max(height, width) // LARGEST_THUMBNAIL))
+    small = images[:, ::shrink, ::shrink, : 3 if channels >= 3 else 1]
+    if small.shape[3] == 1:
+        small = np.repeat(small, 3, axis=3)
+    _, height, width, _ = small.shape
+    on_sheet, sheets = SHEET_COLUMNS * SHEET_ROWS, []
+    for start in range(0, number, on_sheet):
+        part = small[start : start + on_sheet]
+        rows = -(-len(part) // SHEET_COLUMNS)
+        sheet = np.zeros((rows * SHEET_COLUMNS, height, width, 3), np.uint8)
+        sheet[: len(part)] = _as_bytes(part)
+        sheet = sheet.reshape(rows, SHEET_COLUMNS, height, width, 3).transpose(0, 2, 1, 3, 4)
+        sheets.append(_address(sheet.reshape(rows * height, SHEET_COLUMNS * width, 3)))
+    return {
+        "sheets": sheets,
+        "columns": SHEET_COLUMNS,
+        "on_sheet": on_sheet,
+        "width": width,
+        "height": height,
+    }
+
+
+def excerpts(tokens: NDArray, vocabulary: Sequence[str]) -> list[str]:
+    """The first words of texts; padding is left out, unknown words are shown as such.
+
+    >>> excerpts(np.array([[2, 1, 3, 0]]), ["good", "film"])
+    ['good … film']
+    """
+    words = np.array(["", "…", *vocabulary], object)
+    return [" ".join(words[row[row > 0][:WORDS]]) for row in tokens]
+
+
+def _as_bytes(images: NDArray) -> NDArray:
+    """Images of any range as bytes."""
+    if images.dtype == np.uint8 and images.max(initial=0) > 16:
+        return images
+    # Scikit-learn's digits, for one, go from 0 to 16.
+    largest = max(float(images.max(initial=0)), 1e-12)
+    return (np.clip(images / largest, 0, 1) * 255).astype(np.uint8)
+
+
+def _address(pixels: NDArray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "webp", quality=QUALITY, method=4)
+    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _whole(values: NDArray, times: int) -> list:
+    return np.round(np.asarray(values) * times).astype(int).tolist()

@@ -1,0 +1,175 @@
+"use strict";
+const data = JSON.parse(document.getElementById("data").textContent);
+const { samples, class_names: classNames, layers } = data;
+const PAGE = 48;
+const at = (id) => document.getElementById(id);
+const number = samples.labels.length;
+const weighs = samples.layers !== null;
+const tops = weighs ? samples.layers.attention.map((row) => row.indexOf(Math.max(...row))) : [];
+const state = { shown: [], page: 0, open: -1 };
+
+function element(tag, className, text) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== undefined) made.textContent = text;
+  return made;
+}
+
+function chosen() {
+  const wanted = { label: at("class").value, outcome: at("outcome").value, top: weighs ? at("top").value : "" };
+  const rows = [];
+  for (let i = 0; i < number; i++) {
+    const right = samples.labels[i] === samples.predicted[i];
+    if (wanted.label !== "" && samples.labels[i] !== Number(wanted.label)) continue;
+    if (wanted.outcome !== "" && right !== (wanted.outcome === "correct")) continue;
+    if (wanted.top !== "" && tops[i] !== Number(wanted.top)) continue;
+    rows.push(i);
+  }
+  const sign = { unsure: 1, sure: -1 }[at("order").value];
+  if (sign) rows.sort((a, b) => sign * (samples.probability[a] - samples.probability[b]) || a - b);
+  return rows;
+}
+
+function picture(i, size) {
+  const { sheets, columns, on_sheet: onSheet, width, height } = samples.pictures;
+  const place = i % onSheet, scale = size / Math.max(width, height);
+  const frame = element("span", "frame"), inner = element("span", "picture");
+  frame.style.cssText = `width:${width * scale}px;height:${height * scale}px`;
+  inner.style.cssText = `width:${width}px;height:${height}px;transform:scale(${scale})`;
+  inner.style.backgroundImage = `url(${sheets[Math.floor(i / onSheet)]})`;
+  inner.style.backgroundPosition = `${-(place % columns) * width}px ${-Math.floor(place / columns) * height}px`;
+  frame.append(inner);
+  return frame;
+}
+
+function said(i) {
+  const right = samples.labels[i] === samples.predicted[i];
+  const line = element("span", "said");
+  line.append(element("span", right ? "" : "wrong", classNames[samples.predicted[i]]));
+  line.append(` ${(samples.probability[i] / 10).toFixed(0)} %`);
+  if (!right) line.append(`, is ${classNames[samples.labels[i]]}`);
+  return line;
+}
+
+function stack(i) {
+  const bar = element("span", "stack");
+  samples.layers.attention[i].forEach((share, layer) => {
+    const part = element("span", `layer-${layer % 12}`);
+    part.style.width = `${share / 10}%`;
+    bar.append(part);
+  });
+  bar.title = samples.layers.attention[i].map((share, layer) => `${layers[layer]} ${(share / 1000).toFixed(2)}`).join(", ");
+  return bar;
+}
+
+function card(i, place) {
+  const made = element("button", "sample");
+  made.type = "button";
+  if (samples.labels[i] !== samples.predicted[i]) made.dataset.wrong = "";
+  if (samples.pictures) made.append(picture(i, 112));
+  if (samples.texts) made.append(element("span", "text", samples.texts[i]));
+  made.append(said(i));
+  if (weighs) made.append(stack(i));
+  made.addEventListener("click", () => open(place));
+  return made;
+}
+
+function draw() {
+  const pages = Math.max(1, Math.ceil(state.shown.length / PAGE));
+  state.page = Math.min(state.page, pages - 1);
+  const first = state.page * PAGE;
+  at("samples").classList.toggle("texts", Boolean(samples.texts));
+  at("samples").replaceChildren(...state.shown.slice(first, first + PAGE).map((i, place) => card(i, first + place)));
+  at("count").textContent = `${state.shown.length} of ${number} samples`
+    + (data.examples > number ? `, the first of ${data.examples} examples` : "");
+  at("page").textContent = `page ${state.page + 1} of ${pages}`;
+  at("previous").disabled = state.page === 0;
+  at("next").disabled = state.page === pages - 1;
+}
+
+function refilter() {
+  state.shown = chosen();
+  state.page = 0;
+  draw();
+}
+
+function layerTable(i) {
+  const table = element("table"), { attention, contributions } = samples.layers;
+  const head = element("tr");
+  for (const name of ["layer", "attention", `adds to “${classNames[samples.predicted[i]]}”`, ""]) head.append(element("th", "", name));
+  table.append(element("thead"));
+  table.tHead.append(head);
+  const body = table.createTBody(), largest = Math.max(1, ...contributions[i].map(Math.abs));
+  layers.forEach((name, layer) => {
+    const row = body.insertRow(), value = contributions[i][layer], cell = element("th");
+    cell.append(element("span", `legend layer-${layer % 12}`), name);
+    row.append(cell);
+    row.insertCell().textContent = (attention[i][layer] / 1000).toFixed(3);
+    row.insertCell().textContent = (value / 100).toFixed(2);
+    const signed = row.insertCell(), bar = element("span", `layer-${layer % 12}`);
+    signed.className = "signed";
+    const width = (45 * Math.abs(value)) / largest;
+    bar.style.cssText = `width:${width}%;left:${value < 0 ? 50 - width : 50}%`;
+    signed.append(bar);
+  });
+  return table;
+}
+
+function open(place) {
+  state.open = place;
+  const i = state.shown[place];
+  at("detail-title").textContent = `Sample ${i}`;
+  const body = [];
+  if (samples.pictures) body.push(picture(i, 224));
+  if (samples.texts) body.push(element("p", "", samples.texts[i]));
+  const line = element("p");
+  line.append("predicted ", said(i), `; true class ${classNames[samples.labels[i]]}`);
+  body.push(line);
+  if (weighs) {
+    body.push(layerTable(i));
+    body.push(element("p", "said", "What a layer adds is meant beside what it adds to the average class. Attention says how much a layer is listened to, this what for."));
+  }
+  at("detail-body").replaceChildren(...body);
+  at("detail-previous").disabled = place === 0;
+  at("detail-next").disabled = place === state.shown.length - 1;
+  if (!at("detail").open) at("detail").showModal();
+}
+
+function move(by) {
+  const place = state.open + by;
+  if (place >= 0 && place < state.shown.length) open(place);
+}
+
+function turn(by) {
+  state.page += by;
+  draw();
+  at("gallery").scrollIntoView();
+}
+
+function showTheme(dark) {
+  document.documentElement.dataset.theme = dark ? "dark" : "light";
+  at("theme").textContent = dark ? "Light" : "Dark";
+  at("theme").setAttribute("aria-pressed", String(dark));
+}
+
+const prefersDark = matchMedia("(prefers-color-scheme: dark)").matches;
+showTheme(prefersDark);
+at("theme").addEventListener("click", () => showTheme(document.documentElement.dataset.theme !== "dark"));
+at("filters").addEventListener("change", refilter);
+at("filters").addEventListener("submit", (event) => event.preventDefault());
+at("previous").addEventListener("click", () => turn(-1));
+at("next").addEventListener("click", () => turn(1));
+at("detail-previous").addEventListener("click", () => move(-1));
+at("detail-next").addEventListener("click", () => move(1));
+at("detail-close").addEventListener("click", () => at("detail").close());
+at("detail").addEventListener("close", () => {
+  const page = Math.floor(state.open / PAGE);
+  if (page !== state.page) { state.page = page; draw(); }
+  at("samples").children[state.open - page * PAGE]?.focus();
+});
+document.addEventListener("keydown", (event) => {
+  if (!at("detail").open) return;
+  if (event.key === "ArrowLeft") move(-1);
+  if (event.key === "ArrowRight") move(1);
+});
+refilter();

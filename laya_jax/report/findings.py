@@ -26,7 +26,7 @@ class Finding(NamedTuple):
       value: the number, as text.
       reference: what to compare it with, as text.
       verdict: whether it is a reason to believe the attention.
-      meaning: a sentence for somebody who did not measure it.
+      meaning: a sentence for somebody who did not measure it; empty where the one before says it.
     """
 
     name: str
@@ -124,6 +124,11 @@ OVER_SEEDS = {
     "unknown": "Attention does not depend on the input, so that seeds cannot be compared by it.",
 }
 
+AGREEMENT = (
+    "Spearman's correlation, per sample, with the fall of the predicted class's log-probability when one layer "
+    "is masked. The second number says whether what is special about a sample is known."
+)
+
 NAMES = {
     "attention": "attention",
     "attention_norm": "attention times norm",
@@ -140,8 +145,7 @@ def _agreements(agreement: Numbers) -> Iterator[Finding]:
             _number(raw),
             f"{_number(centred)} once layer means are taken away; 1 is perfect, 0 chance",
             _verdict(raw, 0.6, 0.2),
-            "Spearman's correlation, per sample, with the fall of the predicted class's log-probability when "
-            "one layer is masked. The second number says whether what is special about a sample is known.",
+            AGREEMENT if name == "attention" else "",
         )
 
 

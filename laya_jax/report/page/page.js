@@ -43,8 +43,7 @@ function picture(i, size) {
 }
 
 function said(i) {
-  const right = samples.labels[i] === samples.predicted[i];
-  const line = element("span", "said");
+  const right = samples.labels[i] === samples.predicted[i], line = element("span", "said");
   line.append(element("span", right ? "" : "wrong", classNames[samples.predicted[i]]));
   line.append(` ${(samples.probability[i] / 10).toFixed(0)} %`);
   if (!right) line.append(`, is ${classNames[samples.labels[i]]}`);
@@ -80,8 +79,8 @@ function draw() {
   const first = state.page * PAGE;
   at("samples").classList.toggle("texts", Boolean(samples.texts));
   at("samples").replaceChildren(...state.shown.slice(first, first + PAGE).map((i, place) => card(i, first + place)));
-  at("count").textContent = `${state.shown.length} of ${number} samples`
-    + (data.examples > number ? `, the first of ${data.examples} examples` : "");
+  at("count").textContent = `${state.shown.length.toLocaleString("en")} of ${number.toLocaleString("en")} samples`
+    + (data.examples > number ? `, the first of ${data.examples.toLocaleString("en")} examples` : "");
   at("page").textContent = `page ${state.page + 1} of ${pages}`;
   at("previous").disabled = state.page === 0;
   at("next").disabled = state.page === pages - 1;
@@ -123,7 +122,7 @@ function open(place) {
   if (samples.pictures) body.push(picture(i, 224));
   if (samples.texts) body.push(element("p", "", samples.texts[i]));
   const line = element("p");
-  line.append("predicted ", said(i), `; true class ${classNames[samples.labels[i]]}`);
+  line.append("predicted ", said(i));
   body.push(line);
   if (weighs) {
     body.push(layerTable(i));

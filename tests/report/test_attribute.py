@@ -1,0 +1,136 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+
+from laya_jax.data import Examples
+from laya_jax.report import (
+    attribute,
+    findings,
+    stability,
+    summary,
+    write_figures,
+    write_numbers,
+    write_samples,
+)
+from laya_jax.training import load_model, predict
+from tests.report.conftest import ONE_DEVICE
+
+PARTS = ["scorer", "adapters", "scorer and adapters", "backbone from h2", "backbone from h1"]
+
+
+def strict(value):
+    """As JSON without nan and infinity, and back."""
+    return json.loads(json.dumps(value, allow_nan=False))
+
+
+def test_the_numbers_are_those_of_the_models_own_predictions(measured, train, digits):
+    run = measured()
+    outputs = predict(load_model(train()), digits, ONE_DEVICE, explain=True)
+    np.testing.assert_allclose(run.explained.logits, outputs.logits, atol=1e-5)
+    np.testing.assert_allclose(run.explained.explanation.attention, outputs.attention, atol=1e-5)
+    found = run.numbers["faithfulness"]
+    assert found["flips_without_top_layer"] == pytest.approx(outputs.flips[:, 0].mean(), abs=0.004)
+    assert found["completeness_gap"] < 1e-5
+    assert found["replaced_attention"]["own"]["accuracy"] == run.numbers["metrics"]["accuracy"]
+    assert list(found["randomization"]) == PARTS
+    assert strict(run.numbers) == run.numbers
+
+
+def test_a_global_mix_is_the_same_for_every_sample(measured):
+    numbers = measured("scalar_mix").numbers
+    assert numbers["profiles"]["mutual_information"] == pytest.approx(0, abs=1e-6)
+    for name in ("mean", "permuted"):
+        assert numbers["faithfulness"]["replaced_attention"][name]["flips"] == 0
+    assert numbers["faithfulness"]["agreement"]["attention"]["masked_centred"]["spearman"] is None
+    assert strict(numbers) == numbers
+    assert "undefined" in {finding.value for finding in findings(numbers)}
+
+
+@pytest.mark.parametrize("kind", ["concat", "last_layer"])
+def test_a_head_that_does_not_weigh_layers_gets_what_there_is(measured, kind):
+    run = measured(kind)
+    assert run.numbers["faithfulness"] is None
+    assert run.numbers["profiles"] is None
+    assert set(run.numbers["mistakes"]) == {"max_softmax", "energy"}
+    assert findings(run.numbers) == []
+    assert f"A head of kind '{kind}' has no attention" in summary(run.numbers)
+    assert stability([run, run]) is None
+
+
+def test_one_layer_is_no_news(measured):
+    numbers = measured("laya", 0, (16,)).numbers
+    assert numbers["profiles"]["effective_depth"] == pytest.approx(1)
+    assert numbers["faithfulness"]["curves"]["comprehensiveness_score"] is None
+    assert strict(numbers) == numbers
+    assert findings(numbers)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_few_examples_and_empty_classes(explainer, digits, few, number):
+    run = attribute(explainer(), few(digits, number))
+    assert strict(run.numbers) == run.numbers
+    assert None in run.numbers["profiles"]["all"]["by_class"]
+    assert findings(run.numbers)
+
+
+def test_runs_of_other_seeds_are_compared(measured):
+    runs = [measured(), measured("laya", 1)]
+    found = stability(runs)
+    assert found["runs"] == 2
+    attentions = [run.explained.explanation.attention.argmax(axis=1) for run in runs]
+    assert found["between"]["same_top_layer"] == np.mean(attentions[0] == attentions[1])
+    named = {finding.name: finding for finding in findings(runs[0].numbers, found)}
+    assert "Same top layer over 2 runs" in named
+    assert stability([runs[0], measured("laya", 0, (16,))]) is None
+
+
+def test_attention_to_strange_inputs_and_of_random_labels(explainer, digits):
+    strange = Examples(
+        np.random.default_rng(0).permutation(digits.inputs.ravel()).reshape(digits.inputs.shape),
+        digits.labels,
+    )
+    run = attribute(explainer(), digits, outliers=strange, random_labels=explainer("laya", 1))
+    assert run.numbers["outliers"]["max_softmax"]["auroc"] > 0.5
+    assert set(run.numbers["outliers"]) == set(run.numbers["mistakes"])
+    assert list(run.numbers["faithfulness"]["randomization"]) == [*PARTS, "labels"]
+    assert any("random labels" in finding.name for finding in findings(run.numbers))
+
+
+def test_other_parameters_do_not_compile_again(explainer, digits):
+    explain = explainer()
+    explain(digits)
+    before = explain._predictor._run._cache_size()
+    explain(digits, explain.model.parameters)
+    assert explain._predictor._run._cache_size() == before
+
+
+def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_path):
+    run = measured()
+    ids = [f"digit {row}" for row in range(len(digits.labels))]
+    write_samples(tmp_path / "samples", run, ids, digits.labels)
+    write_numbers(tmp_path / "numbers.json", [run], None)
+    arrays = np.load(tmp_path / "samples.npz")
+    with (tmp_path / "samples.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == arrays["ids"].tolist() == ids
+    assert [int(row["predicted"]) for row in rows] == arrays["predicted"].tolist()
+    for layer in (1, 2):
+        column = [float(row[f"attention to h{layer}"]) for row in rows]
+        np.testing.assert_allclose(column, arrays["attention"][:, layer - 1], atol=1e-6)
+        column = [float(row[f"shapley value of h{layer}"]) for row in rows]
+        np.testing.assert_allclose(column, arrays["shapley"][:, layer - 1], atol=1e-6)
+    bias = run.explained.explanation.bias
+    np.testing.assert_allclose(arrays["contributions"].sum(axis=1) + bias, arrays["logits"], atol=1e-4)
+    assert json.loads((tmp_path / "numbers.json").read_text())["runs"][0] == run.numbers
+
+
+def test_figures_are_written_of_what_there_is(measured, tmp_path):
+    write_figures(tmp_path, [measured("concat")])
+    assert list(tmp_path.iterdir()) == []
+    write_figures(tmp_path, [measured(), measured("laya", 1)])
+    names = {path.name for path in tmp_path.iterdir()}
+    kinds = ("profile", "class-profiles", "contributions", "faithfulness", "stability")
+    assert names == {f"{name}.{suffix}" for name in kinds for suffix in ("png", "pdf")}
+    assert all(path.stat().st_size > 1000 for path in tmp_path.iterdir())

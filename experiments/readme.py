@@ -27,9 +27,14 @@ written by `python -m experiments.readme` from the records in `results/`; nothin
     pip install -e ".[train]"
     python -m experiments.table1     # trains what is missing; interrupted or killed, the same command goes on
     python -m experiments.table2
-    python -m experiments.figures    # from the records alone
+    python -m experiments.figures        # from the records alone
+    python -m experiments.faithfulness   # beyond the paper: how far LAYA's attention can be believed
+    python -m experiments.label_noise    # and whether it finds wrong labels
     python -m experiments.readme
 """
+
+BEYOND = ("faithfulness.md", "label_noise.md")
+"""Tables that the paper does not have, made by the scripts of the same names."""
 
 Records = Sequence[Mapping[str, Any]]
 
@@ -125,6 +130,10 @@ def figures(folder: Path) -> str:
     return "\n\n".join(f"![{path.stem}](results/figures/{path.name})" for path in paths)
 
 
+def _written(path: Path) -> str:
+    return path.read_text(encoding="utf-8") if path.exists() else ""
+
+
 def make(results: Path) -> str:
     """The text of the README."""
     records = finished(table1.jobs_of([*MODULES], HEADS, 20), results)
@@ -142,6 +151,7 @@ def make(results: Path) -> str:
             table2.best_table(grids, PAPER).as_markdown(),
             "All settings: `results/table2.md`.",
         ]
+    parts += [table for path in BEYOND if (table := _written(results / path))]
     drawn = figures(results / "figures")
     if drawn:
         parts += ["## Figures", drawn]

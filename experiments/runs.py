@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from experiments.command import Interrupted, Places
 from experiments.records import Job
 from laya_jax.training.config import to_json
+from laya_jax.training.run import RESULT
 
 
 class _Worker(NamedTuple):
@@ -29,15 +30,20 @@ class _Worker(NamedTuple):
     log: Path
 
 
-def train_missing(jobs: Sequence[Job], places: Places) -> None:
+def train_missing(jobs: Sequence[Job], places: Places, *, again: bool = False) -> None:
     """Trains the jobs that have no record yet.
+
+    Args:
+      jobs: the runs.
+      places: where everything is.
+      again: whether to train, too, those whose run directory is gone; their records stay as they are.
 
     Raises:
       ValueError: a record is of another config.
       RuntimeError: a run failed; the others are trained all the same.
       Interrupted: on SIGTERM or SIGINT, once every worker has saved.
     """
-    missing = deque(job for job in jobs if job.record(places.results) is None)
+    missing = deque(job for job in jobs if not _is_done(job, places, again))
     total, seconds, failed = len(missing), [], []
     cores = _free_cores(places.processes)
     workers: list[_Worker] = []
@@ -60,6 +66,11 @@ def train_missing(jobs: Sequence[Job], places: Places) -> None:
         raise Interrupted(stop[0])
     if failed:
         raise RuntimeError(f"{len(failed)} of {total} runs failed: {', '.join(w.job.name for w in failed)}")
+
+
+def _is_done(job: Job, places: Places, again: bool) -> bool:
+    recorded = job.record(places.results) is not None
+    return recorded and (not again or (places.runs / job.name / RESULT).exists())
 
 
 def _start(job: Job, core: int | None, places: Places) -> _Worker:

@@ -32,8 +32,9 @@ def main(asked: dict[str, Any]) -> int:
             start([config], [path], one_device)
     except Interrupted as interrupted:
         return 128 + interrupted.signal_number
-    job = Job(asked["name"], asked["dataset"], config)
-    write_record(job, RunDirectory.open(path), load(config.data), Path(asked["results"]))
+    job, results = Job(asked["name"], asked["dataset"], config), Path(asked["results"])
+    if job.record(results) is None:
+        write_record(job, RunDirectory.open(path), load(config.data), results)
     return 0
 
 

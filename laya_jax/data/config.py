@@ -33,6 +33,8 @@ class DataConfig:
       vocabulary_size: words that texts are read with, padding and the unknown word included.
       max_length: words of a text that are read.
       keep: which end of a longer text is read.
+      label_noise: share of the training labels that are shuffled among themselves; 1 leaves nothing to learn.
+        To see whether wrong labels are found, and what attention looks like without them being right.
     """
 
     source: str = "digits"
@@ -46,11 +48,13 @@ class DataConfig:
     vocabulary_size: int = 20_000
     max_length: int = 256
     keep: Literal["start", "end"] = "start"
+    label_noise: float = 0.0
 
     def __post_init__(self) -> None:
         kind_of(self.source)
         for name in ("validation_fraction", "test_fraction"):
             check_number(f"data.{name}", getattr(self, name), lambda share: 0 < share < 1, "between 0 and 1")
+        check_number("data.label_noise", self.label_noise, lambda share: 0 <= share <= 1, "between 0 and 1")
         check_choice("data.split", self.split, ("last", "shuffled"))
         check_count("data.split_seed", self.split_seed, least=0)
         if self.image_size is not None:

@@ -1,5 +1,10 @@
 """Every source of data, by its kind."""
 
+import dataclasses
+
+import numpy as np
+from numpy.typing import NDArray
+
 from laya_jax.data.config import DataConfig, kind_of, path_of
 from laya_jax.data.dataset import Dataset, Schema, Unlabelled
 from laya_jax.data.digits import load_digits
@@ -31,7 +36,24 @@ def load(config: DataConfig) -> Dataset:
     >>> dataset.train.inputs.shape, len(dataset.class_names)
     ((1455, 8, 8, 1), 10)
     """
-    return LOADERS[kind_of(config.source)](config)
+    dataset = LOADERS[kind_of(config.source)](config)
+    if not config.label_noise:
+        return dataset
+    labels = shuffle_some(dataset.train.labels, config.label_noise, config.split_seed)
+    return dataclasses.replace(dataset, train=dataset.train._replace(labels=labels))
+
+
+def shuffle_some(labels: NDArray, share: float, seed: int) -> NDArray:
+    """Labels, a share of which are shuffled among themselves; by chance, some of these stay right.
+
+    >>> shuffle_some(np.arange(4), share=0.5, seed=0)
+    array([1, 0, 2, 3])
+    """
+    generator = np.random.default_rng(seed)
+    chosen = generator.permutation(len(labels))[: round(share * len(labels))]
+    noisy = labels.copy()
+    noisy[chosen] = labels[generator.permutation(chosen)]
+    return noisy
 
 
 def read_inputs(source: str, schema: Schema, config: DataConfig) -> Unlabelled:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.attribution import effective_depth, layer_curves, of_class
+from laya_jax.attribution import effective_depth, label_suspicion, layer_curves, of_class
 from laya_jax.report.attribute import Attributed
 
 SHOWN = 40
@@ -27,7 +27,8 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
 
     The .npz holds ids, labels, predicted classes and logits, and of a head that weighs layers attention,
     contributions to every logit, votes (what a layer would say alone), and Shapley values of the predicted
-    class. The .csv holds a line per sample: the same without what is per class.
+    class. The .csv holds a line per sample: the same without what is per class. Both say how suspicious a
+    label is, by several scores.
 
     Args:
       path: without suffix.
@@ -37,7 +38,9 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
     """
     logits, explanation = run.explained
     predicted = np.argmax(logits, axis=1)
+    suspicion = label_suspicion(logits, labels, explanation)
     arrays = {"ids": np.array(ids), "labels": labels, "predicted": predicted, "logits": logits}
+    arrays |= {f"suspicion_{name}": values for name, values in suspicion.items()}
     if explanation is not None:
         arrays |= {
             "attention": explanation.attention.astype(np.float32),
@@ -51,6 +54,7 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         "id": ids,
         "class": [names[label] for label in labels],
         "predicted": [names[label] for label in predicted],
+        **{f"suspicion by {name}": values.tolist() for name, values in suspicion.items()},
     }
     if explanation is not None:
         attention = explanation.attention

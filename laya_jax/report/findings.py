@@ -125,8 +125,8 @@ OVER_SEEDS = {
 }
 
 AGREEMENT = (
-    "Spearman's correlation, per sample, with the fall of the predicted class's log-probability when one layer "
-    "is masked. The second number says whether what is special about a sample is known."
+    "Spearman's correlation, per sample, with the fall of the predicted class's log-probability when one "
+    "layer is masked. The second number says whether what is special about a sample is known."
 )
 
 NAMES = {

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from laya_jax.attribution import of_class
+from laya_jax.attribution import label_suspicion, of_class
 from laya_jax.data import Schema
 from laya_jax.report.attribute import Attributed
 from laya_jax.training.metrics import softmax
@@ -44,6 +44,7 @@ def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Sc
         "labels": labels.tolist(),
         "predicted": predicted.tolist(),
         "probability": _whole(probabilities.max(axis=1), 1000),
+        "suspicion": _whole(label_suspicion(logits, labels)["self_confidence"], 100),
         "layers": layers,
         "pictures": sprite_sheets(inputs.reshape(number, *schema.preprocessing.shape))
         if kind == "images"

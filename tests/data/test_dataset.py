@@ -124,3 +124,23 @@ def test_the_digits_are_those_of_scikit_learn():
 )
 def test_a_source_is_of_one_kind(source, kind):
     assert kind_of(source) == kind
+
+
+def test_label_noise_shuffles_training_labels_alone():
+    shares = (0.0, 0.2, 1.0)
+    clean, noisy, shuffled = (load(DataConfig(source="digits", label_noise=share)) for share in shares)
+    for other, least, most in ((noisy, 0.15, 0.2), (shuffled, 0.85, 0.95)):
+        changed = np.mean(other.train.labels != clean.train.labels)
+        assert least < changed < most
+        assert np.array_equal(np.sort(other.train.labels), np.sort(clean.train.labels))
+        assert np.array_equal(other.train.inputs, clean.train.inputs)
+        assert np.array_equal(other.validation.labels, clean.validation.labels)
+        assert np.array_equal(other.test.labels, clean.test.labels)
+    again = load(DataConfig(source="digits", label_noise=0.2))
+    assert np.array_equal(again.train.labels, noisy.train.labels)
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), "half"])
+def test_a_share_of_noise_that_is_none_is_refused(share):
+    with pytest.raises((ValueError, TypeError), match=r"data\.label_noise is"):
+        DataConfig(label_noise=share)

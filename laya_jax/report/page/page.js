@@ -25,8 +25,9 @@ function chosen() {
     if (wanted.top !== "" && tops[i] !== Number(wanted.top)) continue;
     rows.push(i);
   }
-  const sign = { unsure: 1, sure: -1 }[at("order").value];
-  if (sign) rows.sort((a, b) => sign * (samples.probability[a] - samples.probability[b]) || a - b);
+  const keys = { unsure: [samples.probability, 1], sure: [samples.probability, -1], suspicious: [samples.suspicion, -1] };
+  const [values, sign] = keys[at("order").value] ?? [];
+  if (values) rows.sort((a, b) => sign * (values[a] - values[b]) || a - b);
   return rows;
 }
 

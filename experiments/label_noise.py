@@ -1,0 +1,123 @@
+"""Are wrong labels found? Some training labels are shuffled, and every example is ranked by suspicion.
+
+    python -m experiments.label_noise                          # trains and ranks Fashion-MNIST, three seeds
+    python -m experiments.label_noise --seeds 0                # the table of what there is
+
+Each score of ``laya_jax.attribution.label_suspicion`` ranks the training examples of a LAYA run that was
+stopped early. What it finds is written to ``results/label_noise/``, the table to ``results/label_noise.*``.
+"""
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from experiments.command import Places, errors_in_a_line, places_of, training_options
+from experiments.configs import MODULES, config_of
+from experiments.records import Job
+from experiments.runs import train_missing
+from experiments.statistics import summarize
+from experiments.tables import Table, write_tables
+from laya_jax.attribution import detection, label_suspicion, precision_at
+from laya_jax.data import load
+from laya_jax.report import Explainer
+from laya_jax.training import ParallelConfig, load_model
+from laya_jax.training.run import write_json
+
+SEEDS = 3
+NOISE = 0.1
+
+
+def jobs_of(dataset: str, seeds: int, epochs: int | None) -> list[Job]:
+    """LAYA on noisy labels."""
+    jobs = []
+    for seed in range(seeds):
+        config = dataclasses.replace(config_of(dataset, "laya"), seed=seed)
+        config = dataclasses.replace(config, data=dataclasses.replace(config.data, label_noise=NOISE))
+        if epochs is not None:
+            config = dataclasses.replace(config, epochs=epochs)
+        jobs.append(Job(f"label_noise/runs/{dataset}-seed{seed}", dataset, config))
+    return jobs
+
+
+def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
+    """How well each score finds the labels that are wrong."""
+    train_missing(jobs, places, again=True)
+    data = jobs[0].config.data
+    noisy = load(data).train
+    wrong = noisy.labels != load(dataclasses.replace(data, label_noise=0.0)).train.labels
+    runs = []
+    for job in jobs:
+        explained = Explainer(load_model(places.runs / job.name), ParallelConfig(devices=1))(noisy)
+        scores = label_suspicion(explained.logits, noisy.labels, explained.explanation)
+        found = {
+            name: {
+                "auroc": detection(values, wrong).auroc,
+                "precision": precision_at(values, wrong, int(wrong.sum())),
+            }
+            for name, values in scores.items()
+        }
+        record = job.record(places.results)
+        assert record is not None
+        runs.append({"seed": job.config.seed, "test_accuracy": record["test"]["accuracy"], "scores": found})
+    return {"dataset": jobs[0].dataset, "examples": len(wrong), "wrong": int(wrong.sum()), "runs": runs}
+
+
+def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per score: how well it finds wrong labels."""
+    table = Table(
+        f"Wrong labels found, {NOISE:.0%} of the training labels shuffled; mean ± deviation over seeds",
+        (
+            "data set",
+            "wrong labels",
+            "score",
+            "AUROC",
+            "precision among as many as are wrong",
+            "test accuracy",
+        ),
+    )
+    for found in measured:
+        accuracy = summarize([run["test_accuracy"] for run in found["runs"]])
+        for score in found["runs"][0]["scores"]:
+            columns = [
+                summarize([run["scores"][score][name] for run in found["runs"]])
+                for name in ("auroc", "precision")
+            ]
+            table.add(
+                found["dataset"],
+                f"{found['wrong']:,} of {found['examples']:,}",
+                score.replace("_", " "),
+                *(f"{column.mean:.4f} ± {column.deviation:.4f}" for column in columns),
+                f"{accuracy.mean:.4f} ± {accuracy.deviation:.4f}",
+            )
+    return table
+
+
+def _path(dataset: str, places: Places) -> Path:
+    return places.results / "label_noise" / f"{dataset}.json"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measures what is missing, and makes the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--datasets", nargs="+", choices=MODULES, default=["fashion-mnist"])
+    training_options(parser, seeds=SEEDS)
+    asked = parser.parse_args(arguments)
+    with errors_in_a_line("label_noise"):
+        places = places_of(asked)
+        for dataset in asked.datasets if asked.seeds else ():
+            if not _path(dataset, places).exists():
+                found = measure(jobs_of(dataset, asked.seeds, asked.epochs), places)
+                write_json(_path(dataset, places), found)
+        paths = [_path(dataset, places) for dataset in MODULES]
+        table = table_of([json.loads(path.read_text()) for path in paths if path.exists()])
+        write_tables([table], places.results / "label_noise")
+    print(f"\n{table.as_text()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -47,7 +47,7 @@ def test_the_blocks_of_the_readme_run_and_print_what_it_says(capsys):
     }
     names["variables"] = names["model"].init(jax.random.key(1), images)
     values = []
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     for code, printed in BLOCKS:
         exec(code, names)
         values.append((names["output"], names.get("value")))
@@ -61,6 +61,9 @@ def test_the_blocks_of_the_readme_run_and_print_what_it_says(capsys):
     assert first.contributions.shape == (32, 12, 10)
     assert jnp.allclose(first.contributions.sum(axis=1), first.logits, atol=1e-5)
     assert bias.any()
+    curves = names["curves"]
+    assert names["shapley"].values.shape == (32, 12, 10)
+    assert curves.full > curves.random.only[0]
     assert float(values[1][1]) < 1.5 < jnp.log(10.0)
 
 

@@ -23,7 +23,7 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
-from laya_jax.training import find_runs, load_model
+from laya_jax.training import ParallelConfig, find_runs, load_model
 from laya_jax.training.exported import WEIGHTS
 from laya_jax.training.parallel import connect
 from laya_jax.training.run import check_is_new, write_text
@@ -80,35 +80,51 @@ def report_command(arguments: Sequence[str]) -> None:
 
 def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measured:
     connect(asked.parallel)
+    explainers = _explainers(runs, asked.parallel)
+    first = next(iter(explainers.values()))
+    random_labels, outliers = _random_labels(asked, first), _outliers(asked, first)
+    data = first.model.config.data
+    examples: Examples = getattr(load(data), asked.split)
+    console.start(f"explaining {', '.join(map(str, explainers))}", asked.parallel.devices)
+    measured = []
+    for path, explainer in explainers.items():
+        found = attribute(explainer, examples, outliers=outliers, random_labels=random_labels)
+        found.numbers.update(run=str(path), data=f"{data.source}, {asked.split} split")
+        measured.append(found)
+    return Measured(measured, first, examples, stability(measured))
+
+
+def _explainers(runs: Sequence[str], parallel: ParallelConfig) -> dict[Path, Explainer]:
+    """An explainer for each run; those that weigh layers come first, for the first is shown in detail."""
     paths = [path for run in runs for path in _paths(Path(run))]
-    explainers = [Explainer(load_model(path), asked.parallel) for path in paths]
-    others = []
-    if asked.random_labels is not None:
-        others = [Explainer(load_model(asked.random_labels), asked.parallel)]
-    data, schema = explainers[0].model.config.data, explainers[0].model.schema
-    for path, explainer in zip(paths, explainers, strict=True):
+    found = {path: Explainer(load_model(path), parallel) for path in paths}
+    data = found[paths[0]].model.config.data
+    for path, explainer in found.items():
         if explainer.model.config.data != data:
             raise ValueError(
                 f"run is {path}, which reads other data than {paths[0]}; expected runs on the same data"
             )
-    for other in others:
-        if not (other.weighs and other.model.schema.preprocessing.shape == schema.preprocessing.shape):
-            raise ValueError(
-                f"random_labels is {asked.random_labels}, expected a run of a head that weighs layers, on "
-                f"inputs of shape {schema.preprocessing.shape}"
-            )
-    examples: Examples = getattr(load(data), asked.split)
-    outliers = None
-    if asked.outliers is not None:
-        given = read_inputs(asked.outliers, schema, data)
-        outliers = Examples(given.inputs, np.zeros(len(given.inputs), np.int32))
-    console.start(f"explaining {len(paths)} of {', '.join(runs)}", asked.parallel.devices)
-    measured = []
-    for path, explainer in zip(paths, explainers, strict=True):
-        found = attribute(explainer, examples, outliers=outliers, random_labels=next(iter(others), None))
-        found.numbers.update(run=str(path), data=f"{data.source}, {asked.split} split")
-        measured.append(found)
-    return Measured(measured, explainers[0], examples, stability(measured))
+    return dict(sorted(found.items(), key=lambda item: not item[1].weighs))
+
+
+def _random_labels(asked: Explained, first: Explainer) -> Explainer | None:
+    if asked.random_labels is None:
+        return None
+    other = Explainer(load_model(asked.random_labels), asked.parallel)
+    shape = first.model.schema.preprocessing.shape
+    if not other.weighs or other.model.schema.preprocessing.shape != shape:
+        raise ValueError(
+            f"random_labels is {asked.random_labels}, expected a run of a head that weighs layers, on inputs "
+            f"of shape {shape}"
+        )
+    return other
+
+
+def _outliers(asked: Explained, first: Explainer) -> Examples | None:
+    if asked.outliers is None:
+        return None
+    given = read_inputs(asked.outliers, first.model.schema, first.model.config.data)
+    return Examples(given.inputs, np.zeros(len(given.inputs), np.int32))
 
 
 def _paths(path: Path) -> Iterator[Path]:

@@ -90,10 +90,11 @@ def attribute(
 
 
 def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
-    """How alike the attentions of several runs are; None unless two weigh the same number of layers."""
-    attentions = [
-        run.explained.explanation.attention for run in runs if run.explained.explanation is not None
+    """How alike the attentions of the first run and of those with such a head are; None if it is alone."""
+    explanations = [
+        run.explained.explanation for run in runs if run.numbers["head"] == runs[0].numbers["head"]
     ]
+    attentions = [explanation.attention for explanation in explanations if explanation is not None]
     if len(attentions) < 2 or len({attention.shape for attention in attentions}) > 1:
         return None
     return _to_json(attribution.stability(attentions))

@@ -96,6 +96,8 @@ def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measure
 
 def _explainers(runs: Sequence[str], parallel: ParallelConfig) -> dict[Path, Explainer]:
     """An explainer for each run; those that weigh layers come first, for the first is shown in detail."""
+    if not runs:
+        raise ValueError("runs is empty, expected the directory of a run, or several")
     paths = [path for run in runs for path in _paths(Path(run))]
     found = {path: Explainer(load_model(path), parallel) for path in paths}
     data = found[paths[0]].model.config.data

@@ -93,6 +93,12 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     if len(weighing) > 1:
         names = [f"seed {run.numbers['seed']}" for run in runs if run.explained.explanation is not None]
         figures["stability"] = plots.stability_map(weighing, names)
+    measured = first.numbers["faithfulness"]
+    caption = (
+        f"{measured['flips_without_top_layer']:.1%} of predictions change without their layer of most "
+        f"attention, {measured['flips_without_another_layer']:.1%} without another one"
+    )
     for name, figure in figures.items():
+        figure.supxlabel(caption, size=7)
         for suffix in (".png", ".pdf"):
             figure.savefig(directory / f"{name}{suffix}")

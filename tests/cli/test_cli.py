@@ -299,10 +299,13 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
         (["report", "RUN", "--out", "report.pdf"], "suffix of out is '.pdf', expected one of '.html'"),
         (["report", "RUN", "--out", "no/report.html"], "out is no/report.html, but there is no folder no"),
         (["attribute", "RUN", "--out", "RUN"], "which exists already"),
-        (["report", "RUN", "--outliers", "fashion"], "data is 'fashion'"),
+        (
+            ["report", "RUN", "--outliers", "fashion"],
+            "data.source is 'fashion' (did you mean 'fashion_mnist'?)",
+        ),
         (["report", "RUN", "--random-labels", "nowhere"], "no run in nowhere"),
         (["report", "RUN", "--largest-gallery", "0"], "largest_gallery is 0, expected at least 1"),
-        (["attribute"], "runs"),
+        (["attribute"], "runs is empty, expected the directory of a run"),
     ],
 )
 def test_what_cannot_be_explained_is_told_in_a_line(laya, run, arguments, message):

@@ -5,7 +5,7 @@ The paper does not state the stages' widths or the learning rate: they are chose
 
 import dataclasses
 
-from laya_jax.training import EXPERIMENTS, Config, HeadConfig
+from laya_jax.training import EXPERIMENTS, BackboneConfig, Config, HeadConfig, OptimizerConfig
 
 BASE = EXPERIMENTS["cifar10"]
 
@@ -16,6 +16,24 @@ GRID = {
     "scorer_width": (1, 2),
 }
 """The paper's grid for LAYA; scorer_width is in units of dim."""
+
+
+def _pilot(widths: tuple[int, ...], learning_rate: float, epochs: int) -> Config:
+    return dataclasses.replace(
+        EXPERIMENTS["cifar10"],
+        backbone=BackboneConfig(kind="separable_cnn", widths=widths),
+        optimizer=OptimizerConfig(learning_rate=learning_rate),
+        epochs=epochs,
+    )
+
+
+PILOTS = {
+    "16-64-256": _pilot((16, 64, 256), 1e-3, epochs=10),
+    "32-128-512": _pilot((32, 128, 512), 1e-3, epochs=8),
+    "16-96-384": _pilot((16, 96, 384), 1e-3, epochs=10),
+    "16-96-384-fast": _pilot((16, 96, 384), 3e-3, epochs=10),
+}
+"""Widths and learning rates that were compared on the validation split, in this order."""
 
 
 def last_layer() -> Config:

@@ -1,11 +1,15 @@
 """IMDB with the paper's two stacked bidirectional LSTMs.
 
-The paper states neither widths nor sequence length: they are chosen on the validation split.
+The paper states neither widths nor sequence length nor the learning rate. With LSTMs of 32 and an embedding
+of 64 a run takes 4 to 5 minutes on one core, and validation accuracy is about 0.88 whichever end of a review
+is read and whatever the learning rate (``python -m experiments.pilots``). The best of the pilots was taken, the
+last 256 words at 5e-4; longer reviews are cut for the sake of time.
 """
 
 import dataclasses
+from typing import Literal
 
-from laya_jax.training import EXPERIMENTS, Config, HeadConfig
+from laya_jax.training import EXPERIMENTS, Config, HeadConfig, OptimizerConfig
 
 BASE = EXPERIMENTS["imdb"]
 
@@ -16,6 +20,23 @@ GRID = {
     "scorer_width": (1, 2),
 }
 """The paper's grid for LAYA; scorer_width is in units of dim."""
+
+
+def _pilot(keep: Literal["start", "end"], learning_rate: float, epochs: int) -> Config:
+    return dataclasses.replace(
+        BASE,
+        data=dataclasses.replace(BASE.data, keep=keep),
+        optimizer=OptimizerConfig(learning_rate=learning_rate),
+        epochs=epochs,
+    )
+
+
+PILOTS = {
+    "start-fast": _pilot("start", 1e-3, epochs=5),
+    "start-slow": _pilot("start", 3e-4, epochs=7),
+    "end": _pilot("end", 5e-4, epochs=4),
+}
+"""Learning rates and ends of a review that were compared on the validation split, in this order."""
 
 
 def last_layer() -> Config:

@@ -1,0 +1,81 @@
+"""What the paper leaves open, tried out: short LAYA runs, compared on the validation split.
+
+    python -m experiments.pilots                       # trains what is missing, then makes the table
+    python -m experiments.pilots --seeds 0             # the table of what there is
+
+The settings are ``PILOTS`` of ``experiments.configs``; nobody looks at the test split. Every run is written
+to ``results/pilots/``, the table to ``results/pilots.*``.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from experiments.command import errors_in_a_line, places_of, training_options
+from experiments.configs import MODULES
+from experiments.records import Job, finished
+from experiments.runs import train_missing
+from experiments.tables import Table, write_tables
+
+PILOTED = ("cifar10", "imdb")
+"""Data sets of which the paper leaves something open."""
+
+
+def jobs_of(datasets: Sequence[str]) -> list[Job]:
+    """The runs that were compared."""
+    return [
+        Job(f"pilots/{dataset}/{name}", dataset, config)
+        for dataset in datasets
+        for name, config in MODULES[dataset].PILOTS.items()
+    ]
+
+
+def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
+    """A row per run, in the order in which they were tried."""
+    table = Table(
+        "Pilots, LAYA with seed 0, best validation accuracy of the first epochs",
+        (
+            "data set",
+            "widths",
+            "embedding",
+            "words",
+            "learning rate",
+            "epochs",
+            "validation",
+            "seconds an epoch",
+        ),
+    )
+    for record in records:
+        config, texts = record["config"], record["dataset"] == "imdb"
+        table.add(
+            record["dataset"],
+            "-".join(map(str, config["backbone"]["widths"])),
+            str(config["backbone"]["embedding_dim"]) if texts else "",
+            f"{config['data']['keep']} {config['data']['max_length']}" if texts else "",
+            f"{config['optimizer']['learning_rate']:g}",
+            str(len(record["curve"])),
+            f"{record['validation']['accuracy']:.4f}",
+            f"{record['seconds'] / len(record['curve']):.0f}",
+        )
+    return table
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Trains what is missing, and makes the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--datasets", nargs="+", choices=PILOTED, default=PILOTED)
+    training_options(parser, seeds=1)
+    asked = parser.parse_args(arguments)
+    with errors_in_a_line("pilots"):
+        places = places_of(asked)
+        if asked.seeds:
+            train_missing(jobs_of(asked.datasets), places)
+        table = table_of(finished(jobs_of(PILOTED), places.results))
+        write_tables([table], places.results / "pilots")
+    print(f"\n{table.as_text()}")
+
+
+if __name__ == "__main__":
+    main()

@@ -2,8 +2,8 @@
 
 The paper states neither widths nor sequence length nor the learning rate. With LSTMs of 32 and an embedding
 of 64 a run takes 4 to 5 minutes on one core, and validation accuracy is about 0.88 whichever end of a review
-is read and whatever the learning rate (``python -m experiments.pilots``). The best of the pilots was taken, the
-last 256 words at 5e-4; longer reviews are cut for the sake of time.
+is read and whatever the learning rate (``python -m experiments.pilots``). The best of the pilots was taken,
+the last 256 words at 5e-4; longer reviews are cut for the sake of time.
 """
 
 import dataclasses

@@ -20,18 +20,10 @@ from experiments.command import errors_in_a_line
 from experiments.configs import MODULES
 from experiments.records import RESULTS, finished
 from experiments.table1 import jobs_of
+from laya_jax.attribution.plots import STYLE
 
 TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "imdb": "IMDB", "digits": "Digits"}
 GROUPS = {"all": "all test examples", "correct": "correct", "wrong": "misclassified"}
-STYLE = {
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "pdf.fonttype": 42,
-    "savefig.bbox": "tight",
-    "savefig.dpi": 200,
-}
 COLOUR, COLOUR_MAP = "#3b6ea5", "Blues"
 
 Records = Sequence[Mapping[str, Any]]

@@ -1,6 +1,5 @@
 """What is kept of a run: one JSON, from which every table and figure is made."""
 
-import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.attribution import profiles
 from laya_jax.data import Dataset
 from laya_jax.training import Config, load_model, predict
 from laya_jax.training.config import differences, from_json, to_json
@@ -79,19 +79,6 @@ def write_record(job: Job, run: RunDirectory, dataset: Dataset, results: Path) -
     write_text(path, json.dumps(record) + "\n")
 
 
-@dataclasses.dataclass(frozen=True)
-class Profile:
-    """Attention of some test examples.
-
-    Attributes:
-      examples: how many, per class [K].
-      by_class: mean per true class and layer [K, L]; None where a class has no example.
-    """
-
-    examples: list[int]
-    by_class: list[list[float] | None]
-
-
 def attention_statistics(
     attention: NDArray, labels: NDArray, predicted: NDArray, num_classes: int
 ) -> dict[str, Any]:
@@ -101,26 +88,12 @@ def attention_statistics(
     >>> statistics["wrong"]["by_class"]
     [None, [0.2, 0.8]]
     """
-    attention = np.asarray(attention, np.float64)
-    right = labels == predicted
-    groups = {"all": np.ones_like(right), "correct": right, "wrong": ~right}
+    found = profiles(attention, labels, predicted, num_classes)
     return {
-        "mean": attention.mean(axis=0).tolist(),
-        "standard_deviation": attention.std(axis=0).tolist(),
-        **{
-            name: dataclasses.asdict(_profile(attention[chosen], labels[chosen], num_classes))
-            for name, chosen in groups.items()
-        },
+        "mean": found.mean.tolist(),
+        "standard_deviation": found.deviation.tolist(),
+        **{group: getattr(found, group).to_json() for group in ("all", "correct", "wrong")},
     }
-
-
-def _profile(attention: NDArray, labels: NDArray, num_classes: int) -> Profile:
-    examples = np.bincount(labels, minlength=num_classes).tolist()
-    by_class = [
-        attention[labels == label].mean(axis=0).tolist() if number else None
-        for label, number in enumerate(examples)
-    ]
-    return Profile(examples, by_class)
 
 
 def finished(jobs: Sequence[Job], results: Path) -> list[dict[str, Any]]:

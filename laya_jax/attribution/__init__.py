@@ -3,14 +3,29 @@
 ``explain`` reads from a head what all the others work on, an ``Explanation``:
 
 profiles        where attention lies: overall, by class, of right and wrong predictions, per sample
-subsets         predictions from some of the layers; Shapley values; which layers are enough
+contributions   what layers add to a class
+subsets         predictions from some of the layers
+shapley         the share of each layer in a prediction that is fair by axioms
+curves          which layers are enough, and without which a prediction falls
+agreement       whether an attribution agrees with leaving a layer out
 faithfulness    whether attention tells what the head used
+rescaling       how far attention is free while decisions stay
 similarity      whether another run, other parameters or another input give the same attention
 randomization   parameters made random again, part by part
 diagnostics     whether attention tells mistakes, strange inputs and wrong labels
 plots           all of it as figures
 """
 
+from laya_jax.attribution.agreement import (
+    Agreement,
+    RankAgreement,
+    agreement,
+    attributions,
+    leave_one_out,
+    rank_agreement,
+)
+from laya_jax.attribution.contributions import margins, of_class
+from laya_jax.attribution.curves import LayerCurves, layer_curves
 from laya_jax.attribution.diagnostics import (
     Detection,
     detection,
@@ -21,22 +36,11 @@ from laya_jax.attribution.diagnostics import (
 )
 from laya_jax.attribution.explanation import Explanation, explain
 from laya_jax.attribution.faithfulness import (
-    Agreement,
-    RankAgreement,
     Replacement,
-    Rescaling,
-    agreement,
-    attributions,
     completeness_gap,
     deletion_flips,
-    leave_one_out,
-    margins,
-    of_class,
     opposing_top_layer,
-    rank_agreement,
     replaced_attention,
-    rescaled,
-    rescaling,
 )
 from laya_jax.attribution.profiles import (
     ClassProfile,
@@ -48,6 +52,8 @@ from laya_jax.attribution.profiles import (
     profiles,
 )
 from laya_jax.attribution.randomization import randomizations
+from laya_jax.attribution.rescaling import Rescaling, rescaled, rescaling
+from laya_jax.attribution.shapley import ShapleyValues, shapley_values
 from laya_jax.attribution.similarity import (
     Similarity,
     Stability,
@@ -56,14 +62,7 @@ from laya_jax.attribution.similarity import (
     similarity,
     stability,
 )
-from laya_jax.attribution.subsets import (
-    LayerCurves,
-    ShapleyValues,
-    all_masks,
-    layer_curves,
-    masked_logits,
-    shapley_values,
-)
+from laya_jax.attribution.subsets import all_masks, masked_logits
 
 __all__ = [
     "Agreement",

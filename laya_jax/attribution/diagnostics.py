@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax
 from scipy.stats import rankdata
 
+from laya_jax.attribution.contributions import margins
 from laya_jax.attribution.explanation import Explanation
-from laya_jax.attribution.faithfulness import margins
 from laya_jax.attribution.profiles import ClassProfile, class_profile, entropy
 from laya_jax.attribution.similarity import jensen_shannon
 

@@ -1,0 +1,171 @@
+"""How fast a prediction falls without the layers of most attention, and whether they are enough for it."""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.attribution import subsets
+from laya_jax.attribution.explanation import Explanation
+from laya_jax.attribution.subsets import all_masks, arrays_of, in_parts, logits_of_mask, logits_of_masks
+from laya_jax.typing import Array
+
+
+class Curve(NamedTuple):
+    """Probability of the predicted class with k layers left out, or with k layers alone, k = 1 ... L - 1.
+
+    Attributes:
+      without: k layers of most attention left out, mean over the samples, [L - 1].
+      only: nothing but them, [L - 1].
+    """
+
+    without: NDArray
+    only: NDArray
+
+
+class LayerCurves(NamedTuple):
+    """How fast a prediction falls without its layers of most attention, and is there with them alone.
+
+    Attributes:
+      full: mean probability of the predicted class with all layers.
+      attention: layers in order of attention.
+      random: mean over all sets of k layers.
+      best: for each sample the k layers without which the probability is lowest, with which it is highest.
+    """
+
+    full: float
+    attention: Curve
+    random: Curve
+    best: Curve
+
+    @property
+    def comprehensiveness(self) -> float:
+        """Area between ``full`` and the curve without the layers of most attention; more is better."""
+        return float(np.mean(self.full - self.attention.without)) if self.attention.without.size else 0.0
+
+    @property
+    def sufficiency(self) -> float:
+        """Area between ``full`` and the curve with those layers only; less is better."""
+        return float(np.mean(self.full - self.attention.only)) if self.attention.only.size else 0.0
+
+    @property
+    def comprehensiveness_score(self) -> float | None:
+        """Comprehensiveness, a random order as 0 and the best sets of layers as 1; None if they are alike."""
+        return _relative(self.attention.without, self.random.without, self.best.without)
+
+    @property
+    def sufficiency_score(self) -> float | None:
+        """The same of sufficiency."""
+        return _relative(self.attention.only, self.random.only, self.best.only)
+
+
+def layer_curves(explanation: Explanation, *, orders: int = 64, seed: int = 0) -> LayerCurves:
+    """How fast a prediction falls without its layers of most attention, and is there with them alone.
+
+    With more than 12 layers, random sets are sampled and the best ones found greedily.
+
+    Args:
+      explanation: of N samples.
+      orders: how many random orders are drawn where there are more than 12 layers.
+      seed: of the orders.
+
+    Reference: DeYoung et al. 2020, ERASER, section 4.2, layers in place of words.
+
+    >>> votes = np.array([[[2.0, 0.0], [0.0, 1.0]]])
+    >>> curves = layer_curves(Explanation(np.array([[1.0, 0.0]]), votes, np.ones((1, 2)), np.zeros(2)))
+    >>> curves.comprehensiveness_score, curves.sufficiency_score
+    (1.0, 1.0)
+    """
+    layers = explanation.scores.shape[1]
+    ranked = np.argsort(-explanation.attention, axis=1, kind="stable")
+    attention = _order_curve(explanation, ranked)
+    if layers <= subsets.EXHAUSTIVE:
+        masks = all_masks(layers)
+        parts = in_parts(_by_size, explanation, masks, masks.sum(axis=1))
+        mean, least, most = (np.concatenate(arrays).mean(axis=0) for arrays in zip(*parts, strict=True))
+        random, best = _curve(mean, mean), _curve(least, most)
+    else:
+        generator = np.random.default_rng(seed)
+        draws = (np.argsort(generator.random(ranked.shape), axis=1) for _ in range(orders))
+        curves = [_order_curve(explanation, draw) for draw in draws]
+        random = Curve(*(np.mean(arrays, axis=0) for arrays in zip(*curves, strict=True)))
+        best = _greedy(explanation)
+    full = _probabilities(explanation, np.ones(ranked.shape, bool))
+    return LayerCurves(float(full.mean()), attention, random, best)
+
+
+def _relative(curve: NDArray, random: NDArray, best: NDArray) -> float | None:
+    distance = float(np.sum(best - random))
+    return float(np.sum(curve - random)) / distance if abs(distance) > 1e-6 else None
+
+
+@partial(jax.jit, static_argnames="layers")
+def _size_statistics(probabilities: Array, sizes: Array, layers: int) -> tuple[Array, Array, Array]:
+    of_size = sizes[None] == jnp.arange(layers + 1)[:, None]
+    mean = of_size @ probabilities / jnp.sum(of_size, axis=1)[:, None]
+    least = [jnp.min(probabilities, axis=0, where=of[:, None], initial=jnp.inf) for of in of_size]
+    most = [jnp.max(probabilities, axis=0, where=of[:, None], initial=-jnp.inf) for of in of_size]
+    return mean.T, jnp.stack(least, axis=1), jnp.stack(most, axis=1)
+
+
+@jax.jit
+def _by_size(
+    scores: Array, votes: Array, bias: Array, masks: Array, sizes: Array
+) -> tuple[Array, Array, Array]:
+    """Mean, least and most probability of the predicted class over the sets of each size, [n, L + 1] each."""
+    logits = logits_of_masks(scores, votes, bias, masks)
+    predicted = jnp.argmax(logits_of_mask(scores, votes, bias, jnp.ones(scores.shape, bool)), axis=1)
+    probabilities = jnp.take_along_axis(jax.nn.softmax(logits), predicted[None, :, None], axis=2)[..., 0]
+    return _size_statistics(probabilities, sizes, scores.shape[1])
+
+
+@jax.jit
+def _predicted_probability(scores: Array, votes: Array, bias: Array, mask: Array) -> Array:
+    predicted = jnp.argmax(logits_of_mask(scores, votes, bias, jnp.ones(scores.shape, bool)), axis=1)
+    probabilities = jax.nn.softmax(logits_of_mask(scores, votes, bias, mask))
+    return jnp.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
+
+
+def _probabilities(explanation: Explanation, mask: NDArray) -> NDArray:
+    """Probability of the class that all layers predict, with the layers of a mask [N, L] only."""
+    return np.asarray(_predicted_probability(*arrays_of(explanation), mask), np.float64)
+
+
+def _order_curve(explanation: Explanation, ranked: NDArray) -> Curve:
+    """The curve of layers in an order [N, L], the first to be left out, or alone, first."""
+    place = np.argsort(ranked, axis=1)
+    sizes = range(1, ranked.shape[1])
+    return Curve(
+        np.array([_probabilities(explanation, place >= k).mean() for k in sizes]),
+        np.array([_probabilities(explanation, place < k).mean() for k in sizes]),
+    )
+
+
+def _curve(with_fewest: NDArray, with_most: NDArray) -> Curve:
+    """From values by the number of layers kept, [L + 1]: k left out, and k alone, k = 1 ... L - 1."""
+    return Curve(with_fewest[-2:0:-1].astype(np.float64), with_most[1:-1].astype(np.float64))
+
+
+def _greedy(explanation: Explanation) -> Curve:
+    """Layers taken one by one, each the one whose leaving out lowers, or addition raises, the most."""
+    number, layers = explanation.scores.shape
+    rows = np.arange(number)
+    curves = []
+    for adds in (False, True):
+        kept = np.full((number, layers), not adds)
+        means = []
+        for _ in range(layers - 1):
+            tried = np.full((number, layers), -np.inf)
+            for layer in range(layers):
+                mask = kept.copy()
+                mask[:, layer] = adds
+                value = _probabilities(explanation, mask)
+                tried[:, layer] = np.where(kept[:, layer] == adds, -np.inf, value if adds else -value)
+            chosen = np.argmax(tried, axis=1)
+            kept[rows, chosen] = adds
+            means.append(abs(tried[rows, chosen]).mean())
+        curves.append(np.array(means))
+    return Curve(*curves)

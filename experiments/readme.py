@@ -1,8 +1,11 @@
 """Writes README.md of this folder: each item of the paper, its command, the paper's value, and ours.
 
+The docstrings of the configs get what was measured, too.
+
 python -m experiments.readme
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,8 +161,33 @@ def make(results: Path) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
+def measured(records: Records) -> str:
+    """What the docstring of a config says of its runs."""
+    if not records:
+        return "Not measured yet."
+    accuracies = [record["test"]["accuracy"] for record in records]
+    seconds = summarize([record["seconds"] for record in records]).mean
+    seeds = f"{len(records)} seed{'s' * (len(records) > 1)}"
+    return (
+        f"Measured: test accuracy {summarize(accuracies).mean:.4f} ({min(accuracies):.4f} to "
+        f"{max(accuracies):.4f}), {seeds}, {seconds:.0f} s each on one core of a CPU."
+    )
+
+
+def with_measured(source: str, head: str, records: Records) -> str:
+    """The source of a module of configs, the docstring of one head brought up to date."""
+    return re.sub(rf'(--heads {head}\n\n    )[^"]*(\n    """)', rf"\g<1>{measured(records)}\g<2>", source)
+
+
 def main() -> None:
-    """Writes the README."""
+    """Writes the README, and what was measured into the docstrings of the configs."""
+    records = finished(table1.jobs_of([*PAPER], HEADS, 20), RESULTS)
+    for dataset in PAPER:
+        path = Path(str(MODULES[dataset].__file__))
+        source = path.read_text(encoding="utf-8")
+        for head in HEADS:
+            source = with_measured(source, head, of(records, dataset, head))
+        path.write_text(source, encoding="utf-8")
     README.write_text(make(RESULTS), encoding="utf-8")
     print(f"written to {README}")
 

@@ -40,6 +40,8 @@ def last_layer() -> Config:
     """The usual output layer.
 
     python -m experiments.table1 --datasets cifar10 --heads last_layer
+
+    Not measured yet.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="last_layer"))
 
@@ -48,6 +50,8 @@ def concat() -> Config:
     """All layers side by side.
 
     python -m experiments.table1 --datasets cifar10 --heads concat
+
+    Not measured yet.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="concat", dim=128))
 
@@ -56,6 +60,8 @@ def scalar_mix() -> Config:
     """One weight per layer.
 
     python -m experiments.table1 --datasets cifar10 --heads scalar_mix
+
+    Not measured yet.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="scalar_mix", dim=128))
 
@@ -64,5 +70,7 @@ def laya() -> Config:
     """Attention over layers, with the paper's best setting (Table 2).
 
     python -m experiments.table1 --datasets cifar10 --heads laya
+
+    Not measured yet.
     """
     return BASE

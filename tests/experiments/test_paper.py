@@ -10,10 +10,10 @@ import time
 import numpy as np
 import pytest
 
-from experiments import figures, readme, table2
+from experiments import figures, readme, table1, table2
 from experiments.configs import HEADS, MODULES, PAPER, config_of
 from experiments.paper import TABLE_2
-from experiments.records import attention_statistics
+from experiments.records import attention_statistics, finished
 
 
 def command(module, folder, *arguments):
@@ -173,6 +173,16 @@ def test_the_classes_of_several_seeds_are_weighed_by_their_examples():
 
 def test_the_committed_tables_and_the_readme_are_those_of_the_committed_records():
     assert readme.README.read_text(encoding="utf-8") == readme.make(readme.RESULTS)
+
+
+@pytest.mark.parametrize("dataset", PAPER)
+@pytest.mark.parametrize("head", HEADS)
+def test_the_docstring_of_a_config_says_what_was_measured(dataset, head):
+    records = finished(table1.jobs_of([dataset], [head], 20), readme.RESULTS)
+    docstring = getattr(MODULES[dataset], head).__doc__
+    assert readme.measured(records) in docstring
+    source = f'''    --heads {head}\n\n    Not measured yet.\n    """'''
+    assert readme.measured(records) in readme.with_measured(source, head, records)
 
 
 @pytest.mark.parametrize(

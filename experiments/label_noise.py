@@ -38,7 +38,7 @@ def jobs_of(dataset: str, seeds: int, epochs: int | None) -> list[Job]:
         config = dataclasses.replace(config, data=dataclasses.replace(config.data, label_noise=NOISE))
         if epochs is not None:
             config = dataclasses.replace(config, epochs=epochs)
-        jobs.append(Job(f"label_noise/runs/{dataset}-seed{seed}", dataset, config))
+        jobs.append(Job(f"label_noise/{dataset}-seed{seed}", dataset, config))
     return jobs
 
 

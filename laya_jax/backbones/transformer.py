@@ -1,0 +1,107 @@
+"""What vision and text transformers have in common: attention over positions, and the network after it."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from laya_jax.layer_attention import gelu
+from laya_jax.pooling import POOLINGS, pool
+from laya_jax.typing import Array, Bool, Float
+
+
+class SelfAttention(nn.Module):
+    """Multi-head attention of every position to every other one.
+
+    Example::
+
+      >>> attention = SelfAttention(heads=2)
+      >>> attention.init_with_output(jax.random.key(0), jnp.ones((1, 3, 8)))[0].shape
+      (1, 3, 8)
+
+    Reference: Vaswani et al. 2017.
+
+    Attributes:
+      heads: parts of the width that attend on their own.
+      dtype: of the computation; None takes what parameters and input promote to.
+      param_dtype: of the parameters.
+    """
+
+    heads: int
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, states: Float[Array, "batch token width"], mask: Bool[Array, "batch token"] | None = None
+    ) -> Float[Array, "batch token width"]:
+        """Returns [B, T, D]; nobody attends to a position where the mask is False."""
+        batch, length, width = states.shape
+        options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+
+        def projected(name: str) -> Array:
+            return nn.Dense(width, name=name, **options)(states).reshape(batch, length, self.heads, -1)
+
+        attended = jax.nn.dot_product_attention(
+            projected("query"),
+            projected("key"),
+            projected("value"),
+            mask=None if mask is None else mask[:, None, None, :],
+        )
+        return nn.Dense(width, name="out", **options)(attended.reshape(batch, length, width))
+
+
+class FeedForward(nn.Module):
+    """``Dense(GELU(Dense(x)))``, at every position.
+
+    Example::
+
+      >>> FeedForward(width=32).init_with_output(jax.random.key(0), jnp.ones((1, 3, 8)))[0].shape
+      (1, 3, 8)
+
+    Attributes:
+      width: hidden width.
+      dtype: of the computation; None takes what parameters and input promote to.
+      param_dtype: of the parameters.
+    """
+
+    width: int
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+
+    @nn.compact
+    def __call__(self, states: Float[Array, "batch token width"]) -> Float[Array, "batch token width"]:
+        """Returns [B, T, D]."""
+        options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        hidden = gelu(nn.Dense(self.width, name="hidden", **options)(states))
+        return nn.Dense(states.shape[-1], name="out", **options)(hidden)
+
+
+def pooled(
+    states: Float[Array, "batch token width"], pooling: str, mask: Bool[Array, "batch token"] | None = None
+) -> Array:
+    """A hidden state over positions as [B, D], or [B, 2 D] for "cls+mean".
+
+    The class token, which comes first, has no part in the mean of a vision transformer: the mask says so.
+
+    >>> pooled(jnp.array([[[1.0], [5.0], [7.0]]]), "cls+mean", jnp.array([[False, True, True]]))
+    Array([[1., 6.]], dtype=float32)
+    """
+    return jnp.concatenate([pool(states, part, mask) for part in pooling.split("+")], axis=-1)
+
+
+def check_pooling(pooling: str | None) -> None:
+    """Raises unless this is a pooling, several joined by "+", or None.
+
+    >>> check_pooling("cls+sum")
+    Traceback (most recent call last):
+      ...
+    ValueError: pooling is 'cls+sum', expected some of 'mean', 'max', 'cls', 'last' joined by '+', or None
+    """
+    if pooling is not None and not set(pooling.split("+")) <= set(POOLINGS):
+        raise ValueError(
+            f"pooling is {pooling!r}, expected some of {', '.join(map(repr, POOLINGS))} joined by '+', "
+            "or None"
+        )

@@ -1,0 +1,205 @@
+"""The vision transformer."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from jax.typing import DTypeLike
+from numpy.typing import NDArray
+
+from laya_jax.backbones.transformer import FeedForward, SelfAttention, check_pooling, pooled
+from laya_jax.checks import check_count
+from laya_jax.typing import Array, Float
+
+CUBIC = -0.75
+"""Parameter of the cubic kernel with which position embeddings are interpolated, as in PyTorch."""
+
+
+class ViT(nn.Module):
+    """Patches and a class token through blocks of attention; every block's output is a hidden state.
+
+    ``x = x + s1 attention(norm(x))``, ``x = x + s2 mlp(norm(x))`` with ``s = 1`` without LayerScale. The norm
+    after the last block, which a classifier on top would read, is left out: hidden states are all alike.
+
+    Example::
+
+      >>> import jax
+      >>> backbone = ViT(patch_size=4, width=8, depth=2, heads=2, grid=(2, 2))
+      >>> hidden_states, _ = backbone.init_with_output(jax.random.key(0), jnp.ones((3, 8, 8, 3)))
+      >>> [state.shape for state in hidden_states]
+      [(3, 8), (3, 8)]
+
+    Reference: Dosovitskiy et al. 2021; LayerScale: Touvron et al. 2021; DINOv2: Oquab et al. 2023.
+
+    Attributes:
+      patch_size: pixels along a side of a patch.
+      width: of the hidden states.
+      depth: blocks.
+      heads: of each attention.
+      mlp_width: hidden width of the MLP in each block; 4 times the width if None.
+      grid: patches along height and width that there are position embeddings for; for images of another
+        size they are interpolated (bicubic).
+      layer_scale: whether each branch is scaled by a learned vector.
+      pooling: how positions become one vector: "cls", "mean" over the patches, or both, "cls+mean"; None
+        gives the hidden states of all positions, [B, 1 + patches, width].
+      epsilon: of the layer normalisations.
+      dtype: of the computation; None takes what parameters and input promote to.
+      param_dtype: of the parameters.
+    """
+
+    patch_size: int = 16
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    mlp_width: int | None = None
+    grid: tuple[int, int] = (14, 14)
+    layer_scale: bool = False
+    pooling: str | None = "cls"
+    epsilon: float = 1e-6
+    dtype: DTypeLike | None = None
+    param_dtype: DTypeLike = jnp.float32
+
+    def __post_init__(self) -> None:
+        for name in ("patch_size", "width", "depth", "heads"):
+            check_count(name, getattr(self, name))
+        if self.width % self.heads:
+            raise ValueError(f"heads is {self.heads}, expected a divisor of the width, {self.width}")
+        check_pooling(self.pooling)
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, images: Float[Array, "batch height width channels"]) -> tuple[Array, ...]:
+        """Returns one hidden state per block, [B, D], for images [B, H, W, C]."""
+        states = self._embedded(images)
+        patches = jnp.broadcast_to(jnp.arange(states.shape[1]) > 0, states.shape[:2])
+        hidden_states = []
+        for i in range(self.depth):
+            states = self._block(i)(states)
+            hidden_states.append(states if self.pooling is None else pooled(states, self.pooling, patches))
+        return tuple(hidden_states)
+
+    def _block(self, i: int) -> "Block":
+        return Block(
+            self.heads,
+            self.mlp_width or 4 * self.width,
+            self.layer_scale,
+            self.epsilon,
+            self.dtype,
+            self.param_dtype,
+            name=f"block_{i}",
+        )
+
+    def _embedded(self, images: Array) -> Array:
+        """Class token and patches with their positions, [B, 1 + patches, D]."""
+        size = self.patch_size
+        if jnp.ndim(images) != 4 or not jnp.issubdtype(jnp.result_type(images), jnp.floating):
+            raise ValueError(
+                f"images have shape {jnp.shape(images)} and dtype {jnp.result_type(images)}, "
+                "expected [batch, height, width, channels] in floating point"
+            )
+        batch, height, width, channels = images.shape
+        if height % size or width % size or not height * width:
+            raise ValueError(
+                f"images are {height} x {width} pixels, expected multiples of the patch size, {size}"
+            )
+        rows, columns = height // size, width // size
+        patches = images.reshape(batch, rows, size, columns, size, channels).swapaxes(2, 3)
+        options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        states = nn.Dense(self.width, name="patches", **options)(
+            patches.reshape(batch, rows * columns, size * size * channels)
+        )
+        small = nn.initializers.normal(0.02)
+        token = self.param("class_token", small, (1, self.width), self.param_dtype)
+        positions = self.param(
+            "positions", small, (1 + self.grid[0] * self.grid[1], self.width), self.param_dtype
+        )
+        positions = interpolated(positions, self.grid, (rows, columns))
+        states, token, positions = nn.dtypes.promote_dtype(states, token, positions, dtype=self.dtype)
+        tokens = jnp.broadcast_to(token[None], (batch, 1, self.width))
+        return jnp.concatenate([tokens, states], axis=1) + positions[None]
+
+
+class Block(nn.Module):
+    """One block: attention and MLP, each after a normalisation and added to what went in.
+
+    Attributes:
+      heads: of the attention.
+      mlp_width: hidden width of the MLP.
+      layer_scale: whether each branch is scaled by a learned vector.
+      epsilon: of the layer normalisations.
+      dtype: of the computation.
+      param_dtype: of the parameters.
+    """
+
+    heads: int
+    mlp_width: int
+    layer_scale: bool
+    epsilon: float
+    dtype: DTypeLike | None
+    param_dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, states: Float[Array, "batch token width"]) -> Float[Array, "batch token width"]:
+        """Returns [B, T, D]."""
+        options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
+        branches = (
+            SelfAttention(self.heads, name="attention", **options),
+            FeedForward(self.mlp_width, name="mlp", **options),
+        )
+        for number, branch in enumerate(branches, 1):
+            norm = nn.LayerNorm(self.epsilon, name=f"norm_{number}", use_fast_variance=False, **options)
+            added = branch(norm(states))
+            if self.layer_scale:
+                shape = states.shape[-1:]
+                scale = self.param(f"scale_{number}", nn.initializers.constant(1e-5), shape, self.param_dtype)
+                added = added * scale[None, None].astype(added.dtype)
+            states = states + added
+        return states
+
+
+def interpolated(
+    positions: Float[Array, "position width"], grid: tuple[int, int], size: tuple[int, int]
+) -> Float[Array, "_ width"]:
+    """Position embeddings for another grid of patches, bicubic; the first, of the class token, stays.
+
+    Args:
+      positions: [1 + rows * columns, D].
+      grid: rows and columns that they are for.
+      size: rows and columns that are wanted.
+
+    Returns:
+      [1 + rows * columns, D] of the wanted grid.
+
+    >>> interpolated(jnp.arange(5.0)[:, None], (2, 2), (1, 1))[:, 0]
+    Array([0. , 2.5], dtype=float32)
+    """
+    if grid == size:
+        return positions
+    rows, columns = (
+        jnp.asarray(cubic_weights(*pair), positions.dtype) for pair in zip(grid, size, strict=True)
+    )
+    image = positions[1:].reshape(*grid, -1)
+    image = jnp.einsum("rh,cw,hwd->rcd", rows, columns, image)
+    return jnp.concatenate([positions[:1], image.reshape(size[0] * size[1], -1)])
+
+
+def cubic_weights(old: int, new: int) -> NDArray:
+    """Weights [new, old] of cubic interpolation between the middles of pixels, the border repeated.
+
+    >>> cubic_weights(2, 1)
+    array([[0.5, 0.5]])
+    """
+    middles = (np.arange(new) + 0.5) * old / new - 0.5
+    below = np.floor(middles).astype(int)
+    weights = np.zeros((new, old))
+    for offset in range(-1, 3):
+        distance = np.abs(middles - (below + offset))
+        np.add.at(weights, (np.arange(new), np.clip(below + offset, 0, old - 1)), _cubic(distance))
+    return weights
+
+
+def _cubic(distance: NDArray) -> NDArray:
+    near = ((CUBIC + 2) * distance - (CUBIC + 3)) * distance**2 + 1
+    far = CUBIC * (((distance - 5) * distance + 8) * distance - 4)
+    return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))

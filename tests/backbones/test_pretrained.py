@@ -1,0 +1,269 @@
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax.traverse_util import flatten_dict
+from safetensors.numpy import load_file, save_file
+
+from laya_jax.backbones import BERT, ViT, load_pretrained
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+MODELS = Path("~/.cache/laya_models").expanduser()
+MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0.225])
+
+
+def model_folder(name):
+    if not (MODELS / name / "model.safetensors").exists():
+        pytest.skip(f"no pretrained model in {MODELS / name}")
+    return MODELS / name
+
+
+def test_a_real_vit_gives_what_another_program_computed():
+    golden = np.load(GOLDEN / "vit_s14.npz")
+    backbone, parameters = load_pretrained(model_folder("vit-s14"), pooling="cls+mean")
+    images = (golden["images"] / np.float32(255) - MEAN) / DEVIATION
+    hidden_states = jax.jit(backbone.apply)({"params": parameters}, images)
+    found = np.stack(hidden_states, axis=1)
+    np.testing.assert_allclose(found[:, :, :384], golden["cls"], atol=1e-3)
+    np.testing.assert_allclose(found[:, :, 384:], golden["mean"], atol=1e-3)
+
+
+def test_a_real_bert_gives_what_another_program_computed():
+    golden = np.load(GOLDEN / "minilm_l6.npz")
+    backbone, parameters = load_pretrained(model_folder("minilm-l6"), pooling="cls+mean")
+    tokens, mask = jnp.asarray(golden["input_ids"], jnp.int32), jnp.asarray(golden["attention_mask"], bool)
+    hidden_states = jax.jit(backbone.apply)({"params": parameters}, tokens, mask)
+    found = np.stack(hidden_states, axis=1)
+    np.testing.assert_allclose(found[:, :, :384], golden["cls"], atol=1e-3)
+    np.testing.assert_allclose(found[:, :, 384:], golden["mean"], atol=1e-3)
+
+
+def tensors(backbone, inputs):
+    """Random parameters by path."""
+    variables = backbone.init(jax.random.key(0), inputs)
+    leaves, structure = jax.tree.flatten(variables["params"])
+    keys = jax.random.split(jax.random.key(1), len(leaves))
+    drawn = [jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    return flatten_dict(jax.tree.map(np.asarray, jax.tree.unflatten(structure, drawn)), sep="/")
+
+
+SMALL = ViT(patch_size=4, width=8, depth=2, heads=2, mlp_width=12, grid=(3, 3))
+IMAGES = jnp.ones((1, 12, 12, 3))
+
+
+def google(of, *, pre_logits):
+    """The arrays of a small ViT as Google's files hold them."""
+    arrays = {
+        "cls": of["class_token"].reshape(1, 1, 8),
+        "Transformer/posembed_input/pos_embedding": of["positions"].reshape(1, 10, 8),
+        "embedding/kernel": of["patches/kernel"].reshape(4, 4, 3, 8),
+        "embedding/bias": of["patches/bias"],
+        "Transformer/encoder_norm/scale": np.ones(8, np.float32),
+        "Transformer/encoder_norm/bias": np.zeros(8, np.float32),
+        "head/kernel": np.zeros((8, 5), np.float32),
+        "head/bias": np.zeros(5, np.float32),
+    }
+    if pre_logits:
+        arrays |= {
+            "pre_logits/kernel": np.zeros((8, 8), np.float32),
+            "pre_logits/bias": np.zeros(8, np.float32),
+        }
+    for i in range(2):
+        ours, theirs = f"block_{i}", f"Transformer/encoderblock_{i}"
+        attention = f"{theirs}/MultiHeadDotProductAttention_1"
+        for part in ("query", "key", "value"):
+            arrays[f"{attention}/{part}/kernel"] = of[f"{ours}/attention/{part}/kernel"].reshape(8, 2, 4)
+            arrays[f"{attention}/{part}/bias"] = of[f"{ours}/attention/{part}/bias"].reshape(2, 4)
+        arrays[f"{attention}/out/kernel"] = of[f"{ours}/attention/out/kernel"].reshape(2, 4, 8)
+        arrays[f"{attention}/out/bias"] = of[f"{ours}/attention/out/bias"]
+        for norm, number in (("LayerNorm_0", 1), ("LayerNorm_2", 2)):
+            for name in ("scale", "bias"):
+                arrays[f"{theirs}/{norm}/{name}"] = of[f"{ours}/norm_{number}/{name}"]
+        for dense, name in (("Dense_0", "hidden"), ("Dense_1", "out")):
+            for leaf in ("kernel", "bias"):
+                arrays[f"{theirs}/MlpBlock_3/{dense}/{leaf}"] = of[f"{ours}/mlp/{name}/{leaf}"]
+    return arrays
+
+
+@pytest.mark.parametrize("pre_logits", [True, False])
+def test_a_vit_in_googles_layout(tmp_path, pre_logits):
+    expected = tensors(SMALL, IMAGES)
+    np.savez(tmp_path / "vit.npz", **google(expected, pre_logits=pre_logits))
+    backbone, parameters = load_pretrained(tmp_path / "vit.npz", pooling="mean")
+    assert backbone == SMALL.clone(pooling="mean")
+    found = flatten_dict(parameters, sep="/")
+    assert set(found) == set(expected)
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[name], array)
+    assert len(backbone.apply({"params": parameters}, IMAGES)) == 2
+
+
+def hugging_face(of, kind):
+    """The arrays of a small ViT as Hugging Face's files of this kind hold them."""
+    names = {
+        "vit": ("layernorm_before", "layernorm_after", "intermediate.dense", "output.dense"),
+        "dinov2": ("norm1", "norm2", "mlp.fc1", "mlp.fc2"),
+    }[kind]
+    arrays = {
+        "embeddings.cls_token": of["class_token"].reshape(1, 1, 8),
+        "embeddings.position_embeddings": of["positions"].reshape(1, 10, 8),
+        "embeddings.patch_embeddings.projection.weight": of["patches/kernel"]
+        .reshape(4, 4, 3, 8)
+        .transpose(3, 2, 0, 1),
+        "embeddings.patch_embeddings.projection.bias": of["patches/bias"],
+        "layernorm.weight": np.ones(8, np.float32),
+        "layernorm.bias": np.zeros(8, np.float32),
+    }
+    for i in range(2):
+        layer = f"encoder.layer.{i}"
+        denses = {
+            f"{layer}.attention.output.dense": f"block_{i}/attention/out",
+            f"{layer}.{names[2]}": f"block_{i}/mlp/hidden",
+            f"{layer}.{names[3]}": f"block_{i}/mlp/out",
+            **{
+                f"{layer}.attention.attention.{part}": f"block_{i}/attention/{part}"
+                for part in ("query", "key", "value")
+            },
+        }
+        for theirs, ours in denses.items():
+            arrays[f"{theirs}.weight"], arrays[f"{theirs}.bias"] = of[f"{ours}/kernel"].T, of[f"{ours}/bias"]
+        for theirs, ours in ((names[0], "norm_1"), (names[1], "norm_2")):
+            arrays[f"{layer}.{theirs}.weight"] = of[f"block_{i}/{ours}/scale"]
+            arrays[f"{layer}.{theirs}.bias"] = of[f"block_{i}/{ours}/bias"]
+        if kind == "dinov2":
+            for number in (1, 2):
+                arrays[f"{layer}.layer_scale{number}.lambda1"] = of[f"block_{i}/scale_{number}"]
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def write(folder, kind, arrays, **more):
+    folder.mkdir(exist_ok=True)
+    config = {
+        "model_type": kind,
+        "hidden_size": 8,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 12,
+        "image_size": 12,
+        "patch_size": 4,
+        **more,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    save_file(arrays, folder / "model.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("prefix", [True, False])
+@pytest.mark.parametrize("kind", ["vit", "dinov2"])
+def test_a_vit_in_hugging_faces_layouts(tmp_path, kind, prefix):
+    model = SMALL.clone(layer_scale=kind == "dinov2")
+    expected = tensors(model, IMAGES)
+    arrays = hugging_face(expected, kind)
+    if prefix:
+        arrays = {f"{kind}.{name}": array for name, array in arrays.items()}
+        arrays["classifier.weight"] = np.zeros((3, 8), np.float32)
+    backbone, parameters = load_pretrained(write(tmp_path / "m", kind, arrays))
+    assert backbone == model.clone(epsilon=1e-12)
+    for name, array in flatten_dict(parameters, sep="/").items():
+        np.testing.assert_array_equal(array, expected[name])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write(tmp_path / "m", "vit", hugging_face(tensors(SMALL, IMAGES), "vit"))
+
+
+def change(folder, **changes):
+    arrays = load_file(folder / "model.safetensors")
+    for name, array in changes.items():
+        arrays.pop(name, None)
+        if array is not None:
+            arrays[name] = array
+    save_file(arrays, folder / "model.safetensors")
+
+
+def test_missing_and_surplus_arrays_are_both_told(folder):
+    change(folder, **{"embeddings.cls_token": None, "embeddings.registers": np.zeros(3, np.float32)})
+    message = r"missing \['embeddings.cls_token'\], not expected \['embeddings.registers'\]"
+    with pytest.raises(ValueError, match=message):
+        load_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("embeddings.position_embeddings", (1, 17, 8)),
+        ("embeddings.patch_embeddings.projection.weight", (8, 3, 2, 2)),
+        ("embeddings.patch_embeddings.projection.weight", (8,)),
+        ("encoder.layer.1.output.dense.bias", (9,)),
+    ],
+)
+def test_arrays_of_another_shape_are_refused(folder, name, shape):
+    change(folder, **{name: np.zeros(shape, np.float32)})
+    with pytest.raises(ValueError, match=f"{name} has shape .*expected"):
+        load_pretrained(folder)
+
+
+def test_files_that_cannot_be_read_are_named(folder, tmp_path):
+    whole = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match=r"model\.safetensors cannot be read as safetensors"):
+        load_pretrained(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json cannot be read as JSON"):
+        load_pretrained(folder)
+    np.savez(tmp_path / "p.npz", a=np.array([{}], object))
+    with pytest.raises(ValueError, match=r"p\.npz cannot be read as \.npz"):
+        load_pretrained(tmp_path / "p.npz")
+    np.savez(tmp_path / "q.npz", a=np.zeros(3))
+    with pytest.raises(ValueError, match="holds no ViT in Google's layout"):
+        load_pretrained(tmp_path / "q.npz")
+
+
+def test_what_is_no_model_is_named(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no pretrained model in .*nowhere: it has no config\.json"):
+        load_pretrained(tmp_path / "nowhere")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "clip"}))
+    with pytest.raises(ValueError, match="is 'clip', expected one of dinov2, vit, bert"):
+        load_pretrained(folder)
+    del config["hidden_size"]
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match="does not say 'hidden_size'"):
+        load_pretrained(folder)
+
+
+def test_a_bert_has_its_sizes_from_its_config(tmp_path):
+    model = BERT(vocabulary_size=11, width=8, depth=1, heads=2, mlp_width=12, max_length=6)
+    of = tensors(model, jnp.ones((1, 3), int))
+    arrays = {
+        "embeddings.word_embeddings.weight": of["words/embedding"],
+        "embeddings.position_embeddings.weight": of["positions"],
+        "embeddings.token_type_embeddings.weight": np.concatenate(
+            [of["segment"], np.full((1, 8), 9.0, np.float32)]
+        ),
+        "embeddings.position_ids": np.arange(6)[None],
+        "pooler.dense.weight": np.zeros((8, 8), np.float32),
+    }
+    denses = {f"attention.self.{part}": f"attention/{part}" for part in ("query", "key", "value")}
+    denses |= {
+        "attention.output.dense": "attention/out",
+        "intermediate.dense": "mlp/hidden",
+        "output.dense": "mlp/out",
+    }
+    norms = {"attention.output.LayerNorm": "norm_1", "output.LayerNorm": "norm_2"}
+    for theirs, ours in denses.items():
+        arrays[f"encoder.layer.0.{theirs}.weight"] = np.ascontiguousarray(of[f"layer_0/{ours}/kernel"].T)
+        arrays[f"encoder.layer.0.{theirs}.bias"] = of[f"layer_0/{ours}/bias"]
+    for theirs, ours in norms.items():
+        arrays[f"encoder.layer.0.{theirs}.weight"] = of[f"layer_0/{ours}/scale"]
+        arrays[f"encoder.layer.0.{theirs}.bias"] = of[f"layer_0/{ours}/bias"]
+    arrays |= {"embeddings.LayerNorm.weight": of["norm/scale"], "embeddings.LayerNorm.bias": of["norm/bias"]}
+    more = {"num_hidden_layers": 1, "vocab_size": 11, "max_position_embeddings": 6}
+    backbone, parameters = load_pretrained(write(tmp_path / "m", "bert", arrays, **more))
+    assert backbone == model
+    for name, array in flatten_dict(parameters, sep="/").items():
+        np.testing.assert_array_equal(array, of[name])

@@ -24,17 +24,17 @@ FORMS = {
 }
 
 
-def gradient(convolution: Callable[..., Array], stride: int, images: Array, kernel: Array) -> Array:
+def gradient(convolution: Callable[..., Array], images: Array, kernel: Array) -> Array:
     """Gradient of a convolution's sum of squares with respect to its kernel and its input."""
-    loss = lambda images, kernel: jnp.sum(jnp.square(convolution(images, kernel, stride)))  # noqa: E731
+    loss = lambda images, kernel: jnp.sum(jnp.square(convolution(images, kernel)))  # noqa: E731
     return jax.grad(loss, argnums=(0, 1))(images, kernel)
 
 
-def scanned(convolution: Callable[..., Array], stride: int, images: Array, kernel: Array) -> Array:
+def scanned(convolution: Callable[..., Array], images: Array, kernel: Array) -> Array:
     """Two steps of gradient descent on the kernel, as one scan."""
 
     def step(kernel: Array, _: None) -> tuple[Array, None]:
-        return kernel - 1e-6 * gradient(convolution, stride, images, kernel)[1], None
+        return kernel - 1e-6 * gradient(convolution, images, kernel)[1], None
 
     return jax.lax.scan(step, kernel, length=2)[0]
 
@@ -48,12 +48,10 @@ def main() -> None:
         ("in a scan", scanned, (8, 16, 16, 64)),
     ):
         images = jax.random.normal(jax.random.key(0), shape)
-        for stride in (1, 2):
-            alternatives = {
-                name: partial(jax.jit(partial(program, form, stride)), images, kernel)
-                for name, form in FORMS.items()
-            }
-            tables[f"{title}, stride {stride}"] = compare(alternatives, rounds=7)
+        alternatives = {
+            name: partial(jax.jit(partial(program, form)), images, kernel) for name, form in FORMS.items()
+        }
+        tables[title] = compare(alternatives, rounds=7)
     report("depthwise_convolution", tables)
 
 

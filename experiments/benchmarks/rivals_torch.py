@@ -61,7 +61,8 @@ class SeparableCNN(nn.Module):
         widths = (3, 64, 128, 256)
         self.convolutions = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(a, a, 3, stride=1 if a == 3 else 2, padding=1, groups=a, bias=False),
+                nn.Identity() if a == 3 else nn.AvgPool2d(2),
+                nn.Conv2d(a, a, 3, padding=1, groups=a, bias=False),
                 nn.Conv2d(a, b, 1),
             )
             for a, b in pairwise(widths)

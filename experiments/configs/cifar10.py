@@ -2,8 +2,8 @@
 
 The paper states neither the widths, nor how the later stages halve the resolution, nor where in its range the
 learning rate lies. The first stage sees no more than three filtered channels, so it is narrow; widths were
-compared on the validation split (``python -m experiments.pilots``). The learning rate is the paper's highest and
-falls to zero along a cosine over 20 epochs, to keep a run short; the paper trains for at most 50.
+compared on the validation split (``python -m experiments.pilots``). The learning rate is the paper's highest
+and falls to zero along a cosine over 20 epochs, to keep a run short; the paper trains for at most 50.
 """
 
 import dataclasses

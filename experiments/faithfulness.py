@@ -204,6 +204,10 @@ def _path(dataset: str, places: Places) -> Path:
     return places.results / "faithfulness" / f"{dataset}.json"
 
 
+def _is_measured(path: Path, seeds: int) -> bool:
+    return path.exists() and len(json.loads(path.read_text())["runs"]) >= seeds
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures what is missing, and makes the table."""
     parser = argparse.ArgumentParser(
@@ -215,7 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with errors_in_a_line("faithfulness"):
         places = places_of(asked)
         for dataset in asked.datasets if asked.seeds else ():
-            if not _path(dataset, places).exists():
+            if not _is_measured(_path(dataset, places), asked.seeds):
                 found = measure(dataset, asked.seeds, asked.epochs, places)
                 _path(dataset, places).parent.mkdir(parents=True, exist_ok=True)
                 write_json(_path(dataset, places), found)

@@ -121,8 +121,8 @@ class Explained:
     Attributes:
       split: of the runs' data.
       outliers: inputs of another kind, as for predict, to measure whether they can be told from the data.
-      random_labels: directory of a run on the same data with permuted labels, whose attention has to be
-        another one.
+      random_labels: directory of a run on the same data with --data.label-noise 1, whose attention has to
+        be another one.
       parallel: on what to compute.
       output: what is printed.
     """

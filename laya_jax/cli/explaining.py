@@ -113,11 +113,12 @@ def _random_labels(asked: Explained, first: Explainer) -> Explainer | None:
     if asked.random_labels is None:
         return None
     other = Explainer(load_model(asked.random_labels), asked.parallel)
-    shape = first.model.schema.preprocessing.shape
-    if not other.weighs or other.model.schema.preprocessing.shape != shape:
+    shapes = [each.model.schema.preprocessing.shape for each in (first, other)]
+    layers = [len(each.model.config.backbone.widths) for each in (first, other)]
+    if not other.weighs or shapes[0] != shapes[1] or layers[0] != layers[1]:
         raise ValueError(
-            f"random_labels is {asked.random_labels}, expected a run of a head that weighs layers, on inputs "
-            f"of shape {shape}"
+            f"random_labels is {asked.random_labels}, expected a run of a head that weighs {layers[0]} layers, "
+            f"on inputs of shape {shapes[0]}"
         )
     return other
 

@@ -72,6 +72,10 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         writer.writerows(zip(*columns.values(), strict=True))
 
 
+def _name(run: Attributed) -> str:
+    return f"{run.numbers['head']} {run.numbers['seed']}"
+
+
 def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     """Writes figures of the first run, and of how alike the runs are, as .png and .pdf.
 
@@ -80,19 +84,19 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     from laya_jax.attribution import plots
 
     first = runs[0]
-    explanation = first.explained.explanation
-    if explanation is None or first.profiles is None:
+    if first.profiles is None:
         return
+    explanation = first.explained.weighed()
     figures = {
         "profile": plots.profile_bars(first.profiles),
         "class-profiles": plots.class_heatmaps(first.profiles, first.numbers["class_names"]),
         "contributions": plots.stacked_contributions(explanation.take(slice(SHOWN))),
         "faithfulness": plots.faithfulness_curves(layer_curves(explanation)),
     }
-    weighing = [run.explained.explanation.attention for run in runs if run.explained.explanation is not None]
+    weighing = [run for run in runs if run.explained.explanation is not None]
     if len(weighing) > 1:
-        names = [f"seed {run.numbers['seed']}" for run in runs if run.explained.explanation is not None]
-        figures["stability"] = plots.stability_map(weighing, names)
+        attentions = [run.explained.weighed().attention for run in weighing]
+        figures["stability"] = plots.stability_map(attentions, [_name(run) for run in weighing])
     measured = first.numbers["faithfulness"]
     caption = (
         f"{measured['flips_without_top_layer']:.1%} of predictions change without their layer of most "

@@ -117,8 +117,8 @@ def _random_labels(asked: Explained, first: Explainer) -> Explainer | None:
     layers = [len(each.model.config.backbone.widths) for each in (first, other)]
     if not other.weighs or shapes[0] != shapes[1] or layers[0] != layers[1]:
         raise ValueError(
-            f"random_labels is {asked.random_labels}, expected a run of a head that weighs {layers[0]} layers, "
-            f"on inputs of shape {shapes[0]}"
+            f"random_labels is {asked.random_labels}, expected a run of a head that weighs {layers[0]} "
+            f"layers, on inputs of shape {shapes[0]}"
         )
     return other
 

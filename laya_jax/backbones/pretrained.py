@@ -207,7 +207,9 @@ def _norm(target: str, source: str) -> Rules:
 
 def _from_google(path: Path, options: Mapping[str, Any]) -> Pretrained:
     """A ViT in the layout of vision_transformer; its sizes are read off the shapes."""
-    arrays = _read_npz(path)
+    from laya_jax.data.npz import read_npz
+
+    arrays = read_npz(path)
     depth = len(
         {match[1] for name in arrays if (match := re.match(r"Transformer/encoderblock_(\d+)/", name))}
     )
@@ -297,15 +299,3 @@ def _read_safetensors(path: Path) -> dict[str, NDArray]:
         return load_file(path)
     except (SafetensorError, OSError, KeyError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
-
-
-def _read_npz(path: Path) -> dict[str, NDArray]:
-    import zipfile
-
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read as .npz: {error}") from error

@@ -30,8 +30,13 @@ class Explained(NamedTuple):
     explanation: Explanation | None
 
     def weighed(self) -> Explanation:
-        """The explanation of a head that is known to weigh layers."""
-        assert self.explanation is not None
+        """The explanation of a head that weighs layers.
+
+        Raises:
+          ValueError: there is none.
+        """
+        if self.explanation is None:
+            raise ValueError("explanation is None, expected that of a head that weighs layers")
         return self.explanation
 
 

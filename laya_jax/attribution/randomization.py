@@ -33,7 +33,7 @@ def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[
     of_head = {"scorer": SCORER, "adapters": ADAPTERS, "scorer and adapters": (*SCORER, *ADAPTERS)}
     for part, names in of_head.items():
         yield part, _replaced(parameters, fresh, "head", partial(_starts, names))
-    depths = {layer_number(name) for name in parameters["backbone"]}
+    depths = {layer_number(name) for name in parameters.get("backbone", ())}
     for depth in sorted(depths, reverse=True):
         part = f"backbone from h{depth + 1}" if depth >= 0 else "whole backbone"
         yield part, _replaced(parameters, fresh, "backbone", partial(_is_after, depth))

@@ -1,5 +1,6 @@
 """What can be said on the command line, as dataclasses: tyro makes options and help of their fields."""
 
+import argparse
 import contextlib
 import dataclasses
 import io
@@ -10,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 
 from laya_jax.training.config import Config
+from laya_jax.training.experiments import backbone_named
 from laya_jax.training.parallel import ParallelConfig
 
 T = TypeVar("T")
@@ -35,7 +37,8 @@ class Train:
 
     Attributes:
       experiment: digits (embedded, the default), fashion-mnist, cifar10 or imdb; or data of your own:
-        images:FOLDER, npz:FILE, texts:FILE. It gives every option below its default.
+        images:FOLDER, npz:FILE, texts:FILE. It gives every option below its default. With a pretrained
+        backbone: --backbone vit:PATH or bert:PATH, and --freeze to train the head alone.
       run_dir: directory to write to, a new one; None takes a free name in runs/.
       seeds: trains one run per seed instead of the one of --seed.
       side_by_side: trains all seeds in one program, which pays on accelerators.
@@ -193,6 +196,27 @@ class CompileCheck:
     topology: str = "v5e:2x4"
     config: Annotated[Config, Flat] = Config()
     output: Annotated[Output, Flat] = Output()
+
+
+def expanded(arguments: Sequence[str]) -> tuple[list[str], str | None]:
+    """Arguments with what is short for several written out, and the pretrained backbone among them.
+
+    >>> expanded(["digits", "--backbone", "vit:models/s14", "--freeze"])[0]
+    ['digits', '--backbone.kind', 'vit', '--backbone.path', 'models/s14', '--backbone.freeze']
+
+    Raises:
+      ValueError: a backbone that is neither vit:PATH nor bert:PATH.
+    """
+    short = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    short.add_argument("--backbone", nargs="?", const="")
+    short.add_argument("--freeze", action="store_true")
+    known, rest = short.parse_known_args(list(arguments))
+    if known.backbone is not None:
+        kind, path = backbone_named(known.backbone)
+        rest += ["--backbone.kind", kind, "--backbone.path", path]
+    if known.freeze:
+        rest.append("--backbone.freeze")
+    return rest, known.backbone
 
 
 def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: Any = None) -> T:

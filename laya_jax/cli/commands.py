@@ -9,11 +9,11 @@ import numpy as np
 from laya_jax import __version__
 from laya_jax.checks import check_choice
 from laya_jax.cli import explaining
-from laya_jax.cli.arguments import CompileCheck, Evaluate, Export, Predict, Resume, Train, parse
+from laya_jax.cli.arguments import CompileCheck, Evaluate, Export, Predict, Resume, Train, expanded, parse
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_can_write, write_predictions
 from laya_jax.cli.tensorboard import TensorBoard
-from laya_jax.data import Examples, load, read_inputs
+from laya_jax.data import Examples, read_inputs
 from laya_jax.training import EXPERIMENTS, Config, export_model, find_runs, load_model, predict, resume, start
 from laya_jax.training.abstract import lower
 from laya_jax.training.compile_check import compile_check
@@ -21,6 +21,7 @@ from laya_jax.training.experiments import config_for
 from laya_jax.training.exported import TrainedModel
 from laya_jax.training.metrics import measure
 from laya_jax.training.parallel import connect
+from laya_jax.training.pretrained import load_for
 from laya_jax.training.recorder import faithfulness
 from laya_jax.training.run import check_is_new, free_path
 
@@ -37,7 +38,8 @@ laya {__version__}: classifiers that read all layers of a network, and say which
   laya compile-check EXPERIMENT    compiles the training step for a TPU that is not there
 
 DATA is images:FOLDER (a sub-folder a class), npz:FILE (inputs, labels) or texts:FILE (.csv or .jsonl with
-text and label). 'laya COMMAND --help' lists the options; every command takes --json."""
+text and label). A pretrained backbone is --backbone vit:PATH or bert:PATH, with --freeze to train the head
+alone. 'laya COMMAND --help' lists the options; every command takes --json."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -57,9 +59,11 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _train(arguments: Sequence[str]) -> None:
+    arguments, pretrained = expanded(arguments)
     named = _experiment(arguments)
     baseline = "last_layer" if named == "digits" else None
-    default = Train(experiment=named, config=config_for(named), baseline=baseline)  # type: ignore[arg-type]
+    config = config_for(named, pretrained)
+    default = Train(experiment=named, config=config, baseline=baseline)  # type: ignore[arg-type]
     asked = parse(Train, arguments, program="laya train", default=default)
     console = Console(as_json=asked.output.json)
     connect(asked.parallel)
@@ -122,7 +126,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
 def _labelled(model: TrainedModel, asked: Evaluate) -> Examples:
     """The examples that a model is tested on."""
     if asked.data is None:
-        examples: Examples = getattr(load(model.config.data), asked.split)
+        examples: Examples = getattr(load_for(model.config, decode=False), asked.split)
         return examples
     unlabelled = read_inputs(asked.data, model.schema, model.config.data)
     if unlabelled.labels is None:
@@ -162,8 +166,9 @@ def _export(arguments: Sequence[str]) -> None:
 
 
 def _compile_check(arguments: Sequence[str]) -> None:
+    arguments, pretrained = expanded(arguments)
     named = _experiment(arguments)
-    default = CompileCheck(experiment=named, config=config_for(named))
+    default = CompileCheck(experiment=named, config=config_for(named, pretrained))
     asked = parse(CompileCheck, arguments, program="laya compile-check", default=default)
     console = Console(as_json=asked.output.json)
     report = compile_check(asked.config, asked.topology)

@@ -34,7 +34,7 @@ class Console:
             os.dup2(2, 1)
         self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
         self._progress = Progress(
-            TextColumn("step"),
+            TextColumn("{task.description}"),
             MofNCompleteColumn(),
             BarColumn(),
             TimeRemainingColumn(),
@@ -56,10 +56,16 @@ class Console:
         plural = "s" if len(devices) > 1 else ""
         self.say(f"{what}; backend {jax.default_backend()}, {len(devices)} device{plural} ({kinds})")
 
+    def extracted(self, done: int, total: int) -> None:
+        """While hidden states are computed: moves the progress bar, and says at the end what was done."""
+        self._move("hidden states", done, total)
+        if done == total:
+            self._progress.stop()
+            self.say(f"hidden states of {total:,} examples are in the cache")
+
     def steps(self, done: int, total: int) -> None:
         """After every chunk: moves the progress bar, if there is a terminal."""
-        self._progress.update(self._task, completed=done, total=total, visible=True)
-        self._progress.start()
+        self._move("step", done, total)
 
     def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
         """After every epoch of a run: one line."""
@@ -126,6 +132,10 @@ class Console:
         if self.as_json and jax.process_index() == 0:
             self._out.write(json.dumps(value) + "\n")
             self._out.flush()
+
+    def _move(self, what: str, done: int, total: int) -> None:
+        self._progress.update(self._task, description=what, completed=done, total=total, visible=True)
+        self._progress.start()
 
     def _profile(
         self, title: str, attention: Sequence[float] | None, measured: Mapping[str, float] | None

@@ -10,7 +10,7 @@ from laya_jax.checks import check_choice, check_count
 from laya_jax.cli.arguments import Attribute, Explained, Report, parse
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_parent
-from laya_jax.data import Examples, load, read_inputs
+from laya_jax.data import Examples, read_inputs
 from laya_jax.report import (
     Attributed,
     Explainer,
@@ -26,6 +26,7 @@ from laya_jax.report import (
 from laya_jax.training import ParallelConfig, find_runs, load_model
 from laya_jax.training.exported import WEIGHTS
 from laya_jax.training.parallel import connect
+from laya_jax.training.pretrained import load_for
 from laya_jax.training.run import check_is_new, write_text
 
 
@@ -84,7 +85,7 @@ def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measure
     first = next(iter(explainers.values()))
     random_labels, outliers = _random_labels(asked, first), _outliers(asked, first)
     data = first.model.config.data
-    examples: Examples = getattr(load(data), asked.split)
+    examples: Examples = getattr(load_for(first.model.config, decode=False), asked.split)
     console.start(f"explaining {', '.join(map(str, explainers))}", asked.parallel.devices)
     measured = []
     for path, explainer in explainers.items():
@@ -114,11 +115,11 @@ def _random_labels(asked: Explained, first: Explainer) -> Explainer | None:
         return None
     other = Explainer(load_model(asked.random_labels), asked.parallel)
     shapes = [each.model.schema.preprocessing.shape for each in (first, other)]
-    layers = [len(each.model.config.backbone.widths) for each in (first, other)]
-    if not other.weighs or shapes[0] != shapes[1] or layers[0] != layers[1]:
+    backbones = [each.model.config.backbone for each in (first, other)]
+    if not other.weighs or shapes[0] != shapes[1] or backbones[0] != backbones[1]:
         raise ValueError(
-            f"random_labels is {asked.random_labels}, expected a run of a head that weighs {layers[0]} "
-            f"layers, on inputs of shape {shapes[0]}"
+            f"random_labels is {asked.random_labels}, expected a run of a head that weighs the layers of the "
+            f"same backbone, {backbones[0].kind}, on inputs of shape {shapes[0]}"
         )
     return other
 

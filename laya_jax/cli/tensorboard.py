@@ -24,6 +24,10 @@ class TensorBoard:
         self._make_writer = SummaryWriter
         self._writers: dict[str, Any] = {}
 
+    def extracted(self, done: int, total: int) -> None:
+        """While hidden states are computed."""
+        self.listener.extracted(done, total)
+
     def steps(self, done: int, total: int) -> None:
         """After every chunk."""
         self.listener.steps(done, total)

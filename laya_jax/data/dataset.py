@@ -1,7 +1,7 @@
 """What every source gives: arrays of examples in three splits, and what turns them into a model's inputs."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig
+from laya_jax.data.vocabulary import TextEncoder
 from laya_jax.typing import Array
 
 
@@ -52,13 +53,13 @@ class Preprocessing:
     Array([0.4], dtype=float32)
 
     Attributes:
-      kind: images, features or tokens.
+      kind: images, features, tokens, or the hidden states of a frozen backbone.
       shape: of one stored input.
       mean: per channel (last axis), or one for all.
       scale: per channel, or one for all.
     """
 
-    kind: Literal["images", "features", "tokens"]
+    kind: Literal["images", "features", "tokens", "hidden_states"]
     shape: tuple[int, ...]
     mean: tuple[float, ...] = (0.0,)
     scale: tuple[float, ...] = (1.0,)
@@ -91,7 +92,7 @@ class Dataset:
       test: to report.
       class_names: by label.
       preprocessing: what turns stored inputs into a model's.
-      vocabulary: words by id, from 2 on (0 is padding, 1 any other word); None if the inputs are no texts.
+      encoder: what turned texts into numbers; None if the inputs are no texts.
     """
 
     train: Examples
@@ -99,7 +100,14 @@ class Dataset:
     test: Examples
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
-    vocabulary: tuple[str, ...] | None = None
+    encoder: TextEncoder | None = None
+
+    def with_inputs(self, change: Callable[[Any], Any]) -> "Dataset":
+        """The same with other inputs: those of each split as ``change`` makes them."""
+        train, validation, test = (
+            Examples(change(split.inputs), split.labels) for split in (self.train, self.validation, self.test)
+        )
+        return dataclasses.replace(self, train=train, validation=validation, test=test)
 
 
 class Schema(NamedTuple):
@@ -108,17 +116,17 @@ class Schema(NamedTuple):
     Attributes:
       class_names: by label.
       preprocessing: what turns stored inputs into the model's.
-      vocabulary: words by id, from 2 on; None if the inputs are no texts.
+      encoder: what turns texts into numbers; None if the inputs are no texts.
     """
 
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
-    vocabulary: tuple[str, ...] | None
+    encoder: TextEncoder | None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Schema":
         """That of a data set."""
-        return cls(dataset.class_names, dataset.preprocessing, dataset.vocabulary)
+        return cls(dataset.class_names, dataset.preprocessing, dataset.encoder)
 
 
 class Splits(NamedTuple):

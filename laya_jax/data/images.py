@@ -1,5 +1,6 @@
 """A folder of images with a sub-folder for each class, or with train/ and test/ of such sub-folders."""
 
+import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,7 @@ from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
 LARGEST_DECODED = 2**31
-"""Bytes of pixels up to which images are decoded at once; of more, each when it is asked for."""
+"""Bytes of pixels up to which images are decoded at once."""
 
 
 class ImageFiles:
@@ -41,10 +42,22 @@ class ImageFiles:
         """How many images there are."""
         return len(self.paths)
 
-    def __getitem__(self, rows: NDArray) -> Any:
-        """Some of the images, still in files if they are too many to decode."""
-        chosen = ImageFiles([self.paths[row] for row in rows], self.shape[1:], resize=self.resize)
-        return chosen if chosen.nbytes > LARGEST_DECODED else chosen.decode()
+    def __getitem__(self, rows: NDArray | slice) -> "ImageFiles":
+        """Some of the images, still in files."""
+        paths = self.paths[rows] if isinstance(rows, slice) else [self.paths[row] for row in rows]
+        return ImageFiles(paths, self.shape[1:], resize=self.resize)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        """All pixels, for NumPy."""
+        del copy  # decoding makes a new array
+        pixels = self.decode()
+        return pixels if dtype is None else pixels.astype(dtype)
+
+    def checksum(self) -> int:
+        """What changes when a file does: its name, its size, or when it was written."""
+        stats = [(path.name, path.stat()) for path in self.paths]
+        known = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        return zlib.crc32(repr((known, self.shape, self.resize)).encode())
 
     def decode(self) -> NDArray[np.uint8]:
         """All pixels.
@@ -97,7 +110,7 @@ def load_images(config: DataConfig) -> Dataset:
         if rows
     ]
     preprocessing = Preprocessing("images", shape, scale=(255.0,))
-    test = examples[1].take(np.arange(len(examples[1].labels))) if len(examples) > 1 else None
+    test = examples[1] if len(examples) > 1 else None
     return make_dataset(examples[0], test, class_names, preprocessing, config)
 
 
@@ -115,9 +128,13 @@ def read_unlabelled_images(
     if set(names) <= set(class_names):
         labels = np.array([class_names.index(name) for name in names], np.int32)
     files = ImageFiles(paths, (shape[0], shape[1], shape[2]), resize=config.image_size is not None)
-    return Unlabelled(
-        files[np.arange(len(paths))], tuple(str(path.relative_to(folder)) for path in paths), labels
-    )
+    return Unlabelled(files, tuple(str(path.relative_to(folder)) for path in paths), labels)
+
+
+def decoded(inputs: Any) -> Any:
+    """Inputs as they are, but for images in files that are few enough to decode all at once."""
+    is_small = isinstance(inputs, ImageFiles) and inputs.nbytes <= LARGEST_DECODED
+    return inputs.decode() if is_small else inputs
 
 
 def image_shape(paths: Sequence[Path], size: int | None) -> tuple[int, int, int]:

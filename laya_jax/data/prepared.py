@@ -10,10 +10,15 @@ from numpy.typing import NDArray
 from laya_jax.data.config import DataConfig
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, make_dataset
 from laya_jax.data.texts import make_text_dataset
+from laya_jax.data.vocabulary import TextEncoder
 
 
-def load_prepared(config: DataConfig) -> Dataset:
+def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dataset:
     """Reads both splits.
+
+    Args:
+      config: which data set, and how.
+      encoder: of texts, that of a pretrained model; None makes a vocabulary of the training split.
 
     Raises:
       FileNotFoundError: the data set is not prepared, and cannot be prepared here; says what to run.
@@ -24,7 +29,7 @@ def load_prepared(config: DataConfig) -> Dataset:
     (train, labels), (test, test_labels) = (_read(builder, split) for split in ("train", "test"))
     if "text" in features:
         texts, test_texts = ([text.decode() for text in encoded] for encoded in (train, test))
-        return make_text_dataset(texts, labels, (test_texts, test_labels), class_names, config)
+        return make_text_dataset(texts, labels, (test_texts, test_labels), class_names, config, encoder)
     shape = features["image"].shape
     preprocessing = Preprocessing("images", shape, scale=(255.0,))
     examples, test_examples = (

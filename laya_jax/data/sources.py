@@ -8,25 +8,24 @@ from numpy.typing import NDArray
 from laya_jax.data.config import DataConfig, kind_of, path_of
 from laya_jax.data.dataset import Dataset, Schema, Unlabelled
 from laya_jax.data.digits import load_digits
-from laya_jax.data.images import load_images, read_unlabelled_images
+from laya_jax.data.images import decoded, load_images, read_unlabelled_images
 from laya_jax.data.npz import load_npz, read_unlabelled_npz
 from laya_jax.data.prepared import load_prepared
 from laya_jax.data.texts import load_texts, read_unlabelled_texts
+from laya_jax.data.vocabulary import TextEncoder
 
-LOADERS = {
-    "digits": load_digits,
-    "tfds": load_prepared,
-    "npz": load_npz,
-    "images": load_images,
-    "texts": load_texts,
-}
+LOADERS = {"digits": load_digits, "npz": load_npz, "images": load_images}
+READERS = {"tfds": load_prepared, "texts": load_texts}
+"""Loaders by the kind of their source: those that hold no texts, and those that may."""
 
 
-def load(config: DataConfig) -> Dataset:
+def load(config: DataConfig, encoder: TextEncoder | None = None, *, decode: bool = True) -> Dataset:
     """Loads a data set, split into what is trained on, validated on and tested on.
 
     Args:
       config: which one, and how.
+      encoder: of texts, that of a pretrained model; None makes a vocabulary of the training split.
+      decode: whether to decode images in files at once, unless they are too many.
 
     Raises:
       FileNotFoundError: it is not there.
@@ -36,11 +35,12 @@ def load(config: DataConfig) -> Dataset:
     >>> dataset.train.inputs.shape, len(dataset.class_names)
     ((1455, 8, 8, 1), 10)
     """
-    dataset = LOADERS[kind_of(config.source)](config)
-    if not config.label_noise:
-        return dataset
-    labels = shuffle_some(dataset.train.labels, config.label_noise, config.split_seed)
-    return dataclasses.replace(dataset, train=dataset.train._replace(labels=labels))
+    kind = kind_of(config.source)
+    dataset = READERS[kind](config, encoder) if kind in READERS else LOADERS[kind](config)
+    if config.label_noise:
+        labels = shuffle_some(dataset.train.labels, config.label_noise, config.split_seed)
+        dataset = dataclasses.replace(dataset, train=dataset.train._replace(labels=labels))
+    return dataset.with_inputs(decoded) if decode else dataset
 
 
 def shuffle_some(labels: NDArray, share: float, seed: int) -> NDArray:
@@ -73,7 +73,8 @@ def read_inputs(source: str, schema: Schema, config: DataConfig) -> Unlabelled:
     if (kind == "texts") != needs_tokens and kind in ("npz", "images", "texts"):
         raise ValueError(f"data is {source!r}, but the model reads {'texts' if needs_tokens else 'no texts'}")
     if kind == "texts":
-        found = read_unlabelled_texts(path_of(source), class_names, schema.vocabulary or (), config)
+        assert schema.encoder is not None  # a model that reads texts has one
+        found = read_unlabelled_texts(path_of(source), class_names, schema.encoder, config)
     elif kind == "images":
         if len(preprocessing.shape) != 3:
             raise ValueError(f"data is {source!r}, but the model reads inputs of shape {preprocessing.shape}")
@@ -83,7 +84,7 @@ def read_inputs(source: str, schema: Schema, config: DataConfig) -> Unlabelled:
     elif source != config.source:
         raise ValueError(f"data is {source!r}, but the model was trained on {config.source!r}")
     else:
-        test = load(config).test
+        test = load(config, schema.encoder, decode=False).test
         found = Unlabelled(test.inputs, tuple(map(str, range(len(test.labels)))), test.labels)
     if tuple(found.inputs.shape[1:]) != preprocessing.shape:
         raise ValueError(

@@ -13,11 +13,15 @@ from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
-from laya_jax.data.vocabulary import build_vocabulary, encode, words
+from laya_jax.data.vocabulary import TextEncoder, Vocabulary
 
 
-def load_texts(config: DataConfig) -> Dataset:
+def load_texts(config: DataConfig, encoder: TextEncoder | None = None) -> Dataset:
     """Reads a file of texts and labels.
+
+    Args:
+      config: which one, and how.
+      encoder: of a pretrained model; None makes a vocabulary of the training split.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -30,7 +34,7 @@ def load_texts(config: DataConfig) -> Dataset:
     class_names = tuple(sorted({str(label) for label in labels}, key=_natural))
     of_name = {name: number for number, name in enumerate(class_names)}
     numbers = np.array([of_name[str(label)] for label in labels], np.int32)
-    return make_text_dataset(texts, numbers, None, class_names, config)
+    return make_text_dataset(texts, numbers, None, class_names, config, encoder)
 
 
 def make_text_dataset(
@@ -39,8 +43,9 @@ def make_text_dataset(
     test: tuple[Sequence[str], NDArray] | None,
     class_names: Sequence[str],
     config: DataConfig,
+    encoder: TextEncoder | None = None,
 ) -> Dataset:
-    """Splits texts, builds the vocabulary on the training split, and encodes all of them.
+    """Splits texts, and encodes all of them.
 
     Args:
       texts: those not set apart for testing.
@@ -48,40 +53,30 @@ def make_text_dataset(
       test: texts and labels of the test split, if there is one.
       class_names: by label.
       config: of the data.
+      encoder: of a pretrained model; None makes a vocabulary of the training split.
     """
     preprocessing = Preprocessing("tokens", (config.max_length,))
 
     def examples(texts: Sequence[str], labels: NDArray) -> Examples:
-        split_into_words = np.empty(len(texts), object)
-        split_into_words[:] = [words(text) for text in texts]
-        return Examples(split_into_words, labels)
+        return Examples(np.array([*texts, None], object)[:-1], labels)
 
     dataset = make_dataset(
         examples(texts, labels), examples(*test) if test else None, class_names, preprocessing, config
     )
-    vocabulary = build_vocabulary(dataset.train.inputs, config.vocabulary_size)
-
-    def encoded(split: Examples) -> Examples:
-        return Examples(encode(split.inputs, vocabulary, config.max_length, config.keep), split.labels)
-
-    return dataclasses.replace(
-        dataset,
-        train=encoded(dataset.train),
-        validation=encoded(dataset.validation),
-        test=encoded(dataset.test),
-        vocabulary=vocabulary,
-    )
+    known = encoder or Vocabulary.of_texts(dataset.train.inputs, config.vocabulary_size)
+    dataset = dataset.with_inputs(lambda texts: known.encode(texts, config.max_length, config.keep))
+    return dataclasses.replace(dataset, encoder=known)
 
 
 def read_unlabelled_texts(
-    path: Path, class_names: Sequence[str], vocabulary: Sequence[str], config: DataConfig
+    path: Path, class_names: Sequence[str], encoder: TextEncoder, config: DataConfig
 ) -> Unlabelled:
-    """Texts to predict, with a run's vocabulary; labels where all of them have one."""
+    """Texts to predict, encoded as a run's were; labels where all of them have one."""
     texts, names = read_texts(path)
     labels = None
     if all(name is not None for name in names):
         labels = np.array([_label(str(name), class_names, path) for name in names], np.int32)
-    inputs = encode([words(text) for text in texts], vocabulary, config.max_length, config.keep)
+    inputs = encoder.encode(texts, config.max_length, config.keep)
     return Unlabelled(inputs, tuple(map(str, range(len(texts)))), labels)
 
 

@@ -21,11 +21,8 @@ RERUN = 5_000
 """Examples, at most, for which the network runs again: with other parameters, or noise."""
 
 NOISE = 0.05
-"""Standard deviation of the noise on images and features, as a share of that of the inputs; share of a text's
-words that become unknown."""
-
-UNKNOWN = 1
-"""The token of a word that is not in the vocabulary."""
+"""Standard deviation of the noise on images, features and hidden states of a frozen backbone, as a share of
+that of the inputs; share of a text's words that become unknown."""
 
 
 class Attributed(NamedTuple):
@@ -59,6 +56,7 @@ def attribute(
       outliers: inputs that are not of the kind that the model was trained on, to be told from the examples.
       random_labels: of a model that was trained on permuted labels.
     """
+    examples = explainer.readable(examples)
     explained = explainer(examples)
     logits, explanation, labels = explained.logits, explained.explanation, examples.labels
     attention = None if explanation is None else explanation.attention
@@ -141,7 +139,7 @@ def _randomization(
     explainer: Explainer, examples: Examples, explanation: Explanation, random_labels: Explainer | None
 ) -> dict[str, Any]:
     """How alike attention is once a part of the parameters is random."""
-    model = explainer.model
+    model = explainer.explained
     some = examples.take(slice(RERUN))
     before = explanation.take(slice(RERUN)).attention
     fresh = initial_parameters(model.classifier, model.schema.preprocessing, model.config.seed + 1)
@@ -158,7 +156,9 @@ def _randomization(
 def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:
     """How alike attention is under small noise on the inputs."""
     some = examples.take(slice(RERUN))
-    noisy = explainer(Examples(_with_noise(np.asarray(some.inputs), seed=0), some.labels)).weighed()
+    encoder = explainer.explained.schema.encoder
+    unknown = encoder.unknown if encoder else 0
+    noisy = explainer(Examples(_with_noise(np.asarray(some.inputs), unknown), some.labels)).weighed()
     before = explanation.take(slice(RERUN))
     return {
         **_to_json(attribution.similarity(before.attention, noisy.attention)),
@@ -166,11 +166,11 @@ def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanat
     }
 
 
-def _with_noise(inputs: NDArray, seed: int) -> NDArray:
-    generator = np.random.default_rng(seed)
+def _with_noise(inputs: NDArray, unknown: int) -> NDArray:
+    generator = np.random.default_rng(0)
     if np.issubdtype(inputs.dtype, np.signedinteger):
-        unknown = generator.random(inputs.shape) < NOISE
-        return np.where(unknown & (inputs > 0), UNKNOWN, inputs).astype(inputs.dtype)
+        chosen = generator.random(inputs.shape) < NOISE
+        return np.where(chosen & (inputs > 0), unknown, inputs).astype(inputs.dtype)
     noisy = inputs + generator.normal(0, NOISE * max(float(inputs.std()), 1e-12), inputs.shape)
     if inputs.dtype == np.uint8:
         return np.clip(np.round(noisy), 0, 255).astype(np.uint8)

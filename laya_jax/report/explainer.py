@@ -12,6 +12,7 @@ from laya_jax.data import Examples
 from laya_jax.heads import LayaHead, ScalarMixHead
 from laya_jax.training import ParallelConfig, TrainedModel
 from laya_jax.training.feed import Feed
+from laya_jax.training.material import head_alone, readable
 from laya_jax.training.parallel import make_parallel
 from laya_jax.training.predictor import Predictor
 from laya_jax.training.steps import Reader
@@ -45,13 +46,15 @@ class Explainer:
 
     Attributes:
       model: from ``load_model``.
+      explained: what runs: the model, or its head if the backbone is frozen.
     """
 
     def __init__(self, model: TrainedModel, parallel: ParallelConfig) -> None:
-        self.model = model
+        self.model, self.explained = model, head_alone(model)
         size = model.config.batch_size
         self._parallel = make_parallel(parallel, batch_size=size)
-        preprocessing, reader = model.schema.preprocessing, explanation_reader(model.classifier)
+        preprocessing = self.explained.schema.preprocessing
+        reader = explanation_reader(self.explained.classifier)
         self._predictor = Predictor(reader, preprocessing, self._parallel, batch_size=size)
 
     @property
@@ -59,16 +62,20 @@ class Explainer:
         """Whether the head weighs layers, so that there is something to attribute to them."""
         return weighs_layers(self.model.classifier)
 
+    def readable(self, examples: Examples) -> Examples:
+        """Examples as what runs reads them: for a frozen backbone, hidden states."""
+        return readable(self.model, examples, self._parallel)
+
     def __call__(self, examples: Examples, parameters: Parameters | None = None) -> Explained:
         """Explains examples, in their order.
 
         Args:
-          examples: as stored; labels are not read.
-          parameters: of the classifier; None takes the model's.
+          examples: as stored, or ``readable``; labels are not read.
+          parameters: of what runs; None takes the model's.
         """
-        parameters = self.model.parameters if parameters is None else parameters
-        placed = self._parallel.replicate(parameters)
-        logits, *read = self._predictor.outputs(placed, Feed(examples, self._parallel))[0]
+        parameters = self.explained.parameters if parameters is None else parameters
+        placed, feed = self._parallel.replicate(parameters), Feed(self.readable(examples), self._parallel)
+        logits, *read = self._predictor.outputs(placed, feed)[0]
         if not read:
             return Explained(logits, None)
         bias = jax.device_get(parameters["head"]["classifier"]["bias"])

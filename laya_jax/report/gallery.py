@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 
 from laya_jax.attribution import label_suspicion, of_class
 from laya_jax.data import Schema
+from laya_jax.data.vocabulary import TextEncoder
 from laya_jax.report.attribute import Attributed
 from laya_jax.training.metrics import softmax
 
@@ -49,7 +49,7 @@ def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Sc
         "pictures": sprite_sheets(inputs.reshape(number, *schema.preprocessing.shape))
         if kind == "images"
         else None,
-        "texts": excerpts(inputs, schema.vocabulary or ()) if kind == "tokens" else None,
+        "texts": excerpts(inputs, schema.encoder) if schema.encoder else None,
     }
 
 
@@ -83,14 +83,14 @@ def sprite_sheets(images: NDArray) -> dict[str, Any]:
     }
 
 
-def excerpts(tokens: NDArray, vocabulary: Sequence[str]) -> list[str]:
-    """The first words of texts; padding is left out, unknown words are shown as such.
+def excerpts(inputs: NDArray, encoder: TextEncoder) -> list[str]:
+    """The first words of texts.
 
-    >>> excerpts(np.array([[2, 1, 3, 0]]), ["good", "film"])
+    >>> from laya_jax.data.vocabulary import Vocabulary
+    >>> excerpts(np.array([[2, 1, 3, 0]]), Vocabulary(("good", "film")))
     ['good … film']
     """
-    words = np.array(["", "…", *vocabulary], object)
-    return [" ".join(words[row[row > 0][:WORDS]]) for row in tokens]
+    return [encoder.decode(row[row > 0][:WORDS]) for row in inputs]
 
 
 def _as_bytes(images: NDArray) -> NDArray:

@@ -79,10 +79,10 @@ def render(
 def _facts(explainer: Explainer) -> list[tuple[str, str]]:
     config = explainer.model.config
     head = config.head
-    facts = [
-        ("backbone", f"{config.backbone.kind} {' - '.join(map(str, config.backbone.widths))}"),
-        ("head", head.kind),
-    ]
+    backbone = config.backbone
+    sizes = backbone.path or " - ".join(map(str, backbone.widths))
+    frozen = ", frozen" if backbone.freeze else ""
+    facts = [("backbone", f"{backbone.kind} {sizes}{frozen}"), ("head", head.kind)]
     if head.kind != "last_layer":
         facts.append(("width shared by the layers", str(head.dim)))
     if head.kind == "laya":

@@ -8,13 +8,16 @@ import jax.numpy as jnp
 from jax import export
 
 from laya_jax.checks import check_choice
-from laya_jax.data import Examples, Preprocessing, Schema, load
+from laya_jax.data import Examples, Preprocessing, Schema
 from laya_jax.data.batches import steps_per_epoch
 from laya_jax.data.dataset import split_rows
+from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training.config import Config
 from laya_jax.training.feed import CHUNK, LARGEST_RESIDENT
+from laya_jax.training.material import FROZEN, of_hidden_states
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import MeshParallel
+from laya_jax.training.pretrained import load_for, pretrained_of
 from laya_jax.training.state import TrainState, initial_state, make_optimizer
 from laya_jax.training.steps import Batch, TrainChunk, make_train_chunk
 
@@ -69,13 +72,19 @@ def abstract_training(config: Config) -> AbstractTraining:
     Raises:
       ValueError: a batch larger than the data set, or a backbone that cannot read it.
     """
+    pretrained = pretrained_of(config)
     schema, examples = _data(config)
     number = examples.labels.size
     if config.batch_size > number:
         raise ValueError(
             f"batch_size is {config.batch_size}, expected at most the {number} examples to train on"
         )
-    classifier = make_classifier(config, schema)
+    backbone = pretrained and pretrained.backbone
+    if pretrained and config.backbone.freeze:
+        read = of_hidden_states(schema.preprocessing, pretrained.backbone)
+        schema, backbone = schema._replace(preprocessing=read), FROZEN.backbone
+        examples = _flat_examples(number, read, jnp.float32)
+    classifier = make_classifier(config, schema, backbone)
     optimizer = make_optimizer(config.optimizer, config.epochs * steps_per_epoch(number, config.batch_size))
     chunk = make_train_chunk(classifier, schema.preprocessing, optimizer, config.loss)
 
@@ -106,20 +115,20 @@ def lower(config: Config, platform: str = "cuda") -> export.Exported:
 
 def _data(config: Config) -> tuple[Schema, Examples]:
     """What a model knows of a config's data, and the shapes of the examples to train on."""
-    source, vocabulary = config.data.source, None
+    source, encoder = config.data.source, None
     if source in IMAGES:
         number, shape, classes = IMAGES[source]
         preprocessing, dtype = Preprocessing("images", shape), jnp.uint8
     elif source in TEXTS:
         number, classes = TEXTS[source]
         preprocessing, dtype = Preprocessing("tokens", (config.data.max_length,)), jnp.int32
-        vocabulary = ("",) * (config.data.vocabulary_size - 2)
+        encoder = Vocabulary(("",) * (config.data.vocabulary_size - 2))
     else:
-        dataset = load(config.data)
+        dataset = load_for(config, decode=False)
         schema, dtype, number = Schema.of(dataset), dataset.train.inputs.dtype, len(dataset.train.labels)
         return schema, _flat_examples(number, schema.preprocessing, dtype)
     number = len(split_rows(number, config.data, has_test=True).train)
-    schema = Schema(("",) * classes, preprocessing, vocabulary)
+    schema = Schema(("",) * classes, preprocessing, encoder)
     return schema, _flat_examples(number, preprocessing, dtype)
 
 

@@ -10,6 +10,9 @@ from laya_jax.data.config import DataConfig
 
 T = TypeVar("T")
 
+PRETRAINED = ("vit", "bert")
+"""Kinds of backbones that do not start at random."""
+
 
 def _check_literal(section: str, config: Any, field: str) -> None:
     choices = typing.get_args(typing.get_type_hints(type(config))[field])
@@ -21,19 +24,39 @@ class BackboneConfig:
     """The network whose hidden states the head reads.
 
     Attributes:
-      kind: mlp (images or features), separable_cnn (images) or bilstm (texts).
-      widths: of the hidden states, in order; of one direction for bilstm.
+      kind: mlp (images or features), separable_cnn (images) or bilstm (texts), which start at random; vit
+        (images) or bert (texts), which are pretrained.
+      widths: of the hidden states, in order; of one direction for bilstm; not for vit and bert.
       embedding_dim: width of the token embedding; bilstm only.
+      path: of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or an .npz of
+        a ViT by Google.
+      pooling: how the positions of a vit or bert become one vector; None takes cls for vit, mean for bert.
+      freeze: whether the weights of a vit or bert stay as they are. Hidden states are then computed once, and
+        kept for every later run.
     """
 
-    kind: Literal["mlp", "separable_cnn", "bilstm"] = "mlp"
+    kind: Literal["mlp", "separable_cnn", "bilstm", "vit", "bert"] = "mlp"
     widths: tuple[int, ...] = (512, 256, 128)
     embedding_dim: int = 128
+    path: str | None = None
+    pooling: Literal["cls", "mean", "cls+mean"] | None = None
+    freeze: bool = False
 
     def __post_init__(self) -> None:
         _check_literal("backbone", self, "kind")
         check_counts("backbone.widths", self.widths)
         check_count("backbone.embedding_dim", self.embedding_dim)
+        if self.pooling is not None:
+            check_choice("backbone.pooling", self.pooling, ("cls", "mean", "cls+mean"))
+        pretrained = self.kind in PRETRAINED
+        if pretrained != (self.path is not None):
+            expected = f"a pretrained {self.kind}" if pretrained else f"None for {self.kind!r}"
+            raise ValueError(f"backbone.path is {self.path!r}, expected {expected}")
+        if self.freeze and not pretrained:
+            raise ValueError(
+                f"backbone.freeze is True for {self.kind!r}, which starts at random; expected a pretrained "
+                f"backbone, {' or '.join(PRETRAINED)}"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Schema
 from laya_jax.data.batches import batch_indices, steps_per_epoch
 from laya_jax.training.config import Config
@@ -17,6 +18,7 @@ from laya_jax.training.parallel import ParallelConfig, make_parallel
 from laya_jax.training.predictor import Predictor
 from laya_jax.training.state import TrainState, initial_state, make_optimizer
 from laya_jax.training.steps import Outputs, StepMetrics, make_train_chunk, output_reader
+from laya_jax.typing import Parameters
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 
@@ -49,6 +51,7 @@ class Engine:
         parallel: ParallelConfig,
         seeds: Sequence[int] = (),
         largest_resident: int = LARGEST_RESIDENT,
+        pretrained: Pretrained | None = None,
     ) -> None:
         examples = len(dataset.train.labels)
         if config.batch_size > examples:
@@ -60,7 +63,8 @@ class Engine:
         self.batch_size = config.batch_size
         self.steps_per_epoch = steps_per_epoch(examples, config.batch_size)
         self.parallel = make_parallel(parallel, batch_size=config.batch_size)
-        self.classifier = make_classifier(config, Schema.of(dataset))
+        self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
+        self._pretrained = pretrained.parameters if pretrained else {}
         self.optimizer = make_optimizer(config.optimizer, config.epochs * self.steps_per_epoch)
         self._largest_resident = largest_resident
         self._feeds: dict[Split, Feed] = {}
@@ -96,7 +100,7 @@ class Engine:
 
     def initial(self) -> list[TrainState]:
         """The state of each seed before its first step."""
-        return [_copy(self._draw(np.uint32(seed))) for seed in self.seeds]
+        return [_copy(self._draw(np.uint32(seed), self._pretrained)) for seed in self.seeds]
 
     def place(self, states: Sequence[TrainState]) -> PlacedState:
         """Puts the seeds' states on the devices, side by side."""
@@ -136,8 +140,8 @@ class Engine:
         """
         return self._predictors[explain].outputs(placed.parameters, self._feed(split))
 
-    def _initial(self, seed: jax.Array) -> TrainState:
-        parameters = initial_parameters(self.classifier, self.dataset.preprocessing, seed)
+    def _initial(self, seed: jax.Array, pretrained: Parameters) -> TrainState:
+        parameters = initial_parameters(self.classifier, self.dataset.preprocessing, seed, pretrained)
         return initial_state(parameters, self.optimizer)
 
     def _feed(self, split: Split) -> Feed:

@@ -5,7 +5,7 @@ import difflib
 
 from laya_jax.data import DataConfig
 from laya_jax.data.config import PATHS, kind_of
-from laya_jax.training.config import BackboneConfig, Config, HeadConfig, OptimizerConfig
+from laya_jax.training.config import PRETRAINED, BackboneConfig, Config, HeadConfig, OptimizerConfig
 
 EXPERIMENTS = {
     "digits": Config(
@@ -50,15 +50,56 @@ OWN_DATA = {
 """What to start from with data of one's own, by their kind."""
 
 
-def config_for(name: str) -> Config:
+PRETRAINED_IMAGE_SIZE = 224
+"""Pixels that a folder's images are resized to for a pretrained ViT, if nothing else is asked for."""
+
+
+def config_for(name: str, pretrained: str | None = None) -> Config:
     """The config of a named experiment, or a first one for data of one's own.
+
+    Args:
+      name: of the experiment or of the data.
+      pretrained: a backbone with weights, as vit:PATH or bert:PATH.
 
     >>> config_for("fashion-mnist").head.temperature
     1.5
+    >>> config_for("images:paintings", "vit:models/vit-s14").data.image_size
+    224
 
     Raises:
       ValueError: neither an experiment nor data.
     """
+    config = _without_pretrained(name)
+    return config if pretrained is None else _with_pretrained(config, pretrained)
+
+
+def backbone_named(pretrained: str) -> tuple[str, str]:
+    """Kind and path of a pretrained backbone.
+
+    >>> backbone_named("vit:models/vit-s14")
+    ('vit', 'models/vit-s14')
+
+    Raises:
+      ValueError: it is no such thing.
+    """
+    kind, _, path = pretrained.partition(":")
+    if kind not in PRETRAINED or not path:
+        raise ValueError(f"backbone is {pretrained!r}, expected vit:PATH or bert:PATH")
+    return kind, path
+
+
+def _with_pretrained(config: Config, pretrained: str) -> Config:
+    kind, path = backbone_named(pretrained)
+    data = config.data
+    if kind == "vit" and kind_of(data.source) == "images":
+        data = dataclasses.replace(data, image_size=PRETRAINED_IMAGE_SIZE)
+    if kind == "vit":
+        data = dataclasses.replace(data, normalize=False)
+    backbone = BackboneConfig(kind=kind, path=path)  # type: ignore[arg-type]
+    return dataclasses.replace(config, data=data, backbone=backbone)
+
+
+def _without_pretrained(name: str) -> Config:
     if name in EXPERIMENTS:
         return EXPERIMENTS[name]
     if ":" not in name:

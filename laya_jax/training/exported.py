@@ -11,7 +11,16 @@ from laya_jax.classifier import Classifier
 from laya_jax.data import Schema
 from laya_jax.training.config import Config, from_json, to_json
 from laya_jax.training.model import initial_parameters, make_classifier
-from laya_jax.training.run import CONFIG, check_is_new, read_json, read_schema, write_json, write_schema
+from laya_jax.training.pretrained import backbone_of, sizes_of
+from laya_jax.training.run import (
+    BACKBONE,
+    CONFIG,
+    check_is_new,
+    read_json,
+    read_schema,
+    write_json,
+    write_schema,
+)
 from laya_jax.typing import Parameters
 
 WEIGHTS = "model.safetensors"
@@ -22,7 +31,7 @@ class TrainedModel(NamedTuple):
 
     Attributes:
       config: what it was trained with.
-      schema: class names, preprocessing, vocabulary.
+      schema: class names, preprocessing, encoder of texts.
       classifier: the module: ``classifier.apply({"params": parameters}, schema.preprocessing(inputs))``.
       parameters: of the classifier.
     """
@@ -34,7 +43,9 @@ class TrainedModel(NamedTuple):
 
 
 def export_model(model: TrainedModel, directory: str | Path) -> None:
-    """Writes ``model.safetensors``, ``config.json``, ``data.json`` and, for texts, ``vocabulary.txt``.
+    """Writes ``model.safetensors``, ``config.json``, ``data.json`` and what else the model needs.
+
+    Texts need their vocabulary or tokenizer, a pretrained backbone its sizes; its weights come along.
 
     Args:
       model: from ``load_model``.
@@ -53,6 +64,8 @@ def export_model(model: TrainedModel, directory: str | Path) -> None:
     }
     write_schema(directory, model.schema)
     write_json(directory / CONFIG, to_json(model.config))
+    if model.config.backbone.path is not None:
+        write_json(directory / BACKBONE, {"sizes": sizes_of(model.classifier.backbone)})
     save_file(arrays, directory / WEIGHTS)
 
 
@@ -71,7 +84,10 @@ def import_model(directory: str | Path) -> TrainedModel:
         if not (directory / name).is_file():
             raise FileNotFoundError(f"no exported model in {directory}: it has no {name}")
     config, schema = from_json(Config, read_json(directory / CONFIG)), read_schema(directory)
-    classifier = make_classifier(config, schema)
+    backbone = None
+    if config.backbone.path is not None:
+        backbone = backbone_of(config, read_json(directory / BACKBONE)["sizes"])
+    classifier = make_classifier(config, schema, backbone)
     try:
         arrays = load_file(directory / WEIGHTS)
     except SafetensorError as error:

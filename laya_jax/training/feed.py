@@ -30,10 +30,15 @@ class Feed:
     """
 
     def __init__(
-        self, examples: Examples, parallel: Parallel, largest_resident: int = LARGEST_RESIDENT
+        self,
+        examples: Examples,
+        parallel: Parallel,
+        largest_resident: int = LARGEST_RESIDENT,
+        chunk: int = CHUNK,
     ) -> None:
         self._examples = examples
         self._parallel = parallel
+        self._chunk = chunk
         self.data: Data = None
         if examples.inputs.nbytes <= largest_resident:
             # Flat: a TPU pads small last axes, and would lay out all images anew before every chunk.
@@ -45,22 +50,22 @@ class Feed:
         return len(self._examples.labels)
 
     def chunks(self, indices: Indices) -> Iterator[tuple[Batches, int]]:
-        """The batches of these indices, ``CHUNK`` at a time, and how many of them there are.
+        """The batches of these indices, a chunk at a time, and how many of them there are.
 
         Args:
           indices: [steps, ..., B]; -1 where a batch is filled up.
 
         Yields:
-          Batches on the devices, divided along the last axis of the indices, always ``CHUNK`` of them.
+          Batches on the devices, divided along the last axis of the indices, always a whole chunk of them.
         """
         axis = indices.ndim - 1
         streamed = None
         if self.data is None:
             streamed = stream(self._examples, indices.reshape(len(indices), -1))
-        for start in range(0, len(indices), CHUNK):
-            part = indices[start : start + CHUNK]
+        for start in range(0, len(indices), self._chunk):
+            part = indices[start : start + self._chunk]
             host = part if streamed is None else _stack(streamed, part.shape)
-            yield self._parallel.split(_fill(host), axis), len(part)
+            yield self._parallel.split(_fill(host, self._chunk), axis), len(part)
 
 
 def _stack(streamed: Iterator[tuple[NDArray, ...]], shape: tuple[int, ...]) -> Batch:
@@ -68,10 +73,10 @@ def _stack(streamed: Iterator[tuple[NDArray, ...]], shape: tuple[int, ...]) -> B
     return Batch(*(np.stack(row).reshape(*shape, *row[0].shape[1:]) for row in rows))
 
 
-def _fill(host: Batches) -> Batches:
-    """Fills up to ``CHUNK`` batches, with what is never read."""
+def _fill(host: Batches, chunk: int) -> Batches:
+    """Fills up to a whole chunk of batches, with what is never read."""
 
     def fill(leaf: NDArray) -> NDArray:
-        return np.concatenate([leaf, np.zeros((CHUNK - len(leaf), *leaf.shape[1:]), leaf.dtype)])
+        return np.concatenate([leaf, np.zeros((chunk - len(leaf), *leaf.shape[1:]), leaf.dtype)])
 
     return jax.tree.map(fill, host)

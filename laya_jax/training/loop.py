@@ -32,6 +32,9 @@ class Interrupted(Exception):  # noqa: N818  no error: the run is saved and can 
 class Listener(Protocol):
     """Hears how training goes on."""
 
+    def extracted(self, done: int, total: int) -> None:
+        """While hidden states of a frozen backbone are computed: examples of a split that are done."""
+
     def steps(self, done: int, total: int) -> None:
         """After every chunk: steps of this epoch that are done."""
 
@@ -53,6 +56,9 @@ class Interruption:
 
 class Silent:
     """A listener that says nothing."""
+
+    def extracted(self, done: int, total: int) -> None:
+        """While hidden states are computed."""
 
     def steps(self, done: int, total: int) -> None:
         """After every chunk."""

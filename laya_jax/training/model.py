@@ -13,12 +13,23 @@ from laya_jax.heads import ConcatHead, Head, LastLayerHead, LayaHead, ScalarMixH
 from laya_jax.training.config import BackboneConfig, Config, HeadConfig
 from laya_jax.typing import Array, Parameters
 
-READS = {"mlp": ("images", "features"), "separable_cnn": ("images",), "bilstm": ("tokens",)}
+READS = {
+    "mlp": ("images", "features"),
+    "separable_cnn": ("images",),
+    "bilstm": ("tokens",),
+    "vit": ("images",),
+    "bert": ("tokens",),
+}
 """The kinds of input that each kind of backbone reads."""
 
 
-def make_classifier(config: Config, schema: Schema) -> Classifier:
+def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None = None) -> Classifier:
     """The classifier that a config describes, for data of this schema.
+
+    Args:
+      config: of the run.
+      schema: of the data.
+      backbone: a pretrained one, or what reads its hidden states; None makes the config's.
 
     Raises:
       ValueError: a backbone that cannot read such data.
@@ -29,20 +40,34 @@ def make_classifier(config: Config, schema: Schema) -> Classifier:
     (2, (512, 256, 128))
     """
     inputs, kind = schema.preprocessing.kind, config.backbone.kind
-    if inputs not in READS[kind]:
+    if inputs not in (*READS[kind], "hidden_states"):
         able = " or ".join(repr(kind) for kind, readable in READS.items() if inputs in readable)
         raise ValueError(f"backbone.kind is {kind!r}, which does not read {inputs}; expected {able}")
     dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
     return Classifier(
-        backbone=_backbone(config.backbone, schema, dtype),
+        backbone=_backbone(config.backbone, schema, dtype) if backbone is None else backbone,
         head=_head(config.head, len(schema.class_names), dtype),
+        freeze_backbone=config.backbone.freeze,
     )
 
 
-def initial_parameters(classifier: Classifier, preprocessing: Preprocessing, seed: int | Array) -> Parameters:
-    """The parameters that a run of this seed starts from."""
+def initial_parameters(
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    seed: int | Array,
+    pretrained: Parameters | None = None,
+) -> Parameters:
+    """The parameters that a run of this seed starts from.
+
+    Args:
+      classifier: whose parameters they are.
+      preprocessing: what makes its inputs.
+      seed: of the run.
+      pretrained: parameters of the backbone; without any it starts at random.
+    """
     stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
-    return classifier.init(jax.random.key(seed), preprocessing(stored))["params"]
+    drawn = classifier.init(jax.random.key(seed), preprocessing(stored))["params"]
+    return {**drawn, "backbone": pretrained} if pretrained else drawn
 
 
 def _backbone(config: BackboneConfig, schema: Schema, dtype: Any) -> nn.Module:
@@ -50,8 +75,8 @@ def _backbone(config: BackboneConfig, schema: Schema, dtype: Any) -> nn.Module:
         return MLP(widths=config.widths, dtype=dtype)
     if config.kind == "separable_cnn":
         return SeparableCNN(widths=config.widths, dtype=dtype)
-    vocabulary_size = 2 + len(schema.vocabulary or ())
-    return BiLSTM(vocabulary_size, config.embedding_dim, config.widths, dtype=dtype)
+    assert schema.encoder is not None  # what reads tokens has texts
+    return BiLSTM(schema.encoder.size, config.embedding_dim, config.widths, dtype=dtype)
 
 
 def _head(config: HeadConfig, num_classes: int, dtype: Any) -> Head:

@@ -1,6 +1,6 @@
 """Reads whole sets of examples, every example exactly once, with one set of parameters or several."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import jax
@@ -46,14 +46,17 @@ class Predictor:
           parameters: on the devices.
           feed: the examples.
         """
-        number, chunks = len(feed), []
-        for batches, count in feed.chunks(evaluation_indices(number, self.batch_size)):
-            outputs = self.parallel.local(self._run(parameters, feed.data, batches, count))
-            chunks.append(jax.tree.map(lambda leaf, count=count: np.asarray(leaf[:count]), outputs))
+        chunks = list(self.chunks(parameters, feed))
         return [
-            jax.tree.map(lambda *leaves, seed=seed: self._join(leaves, seed)[:number], *chunks)
+            jax.tree.map(lambda *leaves, seed=seed: self._join(leaves, seed)[: len(feed)], *chunks)
             for seed in range(self.seeds)
         ]
+
+    def chunks(self, parameters: Parameters, feed: Feed) -> Iterator[Any]:
+        """The same as it is read, a number of batches at a time: [steps, B, ...] or [steps, S, B, ...]."""
+        for batches, count in feed.chunks(evaluation_indices(len(feed), self.batch_size)):
+            outputs = self.parallel.local(self._run(parameters, feed.data, batches, count))
+            yield jax.tree.map(lambda leaf, count=count: np.asarray(leaf[:count]), outputs)
 
     def _join(self, chunks: Sequence[NDArray], seed: int) -> NDArray:
         """One seed's outputs [N, ...], from chunks [steps, B, ...] or [steps, S, B, ...]."""

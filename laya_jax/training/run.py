@@ -2,7 +2,8 @@
 
 config.json        every field of the config
 environment.json   versions, git commit, backend, devices
-data.json          class names, preprocessing, fingerprint;  vocabulary.txt for texts
+data.json          class names, preprocessing, fingerprint;  vocabulary.txt or tokenizer.json for texts
+backbone.json      sizes of a pretrained backbone, and a checksum of its weights
 metrics.jsonl      one JSON object a line: every epoch
 checkpoints/       the latest two and the best
 result.json        metrics of the best epoch's parameters on the test split; written last
@@ -25,9 +26,11 @@ from typing import Any
 import jax
 
 from laya_jax.data import Preprocessing, Schema
+from laya_jax.data.tokenizer import Tokenizer
+from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training.config import Config, differences, from_json, to_json
 
-CONFIG, ENVIRONMENT, DATA, VOCABULARY = "config.json", "environment.json", "data.json", "vocabulary.txt"
+CONFIG, ENVIRONMENT, DATA, BACKBONE = "config.json", "environment.json", "data.json", "backbone.json"
 METRICS, RESULT, CHECKPOINTS, LOCK = "metrics.jsonl", "result.json", "checkpoints", ".lock"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "laya-jax")
 
@@ -46,8 +49,22 @@ class RunDirectory:
         self.config = config
 
     @classmethod
-    def create(cls, path: str | Path, config: Config, schema: Schema, fingerprint: int) -> "RunDirectory":
+    def create(
+        cls,
+        path: str | Path,
+        config: Config,
+        schema: Schema,
+        fingerprint: int,
+        backbone: Mapping[str, Any] | None = None,
+    ) -> "RunDirectory":
         """Makes the directory of a new run. It appears whole or not at all.
+
+        Args:
+          path: of the directory.
+          config: of the run.
+          schema: what its model knows of its data.
+          fingerprint: of the data.
+          backbone: what has to be known of a pretrained one, as what JSON holds.
 
         Raises:
           FileExistsError: there is something already.
@@ -61,6 +78,8 @@ class RunDirectory:
             write_json(draft / CONFIG, to_json(config))
             write_json(draft / ENVIRONMENT, environment())
             write_schema(draft, schema, fingerprint=fingerprint)
+            if backbone is not None:
+                write_json(draft / BACKBONE, backbone)
             draft.rename(path)
         except BaseException:
             shutil.rmtree(draft, ignore_errors=True)
@@ -83,6 +102,19 @@ class RunDirectory:
     def schema(self) -> Schema:
         """What the run's model knows of its data."""
         return read_schema(self.path)
+
+    def backbone(self) -> dict[str, Any] | None:
+        """What is known of the run's pretrained backbone, if it has one."""
+        return read_json(self.path / BACKBONE) if (self.path / BACKBONE).exists() else None
+
+    def check_backbone(self, weights: int | None) -> None:
+        """Raises unless the pretrained backbone's weights have the checksum of those that it started with."""
+        known = self.backbone()
+        if known is not None and known["weights"] != weights:
+            raise ValueError(
+                f"the weights in {self.config.backbone.path} are not those that the run in {self.path} "
+                "started with"
+            )
 
     def check_unchanged(self, config: Config, fingerprint: int) -> None:
         """Raises unless the run was started with this config, on data of this fingerprint."""
@@ -177,18 +209,18 @@ def write_schema(directory: Path, schema: Schema, **more: Any) -> None:
     """Writes a model's knowledge of its data."""
     preprocessing = dataclasses.asdict(schema.preprocessing)
     write_json(directory / DATA, {"class_names": schema.class_names, "preprocessing": preprocessing, **more})
-    if schema.vocabulary is not None:
-        write_text(directory / VOCABULARY, "".join(f"{word}\n" for word in schema.vocabulary))
+    if schema.encoder is not None:
+        write_text(directory / schema.encoder.FILE, schema.encoder.to_text())
 
 
 def read_schema(directory: Path) -> Schema:
     """Reads what ``write_schema`` wrote."""
     values = read_json(directory / DATA)
-    vocabulary = directory / VOCABULARY
+    encoders = [kind for kind in (Vocabulary, Tokenizer) if (directory / kind.FILE).exists()]
     return Schema(
         tuple(values["class_names"]),
         Preprocessing.from_json(values["preprocessing"]),
-        tuple(vocabulary.read_text().split("\n")[:-1]) if vocabulary.exists() else None,
+        encoders[0].from_text((directory / encoders[0].FILE).read_text("utf-8")) if encoders else None,
     )
 
 
@@ -212,7 +244,7 @@ def read_json(path: Path) -> Any:
 def write_text(path: Path, text: str) -> None:
     """Writes a file, so that it is there whole or not at all."""
     draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w") as file:
+    with draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())

@@ -8,16 +8,18 @@ from typing import Any
 import jax
 import numpy as np
 
-from laya_jax.data import Dataset, Examples, Schema, load
+from laya_jax.data import Dataset, Examples
 from laya_jax.training.checkpoint import Checkpoints, checksum
 from laya_jax.training.config import Config
 from laya_jax.training.engine import Engine
 from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
 from laya_jax.training.feed import Feed
 from laya_jax.training.loop import SILENT, Listener, train
+from laya_jax.training.material import Material, gather, head_alone, readable
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import ParallelConfig, barrier, make_parallel
 from laya_jax.training.predictor import Predictor
+from laya_jax.training.pretrained import pretrained_of
 from laya_jax.training.run import CHECKPOINTS, CONFIG, RunDirectory, check_is_new
 from laya_jax.training.state import TrainState, initial_state, make_optimizer
 from laya_jax.training.steps import Outputs, output_reader
@@ -31,7 +33,7 @@ def start(
     *,
     side_by_side: bool = False,
 ) -> list[dict[str, Any]]:
-    """Trains new runs on the same data.
+    """Trains new runs on the same data, with the same pretrained backbone if they have one.
 
     Args:
       configs: one per run.
@@ -46,14 +48,14 @@ def start(
     """
     for path in paths:
         check_is_new(path)
-    dataset = load(configs[0].data)
+    material = _gather(configs[0], parallel, listener)
     groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
-    for _ in _engines(configs, groups, dataset, parallel):
+    for _ in _engines(configs, groups, material, parallel):
         pass  # what is wrong with one shows before anything is written
     # All directories are there before the first run starts, so that resuming finds those that had not begun.
-    runs = [_create(path, config, dataset) for path, config in zip(paths, configs, strict=True)]
+    runs = [_create(path, config, material) for path, config in zip(paths, configs, strict=True)]
     results: dict[int, dict[str, Any]] = {}
-    for group, engine in zip(groups, _engines(configs, groups, dataset, parallel), strict=True):
+    for group, engine in zip(groups, _engines(configs, groups, material, parallel), strict=True):
         trained = train(engine, [runs[index] for index in group], listener)
         results.update(zip(group, trained, strict=True))
     return [results[index] for index in range(len(configs))]
@@ -79,9 +81,10 @@ def resume(
     Raises:
       ValueError: the config is another one, or the data have changed.
     """
-    dataset = load(run.config.data)
-    run.check_unchanged(config or run.config, fingerprint(dataset))
-    return run.result() or train(Engine(run.config, dataset, parallel), [run], listener)[0]
+    material = _gather(run.config, parallel, listener)
+    run.check_unchanged(config or run.config, fingerprint(material.dataset))
+    engine = Engine(run.config, material.dataset, parallel, pretrained=material.pretrained)
+    return run.result() or train(engine, [run], listener)[0]
 
 
 def find_runs(path: Path) -> list[RunDirectory]:
@@ -106,15 +109,21 @@ def load_model(path: str | Path) -> TrainedModel:
     if (path / WEIGHTS).exists():
         return import_model(path)
     run = RunDirectory.open(path)
-    schema = run.schema()
-    classifier = make_classifier(run.config, schema)
+    schema, pretrained = run.schema(), pretrained_of(run.config)
+    run.check_backbone(pretrained and checksum(pretrained.parameters))
+    classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
+    # With a frozen backbone it is the head alone that was trained, and saved.
+    frozen = run.config.backbone.freeze
     optimizer = make_optimizer(run.config.optimizer, total_steps=1)
-    shapes = jax.eval_shape(
-        lambda: initial_state(initial_parameters(classifier, schema.preprocessing, 0), optimizer)
-    )
-    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), shapes)
+
+    def initial() -> TrainState:
+        parameters = initial_parameters(classifier, schema.preprocessing, 0)
+        return initial_state({"head": parameters["head"]} if frozen else parameters, optimizer)
+
+    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(initial))
     state: TrainState = Checkpoints(path / CHECKPOINTS, read_only=True).best(like)
-    return TrainedModel(run.config, schema, classifier, state.parameters)
+    given = {"backbone": pretrained.parameters} if pretrained and frozen else {}
+    return TrainedModel(run.config, schema, classifier, {**given, **state.parameters})
 
 
 def predict(
@@ -134,6 +143,7 @@ def predict(
     """
     sizes = {"batch_size": model.config.batch_size}
     devices = make_parallel(parallel, **sizes)
+    examples, model = readable(model, examples, devices), head_alone(model)
     reader = output_reader(model.classifier, explain=explain)
     predictor = Predictor(reader, model.schema.preprocessing, devices, **sizes)
     outputs: Outputs = predictor.outputs(devices.replicate(model.parameters), Feed(examples, devices))[0]
@@ -141,14 +151,21 @@ def predict(
 
 
 def fingerprint(dataset: Dataset) -> int:
-    """A checksum of a data set, of files that are read only as they are needed by their labels alone."""
+    """A checksum of a data set; of inputs in files, what tells that a file has changed."""
     splits = (dataset.train, dataset.validation, dataset.test)
-    inputs = [split.inputs for split in splits if isinstance(split.inputs, np.ndarray)]
+    inputs = [
+        split.inputs if isinstance(split.inputs, np.ndarray) else np.int64(split.inputs.checksum())
+        for split in splits
+    ]
     return checksum([*inputs, *(split.labels for split in splits)])
 
 
+def _gather(config: Config, parallel: ParallelConfig, listener: Listener) -> Material:
+    return gather(config, make_parallel(parallel, batch_size=config.batch_size), listener.extracted)
+
+
 def _engines(
-    configs: Sequence[Config], groups: Sequence[Sequence[int]], dataset: Dataset, parallel: ParallelConfig
+    configs: Sequence[Config], groups: Sequence[Sequence[int]], material: Material, parallel: ParallelConfig
 ) -> Iterator[Engine]:
     """The engine of each group: the one before, if they differ in their seeds only."""
     engine, shared = None, None
@@ -156,7 +173,9 @@ def _engines(
         seeds = [configs[index].seed for index in group]
         unseeded = (dataclasses.replace(configs[group[0]], seed=0), len(seeds))
         if engine is None or shared != unseeded:
-            engine, shared = Engine(configs[group[0]], dataset, parallel, seeds), unseeded
+            config, pretrained = configs[group[0]], material.pretrained
+            engine = Engine(config, material.dataset, parallel, seeds, pretrained=pretrained)
+            shared = unseeded
         engine = engine.with_seeds(seeds)
         yield engine
 
@@ -169,9 +188,10 @@ def _alike(configs: Sequence[Config]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _create(path: Path, config: Config, dataset: Dataset) -> RunDirectory:
+def _create(path: Path, config: Config, material: Material) -> RunDirectory:
     barrier("a run directory is made")
     if jax.process_index() == 0:
-        RunDirectory.create(path, config, Schema.of(dataset), fingerprint(dataset))
+        known = (material.schema, fingerprint(material.dataset), material.backbone)
+        RunDirectory.create(path, config, *known)
     barrier("the run directory is there")
     return RunDirectory(path, config)

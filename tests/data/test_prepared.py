@@ -15,7 +15,8 @@ dataset = load(DataConfig(source={name!r}, split="last", normalize={normalize}))
 splits = (dataset.train, dataset.validation, dataset.test)
 print([split.inputs.shape for split in splits], dataset.train.inputs.dtype)
 print(sum(np.bincount(split.labels) for split in splits).tolist())
-print(len(dataset.vocabulary or ()) + 2, "br" in (dataset.vocabulary or ()))
+words = dataset.encoder.words if dataset.encoder else ()
+print(len(words) + 2, "br" in words)
 print("tensorflow" in sys.modules)
 """
 

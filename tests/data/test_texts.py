@@ -24,9 +24,9 @@ def write_jsonl(path, rows=ROWS):
 def test_both_kinds_of_file_give_the_same(tmp_path):
     of_csv, of_jsonl = load(write_csv(tmp_path / "a.csv")), load(write_jsonl(tmp_path / "a.jsonl"))
     assert of_csv.class_names == of_jsonl.class_names == ("bad", "good")
-    assert of_csv.vocabulary == of_jsonl.vocabulary
+    assert of_csv.encoder == of_jsonl.encoder
     assert np.array_equal(of_csv.train.inputs, of_jsonl.train.inputs)
-    good = of_csv.vocabulary.index("good") + 2
+    good = of_csv.encoder.words.index("good") + 2
     assert np.array_equal((of_csv.test.inputs == good).any(axis=1), of_csv.test.labels == 1)
 
 
@@ -42,14 +42,14 @@ def test_the_vocabulary_is_that_of_the_training_split(tmp_path):
     changed = [*ROWS[:-held_out], *(("entirely other words", label) for _, label in ROWS[-held_out:])]
     write_csv(tmp_path / "a.csv", changed)
     after = load(config)
-    assert after.vocabulary == before.vocabulary
+    assert after.encoder == before.encoder
     assert (after.test.inputs[:, :3] == 1).all()
 
 
 def test_the_vocabulary_has_the_size_that_was_asked_for(tmp_path):
     config = dataclasses.replace(write_csv(tmp_path / "a.csv"), vocabulary_size=5)
     dataset = load(config)
-    assert len(dataset.vocabulary) == 3
+    assert dataset.encoder.size == 5
     assert dataset.train.inputs.max() == 4
 
 
@@ -86,7 +86,7 @@ def test_new_texts_are_read_with_the_vocabulary_of_the_run(tmp_path):
     schema = Schema.of(dataset)
     (tmp_path / "new.jsonl").write_text('{"text": "a GOOD surprise"}\n')
     found = read_inputs(f"texts:{tmp_path / 'new.jsonl'}", schema, config)
-    ids = [dataset.vocabulary.index(word) + 2 for word in ("a", "good")]
+    ids = [dataset.encoder.words.index(word) + 2 for word in ("a", "good")]
     assert found.inputs.tolist() == [[*ids, 1, 0, 0, 0, 0, 0]]
     assert found.labels is None
     assert read_inputs(config.source, schema, config).labels.tolist() == [1, 0] * 30

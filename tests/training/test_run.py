@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from laya_jax.data import Preprocessing, Schema
+from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training import Config
 from laya_jax.training.run import RunDirectory, free_path, read_schema, write_schema
 
@@ -32,7 +33,7 @@ def test_a_directory_that_exists_is_left_alone(run):
 
 
 def test_a_run_that_cannot_be_made_leaves_nothing_behind(tmp_path):
-    unwritable = Schema(("no",), Preprocessing("features", (3,)), (3,))  # a vocabulary of no words
+    unwritable = Schema(("no",), Preprocessing("features", (3,)), None)
     broken = unwritable._replace(class_names=({1, 2},))
     with pytest.raises(TypeError):
         RunDirectory.create(tmp_path / "a", Config(), broken, fingerprint=7)
@@ -81,7 +82,7 @@ def test_no_run_and_a_broken_one_are_told_apart(tmp_path, run):
 
 
 def test_a_vocabulary_comes_along(tmp_path):
-    schema = Schema(("no", "yes"), Preprocessing("tokens", (4,)), ("the", "naïve", "film"))
+    schema = Schema(("no", "yes"), Preprocessing("tokens", (4,)), Vocabulary(("the", "naïve", "film")))
     write_schema(tmp_path, schema)
     assert read_schema(tmp_path) == schema
 

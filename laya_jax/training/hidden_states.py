@@ -1,0 +1,236 @@
+"""The pooled hidden states of a frozen backbone, computed once and kept on disk for every later run.
+
+One folder per backbone, preprocessing and set of inputs; interrupted, the next process goes on in it.
+"""
+
+import dataclasses
+import fcntl
+import hashlib
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.backbones import Pretrained
+from laya_jax.data import Examples, Preprocessing
+from laya_jax.data.vocabulary import PADDING
+from laya_jax.training.feed import LARGEST_RESIDENT, Feed
+from laya_jax.training.parallel import Parallel, any_process
+from laya_jax.training.predictor import Predictor
+from laya_jax.training.run import read_json, write_json
+from laya_jax.typing import Array, Parameters
+
+STATES, PROGRESS, LOCK = "states.npy", "progress.json", "lock"
+
+PER_DEVICE = {"cpu": 16}
+"""Examples that a device computes at once, by backend; what stays in a CPU's cache is fastest."""
+
+CHUNK = 4
+"""Batches after which what is done is on disk."""
+
+SHORTEST = 32
+"""Texts are cut to the next multiple of this many tokens that holds them."""
+
+
+class CachedStates:
+    """Hidden states on disk: a read-only array [N, L, D] of float32.
+
+    Attributes:
+      path: of the file.
+      key: of the backbone, the preprocessing and the inputs that they were computed from.
+      shape: of all of them together.
+    """
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, path: Path, key: str) -> None:
+        self._states = np.load(path, mmap_mode="r")
+        self.path = path
+        self.key = key
+        self.shape = self._states.shape
+        self.nbytes = self._states.nbytes
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+        return len(self._states)
+
+    def __getitem__(self, rows: NDArray | slice) -> NDArray[np.float32]:
+        """Those of some examples."""
+        return np.asarray(self._states[rows])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+        """All of them, for NumPy."""
+        return np.array(self._states, dtype, copy=copy)
+
+    def checksum(self) -> int:
+        """What changes with anything that they depend on."""
+        return int(self.key[:8], 16)
+
+
+class HiddenStates(nn.Module):
+    """The backbone of a head that reads hidden states as they come out of the cache, [B, L, D]."""
+
+    def __call__(self, states: Array) -> tuple[Array, ...]:
+        """Returns L hidden states, [B, D]."""
+        return tuple(states[:, layer] for layer in range(states.shape[1]))
+
+
+def cached_hidden_states(
+    inputs: Any,
+    pretrained: Pretrained,
+    preprocessing: Preprocessing,
+    parallel: Parallel,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    directory: Path | None = None,
+) -> CachedStates:
+    """The hidden states of a frozen backbone, from the cache or computed and put there.
+
+    Args:
+      inputs: as stored, [N, ...].
+      pretrained: the backbone and its parameters.
+      preprocessing: what turns stored inputs into the backbone's.
+      parallel: on what to compute.
+      progress: hears how many of how many examples are done.
+      directory: of the cache; None takes the user's.
+
+    Returns:
+      [N, L, D].
+    """
+    key = key_of(inputs, pretrained, preprocessing)
+    directory = cache_directory() if directory is None else directory
+    if jax.process_count() > 1:  # hosts need not share their disks
+        directory = directory / f"process-{jax.process_index()}-of-{jax.process_count()}"
+    folder = directory / key
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder / LOCK):
+        if any_process(_done(folder) < len(inputs)):
+            if jax.process_count() > 1:  # all take part in every step, so none goes on where it was
+                (folder / PROGRESS).unlink(missing_ok=True)
+            _compute(folder, inputs, pretrained, preprocessing, parallel, progress)
+    return CachedStates(folder / STATES, key)
+
+
+def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) -> str:
+    """A hash of everything that hidden states depend on, but for rounding.
+
+    >>> from laya_jax.backbones import ViT
+    >>> preprocessing = Preprocessing("images", (2, 2, 1))
+    >>> len(key_of(np.zeros((3, 2, 2, 1)), Pretrained(ViT(), {"w": np.zeros(2)}), preprocessing))
+    32
+    """
+    known = hashlib.blake2b(repr((pretrained.backbone, preprocessing)).encode(), digest_size=16)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(pretrained.parameters):
+        known.update(repr((jax.tree_util.keystr(path), leaf.shape, leaf.dtype)).encode())
+        known.update(np.ascontiguousarray(leaf).data)
+    if hasattr(inputs, "checksum"):
+        known.update(repr(inputs.checksum()).encode())
+    else:
+        known.update(repr((inputs.shape, inputs.dtype)).encode())
+        known.update(np.ascontiguousarray(inputs).data)
+    return known.hexdigest()
+
+
+def cache_directory() -> Path:
+    """Where hidden states are kept: ``laya_jax/hidden_states`` in the user's cache; it may be deleted."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
+    return cache / "laya_jax" / "hidden_states"
+
+
+def hidden_shape(backbone: nn.Module, preprocessing: Preprocessing) -> tuple[int, int]:
+    """Number and width of a backbone's hidden states.
+
+    Raises:
+      ValueError: a backbone that cannot read such inputs.
+    """
+    stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
+    states, _ = jax.eval_shape(lambda: backbone.init_with_output(jax.random.key(0), preprocessing(stored)))
+    return len(states), states[0].shape[-1]
+
+
+def _compute(
+    folder: Path,
+    inputs: Any,
+    pretrained: Pretrained,
+    preprocessing: Preprocessing,
+    parallel: Parallel,
+    progress: Callable[[int, int], None],
+) -> None:
+    """Computes the hidden states of the examples that are not done, in the order of ``_parts``."""
+    done, number = _done(folder), len(inputs)
+    shape = (number, *hidden_shape(pretrained.backbone, preprocessing))
+    new: dict[str, Any] = {} if done else {"dtype": np.float32, "shape": shape}
+    states = np.lib.format.open_memmap(folder / STATES, mode="r+" if done else "w+", **new)
+    parameters, left = parallel.replicate(pretrained.parameters), done
+    for rows, length in _parts(inputs, preprocessing):
+        rows, left = rows[left:], max(0, left - len(rows))
+        part, reads = inputs[rows], preprocessing
+        if length is not None:
+            part, reads = part[:, :length], dataclasses.replace(preprocessing, shape=(length,))
+        for values in _read(part, pretrained.backbone, parameters, reads, parallel) if len(rows) else ():
+            states[rows[: len(values)]] = values
+            rows, done = rows[len(values) :], done + len(values)
+            states.flush()
+            write_json(folder / PROGRESS, {"done": done, "of": number})
+            progress(done, number)
+
+
+def _read(
+    inputs: Any, backbone: nn.Module, parameters: Parameters, preprocessing: Preprocessing, parallel: Parallel
+) -> Iterator[NDArray[np.float32]]:
+    """Hidden states of the inputs, some [n, L, D] at a time."""
+
+    def read(parameters: Parameters, inputs: Array) -> Array:
+        hidden_states: Any = backbone.apply({"params": parameters}, inputs)
+        return jnp.stack(hidden_states, axis=1).astype(jnp.float32)
+
+    size = PER_DEVICE.get(jax.default_backend(), 64) * len(parallel.devices)
+    predictor = Predictor(read, preprocessing, parallel, batch_size=size)
+    # What has to be read from files is read while the devices compute.
+    resident = LARGEST_RESIDENT if isinstance(inputs, np.ndarray) else 0
+    feed = Feed(Examples(inputs, np.zeros(len(inputs), np.int32)), parallel, resident, chunk=CHUNK)
+    left = len(inputs)
+    for values in predictor.chunks(parameters, feed):
+        yield values.reshape(-1, *values.shape[2:])[:left]
+        left -= values.shape[0] * size
+
+
+def _parts(inputs: Any, preprocessing: Preprocessing) -> Iterator[tuple[NDArray, int | None]]:
+    """Rows of inputs that are computed alike, and the length that texts among them are cut to."""
+    rows = np.arange(len(inputs))
+    if preprocessing.kind != "tokens":
+        yield rows, None
+        return
+    longest = preprocessing.shape[0]
+    lengths = np.sum(np.asarray(inputs) != PADDING, axis=1)
+    rounded = np.minimum(np.maximum(-(-lengths // SHORTEST), 1) * SHORTEST, longest)
+    for length in np.unique(rounded):
+        yield rows[rounded == length], int(length)
+
+
+def _done(folder: Path) -> int:
+    """How many examples are done in a folder of the cache; what is damaged is not."""
+    if not (folder / PROGRESS).exists():
+        return 0
+    try:
+        done: int = read_json(folder / PROGRESS)["done"]
+        np.load(folder / STATES, mmap_mode="r")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        warnings.warn(f"{folder} is damaged and made anew: {error}", stacklevel=2)
+        return 0
+    return done
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Waits until no other process of this machine computes the same."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,103 @@
+"""What a run trains on: data as its backbone reads them, and the backbone's weights if it is pretrained."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+
+from laya_jax.backbones import Pretrained
+from laya_jax.classifier import Classifier
+from laya_jax.data import Dataset, Examples, Preprocessing, Schema
+from laya_jax.training.checkpoint import checksum
+from laya_jax.training.config import Config
+from laya_jax.training.exported import TrainedModel
+from laya_jax.training.hidden_states import HiddenStates, cached_hidden_states, hidden_shape
+from laya_jax.training.parallel import Parallel
+from laya_jax.training.pretrained import load_for, pretrained_of, sizes_of
+
+FROZEN = Pretrained(HiddenStates(), {})
+"""The backbone of a head that reads hidden states out of the cache."""
+
+Progress = Callable[[int, int], None]
+"""Hears how many of how many examples are done."""
+
+
+class Material(NamedTuple):
+    """What a run trains on.
+
+    Attributes:
+      schema: what its model knows of the data, as they are stored.
+      dataset: what it reads: of a frozen backbone the hidden states, of any other the data.
+      pretrained: the backbone that reads the dataset, and its weights; None for one that starts at random.
+      backbone: what has to be known to build a pretrained one again, as what JSON holds.
+    """
+
+    schema: Schema
+    dataset: Dataset
+    pretrained: Pretrained | None = None
+    backbone: dict[str, Any] | None = None
+
+
+def gather(config: Config, parallel: Parallel, progress: Progress = lambda done, total: None) -> Material:
+    """Loads the data and the weights that a config names; hidden states of a frozen backbone are cached.
+
+    Args:
+      config: of the run.
+      parallel: on what to compute hidden states.
+      progress: hears how far that is.
+
+    Raises:
+      FileNotFoundError: data or weights are not there.
+      ValueError: they cannot be read, or do not go together.
+    """
+    pretrained, frozen = pretrained_of(config), config.backbone.freeze
+    dataset = load_for(config, decode=not frozen)
+    schema = Schema.of(dataset)
+    if pretrained is None:
+        return Material(schema, dataset)
+    known = {"sizes": sizes_of(pretrained.backbone), "weights": checksum(pretrained.parameters)}
+    if not frozen:
+        return Material(schema, dataset, pretrained, known)
+    # Whatever is wrong with the inputs shows before the first is read.
+    read = of_hidden_states(schema.preprocessing, pretrained.backbone)
+    cached = partial(
+        cached_hidden_states,
+        pretrained=pretrained,
+        preprocessing=schema.preprocessing,
+        parallel=parallel,
+        progress=progress,
+    )
+    states = dataclasses.replace(dataset.with_inputs(cached), preprocessing=read, encoder=None)
+    return Material(schema, states, FROZEN, known)
+
+
+def of_hidden_states(preprocessing: Preprocessing, backbone: nn.Module) -> Preprocessing:
+    """The preprocessing of a backbone's hidden states, which are inputs as they are."""
+    return Preprocessing("hidden_states", hidden_shape(backbone, preprocessing))
+
+
+def head_alone(model: TrainedModel) -> TrainedModel:
+    """A model with a frozen backbone as its head, which reads hidden states; any other one as it is."""
+    if not model.config.backbone.freeze:
+        return model
+    read = of_hidden_states(model.schema.preprocessing, model.classifier.backbone)
+    return TrainedModel(
+        model.config,
+        model.schema._replace(preprocessing=read, encoder=None),
+        Classifier(FROZEN.backbone, model.classifier.head),
+        {"head": model.parameters["head"]},
+    )
+
+
+def readable(
+    model: TrainedModel, examples: Examples, parallel: Parallel, progress: Progress = lambda done, total: None
+) -> Examples:
+    """Examples as ``head_alone`` reads them: for a frozen backbone hidden states, from the cache."""
+    if not model.config.backbone.freeze or examples.inputs.shape[1:] != model.schema.preprocessing.shape:
+        return examples
+    pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
+    preprocessing = model.schema.preprocessing
+    states = cached_hidden_states(examples.inputs, pretrained, preprocessing, parallel, progress)
+    return Examples(states, examples.labels)

@@ -35,18 +35,22 @@ class Classifier(nn.Module):
     head: Head
     freeze_backbone: bool = False
 
-    def __call__(self, *inputs: Any, layer_mask: Any = None, **options: Any) -> HeadOutput:
+    def __call__(
+        self, *inputs: Any, layer_mask: Any = None, deterministic: bool = True, **options: Any
+    ) -> HeadOutput:
         """Predicts.
 
         Args:
           *inputs: the backbone's.
           layer_mask: the head's: True where a layer may be used, [L] or [B, L].
+          deterministic: the head's: False while training with dropout.
           **options: the backbone's.
 
         Returns:
           The head's ``HeadOutput``.
         """
-        return self.head(self.hidden_states(*inputs, **options), layer_mask)
+        states = self.hidden_states(*inputs, **options)
+        return self.head(states, layer_mask, deterministic=deterministic)
 
     def hidden_states(self, *inputs: Any, **options: Any) -> Any:
         """The backbone's hidden states: ``classifier.apply(variables, x, method="hidden_states")``."""

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -16,7 +17,9 @@ from laya_jax.layer_attention import (
     affine,
     attend,
     contribute,
+    drop_out,
     gelu,
+    layer_normalize,
     mix,
     rms_normalize,
     score_layers,
@@ -31,12 +34,33 @@ Shapes: TypeAlias = dict[str, Any]
 LayerMask: TypeAlias = Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndarray, "batch layer"] | None
 
 
+class Reading(NamedTuple):
+    """How a head reads the layers before it weighs or joins them.
+
+    Attributes:
+      layer_normalized: whether every hidden state is brought to mean 0 and standard deviation 1 first.
+      rms_normalized: whether every adapted layer ``z_i`` is brought to the root mean square 1.
+      dropout: share of the numbers of every ``z_i`` that are left out where a key is given.
+      layer_dropout: share of each sample's layers that are masked where a key is given.
+    """
+
+    layer_normalized: bool = False
+    rms_normalized: bool = False
+    dropout: float = 0.0
+    layer_dropout: float = 0.0
+
+
+PLAIN = Reading()
+"""As in the paper."""
+
+
 class HeadOutput(NamedTuple):
     """What every head returns. Under jit, what nobody reads is not computed.
 
     Attributes:
       logits: [B, K].
-      attention: weight of each layer, [B, L], summing to 1 over layers; None where a head has none.
+      attention: weight of each layer, [B, L], summing to 1 over layers, the mean over attention heads; None
+        where a head has none.
       contributions: what each layer adds to each logit, [B, L, K]: with the classifier's bias they
         sum to the logits; None where a head does not split.
       aggregate: what the classifier reads, [B, D].
@@ -55,6 +79,7 @@ def laya_shapes(
     dim: int,
     psi: str = "identity",
     scorer_width: int | None = None,
+    attention_heads: int = 1,
 ) -> Shapes:
     """Shapes of the parameters of LAYA.
 
@@ -64,6 +89,7 @@ def laya_shapes(
       dim: width that all layers share, d* in the paper.
       psi: what the scorer reads of a layer: "identity" or "mlp".
       scorer_width: hidden width of the scorer; ``dim`` if None.
+      attention_heads: parts of ``dim`` that attend on their own.
 
     Returns:
       Shapes by name; ``parameter_count`` adds them up.
@@ -78,7 +104,7 @@ def laya_shapes(
         **_adapter_shapes(widths, dim),
         **(psi_shapes if psi == "mlp" else {}),
         "scorer_hidden": _affine_shapes(len(widths) * dim, scorer_width),
-        "scorer_output": _affine_shapes(scorer_width, len(widths)),
+        "scorer_output": _affine_shapes(scorer_width, len(widths) * attention_heads),
         "classifier": _affine_shapes(dim, num_classes),
     }
 
@@ -88,8 +114,9 @@ def laya(
     hidden_states: HiddenStates,
     *,
     temperature: float = 1.0,
-    rms_normalized: bool = False,
+    reading: Reading = PLAIN,
     layer_mask: LayerMask = None,
+    key: Array | None = None,
 ) -> HeadOutput:
     """LAYA: attention over layers, per sample, and a linear classifier on the mix.
 
@@ -100,8 +127,9 @@ def laya(
       parameters: of the shapes that ``laya_shapes`` gives; psi is an MLP where they hold one.
       hidden_states: L arrays [B, d_i], or one array [L, B, d].
       temperature: greater than 0; smaller is sharper.
-      rms_normalized: whether every ``z_i`` is brought to the root mean square 1.
+      reading: how the layers are read.
       layer_mask: True where a layer may be attended to, [L] or [B, L].
+      key: random, of dropout while training; None leaves nothing out.
 
     Returns:
       A ``HeadOutput``.
@@ -113,29 +141,33 @@ def laya(
     >>> laya(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).attention
     Array([[0.5, 0.5]], dtype=float32)
     """
-    scores, z = read_layers(parameters, hidden_states, rms_normalized=rms_normalized)
+    layer_mask = _with_layer_dropout(layer_mask, hidden_states, reading, key)
+    scores, z = read_layers(parameters, hidden_states, reading, key)
     return _mixed(parameters["classifier"], attend(scores, temperature, layer_mask), _kept(z, layer_mask))
 
 
 def read_layers(
-    parameters: Parameters, hidden_states: HiddenStates, *, rms_normalized: bool = False
-) -> tuple[Float[Array, "batch layer"], Float[Array, "batch layer dim"]]:
+    parameters: Parameters,
+    hidden_states: HiddenStates,
+    reading: Reading = PLAIN,
+    key: Array | None = None,
+) -> tuple[Float[Array, "batch layer heads"], Float[Array, "batch layer dim"]]:
     """What LAYA or the scalar mix makes of the layers before it weighs them: scores, and z.
 
     Arguments as for ``laya``; the parameters tell which of the two they belong to.
 
     Returns:
-      Scores before the temperature, [B, L], and adapted layers ``z``, [B, L, D].
+      Scores before the temperature, [B, L, G], and adapted layers ``z``, [B, L, D].
 
     >>> shapes = scalar_mix_shapes([3, 4], num_classes=2, dim=5)
     >>> parameters = jax.tree.map(jnp.ones, shapes, is_leaf=lambda shape: isinstance(shape, tuple))
     >>> scores, z = read_layers(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))])
-    >>> scores, z.shape
+    >>> scores[..., 0], z.shape
     (Array([[1., 1.]], dtype=float32), (1, 2, 5))
     """
-    z = _adapted(parameters, hidden_states, rms_normalized)
+    z = _adapted(parameters, hidden_states, reading, key)
     if "scores" in parameters:
-        return parameters["scores"][None] + jnp.zeros_like(z[:, :, 0]), z
+        return parameters["scores"][None, :, None] + jnp.zeros_like(z[:, :, :1]), z
     u = z
     if "psi_0" in parameters:
         u = gelu(affine(parameters["psi_1"], gelu(affine(parameters["psi_0"], z))))
@@ -159,8 +191,9 @@ def scalar_mix(
     parameters: Parameters,
     hidden_states: HiddenStates,
     *,
-    rms_normalized: bool = False,
+    reading: Reading = PLAIN,
     layer_mask: LayerMask = None,
+    key: Array | None = None,
 ) -> HeadOutput:
     """Scalar mix: one learned weight per layer, the same for every sample.
 
@@ -173,7 +206,8 @@ def scalar_mix(
     >>> scalar_mix(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).attention
     Array([[0.5, 0.5]], dtype=float32)
     """
-    scores, z = read_layers(parameters, hidden_states, rms_normalized=rms_normalized)
+    layer_mask = _with_layer_dropout(layer_mask, hidden_states, reading, key)
+    scores, z = read_layers(parameters, hidden_states, reading, key)
     return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), _kept(z, layer_mask))
 
 
@@ -194,8 +228,9 @@ def concat(
     parameters: Parameters,
     hidden_states: HiddenStates,
     *,
-    rms_normalized: bool = False,
+    reading: Reading = PLAIN,
     layer_mask: LayerMask = None,
+    key: Array | None = None,
 ) -> HeadOutput:
     """Concatenation of all adapted layers and a small MLP: ``logits = W GELU(V [z_1, ..., z_L]) + b``.
 
@@ -209,7 +244,8 @@ def concat(
     >>> concat(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).logits.shape
     (1, 2)
     """
-    z = _kept(_adapted(parameters, hidden_states, rms_normalized), layer_mask)
+    layer_mask = _with_layer_dropout(layer_mask, hidden_states, reading, key)
+    z = _kept(_adapted(parameters, hidden_states, reading, key), layer_mask)
     batch, layers, dim = z.shape
     aggregate = gelu(affine(parameters["hidden"], z.reshape(batch, layers * dim)))
     return HeadOutput(affine(parameters["classifier"], aggregate), None, None, aggregate)
@@ -225,7 +261,11 @@ def last_layer_shapes(widths: Sequence[int], *, num_classes: int) -> Shapes:
 
 
 def last_layer(
-    parameters: Parameters, hidden_states: HiddenStates, *, layer_mask: LayerMask = None
+    parameters: Parameters,
+    hidden_states: HiddenStates,
+    *,
+    layer_normalized: bool = False,
+    layer_mask: LayerMask = None,
 ) -> HeadOutput:
     """The usual output layer: ``logits = W h_L + b``. Attention is 1 on the last layer.
 
@@ -236,7 +276,8 @@ def last_layer(
     >>> output.logits, output.attention
     (Array([[4., 4.]], dtype=float32), Array([[0., 1.]], dtype=float32))
     """
-    state, classifier = hidden_states[-1], parameters["classifier"]
+    last, classifier = hidden_states[-1], parameters["classifier"]
+    state = layer_normalize([last])[0] if layer_normalized else last
     keep = True if layer_mask is None else layer_mask[..., -1:].reshape(-1, 1)
     aggregate = jnp.where(keep, state, 0)
     attention = jnp.where(keep, jnp.ones_like(state[:, :1], jnp.promote_types(state.dtype, jnp.float32)), 0)
@@ -290,10 +331,25 @@ def _adapter_shapes(widths: Sequence[int], dim: int) -> Shapes:
 
 
 def _adapted(
-    parameters: Parameters, hidden_states: HiddenStates, rms_normalized: bool
+    parameters: Parameters, hidden_states: HiddenStates, reading: Reading, key: Array | None
 ) -> Float[Array, "batch layer dim"]:
+    if reading.layer_normalized:
+        hidden_states = layer_normalize(hidden_states)
     z = adapt([parameters[f"adapter_{i}"] for i in range(len(hidden_states))], hidden_states)
-    return rms_normalize(z) if rms_normalized else z
+    z = rms_normalize(z) if reading.rms_normalized else z
+    return drop_out(key, z, reading.dropout) if key is not None and reading.dropout else z
+
+
+def _with_layer_dropout(
+    layer_mask: LayerMask, hidden_states: HiddenStates, reading: Reading, key: Array | None
+) -> LayerMask:
+    """The mask with some more of each sample's layers masked at random, unless none would be left."""
+    if key is None or not reading.layer_dropout:
+        return layer_mask
+    shape = (hidden_states[0].shape[0], len(hidden_states))
+    allowed = jnp.broadcast_to(True if layer_mask is None else jnp.asarray(layer_mask), shape)
+    kept = allowed & jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - reading.layer_dropout, shape)
+    return jnp.where(jnp.any(kept, axis=1, keepdims=True), kept, allowed)
 
 
 def _kept(z: Float[Array, "batch layer dim"], layer_mask: LayerMask) -> Float[Array, "batch layer dim"]:
@@ -304,8 +360,8 @@ def _kept(z: Float[Array, "batch layer dim"], layer_mask: LayerMask) -> Float[Ar
 
 
 def _mixed(
-    classifier: Affine, attention: Float[Array, "batch layer"], z: Float[Array, "batch layer dim"]
+    classifier: Affine, attention: Float[Array, "batch layer heads"], z: Float[Array, "batch layer dim"]
 ) -> HeadOutput:
     aggregate = mix(attention, z)
     contributions = contribute(attention, z, classifier["kernel"])
-    return HeadOutput(affine(classifier, aggregate), attention, contributions, aggregate)
+    return HeadOutput(affine(classifier, aggregate), jnp.mean(attention, axis=2), contributions, aggregate)

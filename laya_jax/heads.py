@@ -20,11 +20,12 @@ from laya_jax.checks import (
     check_hidden_states,
     check_last_layer_kept,
     check_layer_masks,
+    check_number,
     check_parameters,
     check_static_mask,
     check_temperature,
 )
-from laya_jax.functional import HeadOutput, LayerMask, Shapes, hidden_widths
+from laya_jax.functional import HeadOutput, LayerMask, Reading, Shapes, hidden_widths
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 
@@ -33,6 +34,8 @@ class Head(nn.Module, kw_only=True):
 
     Attributes:
       layer_mask: True where a layer may be used, one per layer, for all samples; None keeps all.
+      layer_normalized: whether every hidden state is brought to mean 0 and standard deviation 1 before it is
+        read. Not in the paper; for pretrained networks, whose layers differ in scale.
       dtype: of the computation; None takes what parameters and hidden states promote to. Attention is
         in float32 or better whatever it is.
       param_dtype: of the parameters.
@@ -41,6 +44,7 @@ class Head(nn.Module, kw_only=True):
     """
 
     layer_mask: tuple[bool, ...] | None = None
+    layer_normalized: bool = False
     dtype: DTypeLike | None = None
     param_dtype: DTypeLike = jnp.float32
     kernel_init: Initializer = nn.initializers.glorot_uniform()
@@ -56,19 +60,27 @@ class Head(nn.Module, kw_only=True):
         raise TypeError("Head is abstract, expected one of its subclasses")
 
     def compute(
-        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+        self,
+        parameters: Parameters,
+        hidden_states: HiddenStates,
+        layer_mask: LayerMask,
+        key: Array | None = None,
     ) -> HeadOutput:
         """The head's output, from arguments that have been checked."""
         raise TypeError("Head is abstract, expected one of its subclasses")
 
     @nn.compact
-    def __call__(self, hidden_states: Any, layer_mask: Any = None) -> HeadOutput:
+    def __call__(
+        self, hidden_states: Any, layer_mask: Any = None, *, deterministic: bool = True
+    ) -> HeadOutput:
         """Predicts from the hidden states.
 
         Args:
           hidden_states: ordered sequence of L arrays [B, d_i], or one array [L, B, D] as a scan over
             layers gives it. Parameters made with the one serve the other.
           layer_mask: True where a layer may be used, [L] or [B, L]; joins the static one.
+          deterministic: False while training a head with dropout, which then asks for the random stream
+            "dropout".
 
         Returns:
           A ``HeadOutput``.
@@ -81,7 +93,13 @@ class Head(nn.Module, kw_only=True):
         hidden_states = check_hidden_states(hidden_states)
         mask = check_layer_masks(self.layer_mask, layer_mask, hidden_states[0].shape[0], len(hidden_states))
         parameters = self._parameters(hidden_widths(hidden_states))
-        return self.compute(*promote(parameters, hidden_states, self.dtype), mask)
+        key = self.make_rng("dropout") if self.is_random and not deterministic else None
+        return self.compute(*promote(parameters, hidden_states, self.dtype), mask, key)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether training leaves something out at random."""
+        return False
 
     def _parameters(self, widths: tuple[int, ...]) -> Parameters:
         shapes = self.shapes(widths)
@@ -89,9 +107,15 @@ class Head(nn.Module, kw_only=True):
         if held and not self.is_initializing():
             check_parameters(held, shapes, f"{len(widths)} hidden states of widths {widths}")
         return {
-            name: self.param(name, initial_value, shape, self.kernel_init, self.bias_init, self.param_dtype)
+            name: self.param(
+                name, initial_value, shape, self.kernel_init_of(name), self.bias_init, self.param_dtype
+            )
             for name, shape in shapes.items()
         }
+
+    def kernel_init_of(self, name: str) -> Initializer:
+        """Initialiser of the kernel of this name."""
+        return self.kernel_init
 
 
 class AdapterHead(Head, kw_only=True):
@@ -100,9 +124,30 @@ class AdapterHead(Head, kw_only=True):
     Attributes:
       rms_normalized: whether every adapted layer ``z_i`` is brought to the root mean square 1. Not in
         the paper: it removes the freedom to scale an adapter up and its attention down.
+      dropout: share of the numbers of every ``z_i`` that training leaves out, from 0 to below 1. Not in the
+        paper; against overfitting where examples are few.
+      layer_dropout: share of each sample's layers that training masks, from 0 to below 1. Not in the paper;
+        no prediction can then hang on one layer alone.
     """
 
     rms_normalized: bool = False
+    dropout: float = 0.0
+    layer_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("dropout", "layer_dropout"):
+            check_number(name, getattr(self, name), lambda share: 0 <= share < 1, "from 0 to below 1")
+        super().__post_init__()
+
+    @property
+    def reading(self) -> Reading:
+        """How the layers are read."""
+        return Reading(self.layer_normalized, self.rms_normalized, self.dropout, self.layer_dropout)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether training leaves something out at random."""
+        return bool(self.dropout or self.layer_dropout)
 
 
 class LayaHead(AdapterHead):
@@ -130,6 +175,10 @@ class LayaHead(AdapterHead):
       temperature: divides the scores; greater than 0, smaller is sharper.
       psi: what the scorer reads of a layer: "identity" (``z_i``) or "mlp" (a shared MLP of it).
       scorer_width: hidden width of the scorer; ``dim`` if None.
+      attention_heads: parts of ``dim`` that weigh the layers each on their own; a divisor of ``dim``. Not in
+        the paper, which has one; ``attention`` is their mean.
+      uniform_start: whether the scorer's last map starts at zero, so that attention starts uniform. Not in
+        the paper; it keeps attention from collapsing before there is anything to tell the layers apart.
     """
 
     num_classes: int
@@ -137,6 +186,8 @@ class LayaHead(AdapterHead):
     temperature: float = 1.0
     psi: str = "identity"
     scorer_width: int | None = None
+    attention_heads: int = 1
+    uniform_start: bool = False
 
     def __post_init__(self) -> None:
         check_count("num_classes", self.num_classes)
@@ -145,24 +196,44 @@ class LayaHead(AdapterHead):
         check_choice("psi", self.psi, functional.PSI)
         if self.scorer_width is not None:
             check_count("scorer_width", self.scorer_width)
+        check_count("attention_heads", self.attention_heads)
+        if self.dim % self.attention_heads:
+            raise ValueError(
+                f"attention_heads is {self.attention_heads}, expected a divisor of dim, {self.dim}"
+            )
         super().__post_init__()
 
     def shapes(self, widths: tuple[int, ...]) -> Shapes:
         """Shapes of the parameters for hidden states of these widths."""
         return functional.laya_shapes(
-            widths, num_classes=self.num_classes, dim=self.dim, psi=self.psi, scorer_width=self.scorer_width
+            widths,
+            num_classes=self.num_classes,
+            dim=self.dim,
+            psi=self.psi,
+            scorer_width=self.scorer_width,
+            attention_heads=self.attention_heads,
         )
 
+    def kernel_init_of(self, name: str) -> Initializer:
+        """Initialiser of the kernel of this name."""
+        starts_at_zero = self.uniform_start and name == "scorer_output"
+        return nn.initializers.zeros if starts_at_zero else self.kernel_init
+
     def compute(
-        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+        self,
+        parameters: Parameters,
+        hidden_states: HiddenStates,
+        layer_mask: LayerMask,
+        key: Array | None = None,
     ) -> HeadOutput:
         """The head's output, from arguments that have been checked."""
         return functional.laya(
             parameters,
             hidden_states,
             temperature=self.temperature,
-            rms_normalized=self.rms_normalized,
+            reading=self.reading,
             layer_mask=layer_mask,
+            key=key,
         )
 
 
@@ -198,11 +269,15 @@ class ScalarMixHead(AdapterHead):
         return functional.scalar_mix_shapes(widths, num_classes=self.num_classes, dim=self.dim)
 
     def compute(
-        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+        self,
+        parameters: Parameters,
+        hidden_states: HiddenStates,
+        layer_mask: LayerMask,
+        key: Array | None = None,
     ) -> HeadOutput:
         """The head's output, from arguments that have been checked."""
         return functional.scalar_mix(
-            parameters, hidden_states, rms_normalized=self.rms_normalized, layer_mask=layer_mask
+            parameters, hidden_states, reading=self.reading, layer_mask=layer_mask, key=key
         )
 
 
@@ -238,11 +313,15 @@ class ConcatHead(AdapterHead):
         return functional.concat_shapes(widths, num_classes=self.num_classes, dim=self.dim)
 
     def compute(
-        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+        self,
+        parameters: Parameters,
+        hidden_states: HiddenStates,
+        layer_mask: LayerMask,
+        key: Array | None = None,
     ) -> HeadOutput:
         """The head's output, from arguments that have been checked."""
         return functional.concat(
-            parameters, hidden_states, rms_normalized=self.rms_normalized, layer_mask=layer_mask
+            parameters, hidden_states, reading=self.reading, layer_mask=layer_mask, key=key
         )
 
 
@@ -273,11 +352,17 @@ class LastLayerHead(Head):
         return functional.last_layer_shapes(widths, num_classes=self.num_classes)
 
     def compute(
-        self, parameters: Parameters, hidden_states: HiddenStates, layer_mask: LayerMask
+        self,
+        parameters: Parameters,
+        hidden_states: HiddenStates,
+        layer_mask: LayerMask,
+        key: Array | None = None,
     ) -> HeadOutput:
         """The head's output, from arguments that have been checked."""
         check_last_layer_kept(layer_mask)
-        return functional.last_layer(parameters, hidden_states, layer_mask=layer_mask)
+        return functional.last_layer(
+            parameters, hidden_states, layer_normalized=self.layer_normalized, layer_mask=layer_mask
+        )
 
 
 def initial_value(

@@ -67,17 +67,55 @@ def adapt(adapters: list[Affine], hidden_states: HiddenStates) -> Float[Array, "
     return jnp.stack([affine(*pair) for pair in zip(adapters, hidden_states, strict=True)], axis=1)
 
 
-def rms_normalize(z: Float[Array, "batch layer dim"]) -> Float[Array, "batch layer dim"]:
+def layer_normalize(hidden_states: HiddenStates) -> HiddenStates:
+    """Brings every hidden state to mean 0 and standard deviation 1 over its width.
+
+    Layers of a pretrained network differ in scale by orders of magnitude; what reads them all at one learning
+    rate trains better on one scale. A scale and a shift of its own would be the adapter's.
+
+    Args:
+      hidden_states: L arrays [B, d_i], or one array [L, B, d].
+
+    Returns:
+      The same shapes and dtypes; a constant hidden state becomes zeros.
+
+    Reference: Ba et al. 2016, Layer normalization.
+
+    >>> layer_normalize([jnp.array([[1.0, 3.0]])])[0].round(3)
+    Array([[-1.,  1.]], dtype=float32)
+    """
+    return jax.tree.map(_standardized, hidden_states)
+
+
+def drop_out(key: Array, z: Float[Array, "batch layer dim"], rate: float) -> Float[Array, "batch layer dim"]:
+    """Leaves out a share of the numbers at random, and scales up the rest: only while training.
+
+    Args:
+      key: random.
+      z: [B, L, D].
+      rate: share that is left out, from 0 to below 1.
+
+    Reference: Srivastava et al. 2014, Dropout.
+
+    >>> kept = drop_out(jax.random.key(0), jnp.ones((1, 2, 100)), 0.5)
+    >>> sorted(set(kept.ravel().tolist()))
+    [0.0, 2.0]
+    """
+    keep = jax.random.bernoulli(key, 1 - rate, z.shape)
+    return jnp.where(keep, z / (1 - rate), 0).astype(z.dtype)
+
+
+def rms_normalize(z: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
     """Gives every ``z_i`` the root mean square 1, whatever its scale: ``z_i / sqrt(mean(z_i**2))``.
 
     Without it an adapter may be scaled up and the scorer's reading of it scaled down with hardly any
     decision changing, so that attention says nothing about how much a layer contributes.
 
     Args:
-      z: [B, L, D].
+      z: [..., D].
 
     Returns:
-      [B, L, D], in the dtype of ``z``; zeros stay zeros.
+      [..., D], in the dtype of ``z``; zeros stay zeros.
 
     >>> normalized = rms_normalize(jnp.array([[[3e-20, 4e-20], [0.0, 0.0]]]))
     >>> jnp.mean(normalized**2, axis=-1).round(3)
@@ -93,101 +131,138 @@ def rms_normalize(z: Float[Array, "batch layer dim"]) -> Float[Array, "batch lay
 
 def score_layers(
     hidden: Affine, output: Affine, u: Float[Array, "batch layer dim"]
-) -> Float[Array, "batch layer"]:
+) -> Float[Array, "batch layer heads"]:
     """Scores all layers together: ``s = output(GELU(hidden([u_1, ..., u_L])))``.
 
     Args:
       hidden: the scorer's first map, [L * D, width].
-      output: its second one, [width, L].
+      output: its second one, [width, L * G] for G attention heads.
       u: what the scorer reads of each layer, [B, L, D].
 
     Returns:
-      One score per sample and layer, [B, L].
+      One score per sample, layer and attention head, [B, L, G].
 
     Reference: LAYA (arXiv 2511.12723), the scorer.
 
     >>> hidden = {"kernel": jnp.ones((4, 3)), "bias": jnp.zeros(3)}
     >>> output = {"kernel": jnp.ones((3, 2)), "bias": jnp.array([0.0, 1.0])}
-    >>> score_layers(hidden, output, jnp.zeros((1, 2, 2)))
+    >>> score_layers(hidden, output, jnp.zeros((1, 2, 2)))[..., 0]
     Array([[0., 1.]], dtype=float32)
     """
     batch, layers, dim = u.shape
-    return affine(output, gelu(affine(hidden, u.reshape(batch, layers * dim))))
+    scores = affine(output, gelu(affine(hidden, u.reshape(batch, layers * dim))))
+    return scores.reshape(batch, layers, -1)
 
 
 def attend(
-    scores: Float[Array, "batch layer"],
+    scores: Float[Array, "batch layer heads"],
     temperature: float = 1.0,
     layer_mask: Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndarray, "batch layer"] | None = None,
-) -> Float[Array, "batch layer"]:
-    """Turns scores into attention over layers: ``softmax(scores / temperature)``.
+) -> Float[Array, "batch layer heads"]:
+    """Turns scores into attention over layers: ``softmax(scores / temperature)``, for each attention head.
 
     Args:
-      scores: [B, L].
+      scores: [B, L, G].
       temperature: greater than 0; smaller is sharper. Zero is argmax, infinity is uniform, in the limit.
       layer_mask: True where a layer may be attended to, [L] for all samples or [B, L]. The others get
         exactly zero and the rest sums to 1; where a sample has no layer left, all of it is zero.
 
     Returns:
-      Attention, [B, L], in float32 or better whatever the dtype of the scores.
+      Attention, [B, L, G], in float32 or better whatever the dtype of the scores.
 
     Reference: LAYA (arXiv 2511.12723), equation of ``alpha``.
 
-    >>> attend(jnp.array([[0.0, 0.0, 5.0]]), layer_mask=jnp.array([True, True, False]))
+    >>> attend(jnp.array([[[0.0], [0.0], [5.0]]]), layer_mask=jnp.array([True, True, False]))[..., 0]
     Array([[0.5, 0.5, 0. ]], dtype=float32)
     """
     scores = _at_least_float32(scores)
-    keep = jnp.broadcast_to(True if layer_mask is None else layer_mask, scores.shape)
+    keep = jnp.broadcast_to(True if layer_mask is None else layer_mask, scores.shape[:2])[..., None]
     # The largest score goes first, so that no temperature can overflow.
-    largest = jnp.max(scores, axis=-1, keepdims=True, where=keep, initial=-jnp.inf)
+    largest = jnp.max(scores, axis=1, keepdims=True, where=keep, initial=-jnp.inf)
     centred = jnp.where(keep, scores - jax.lax.stop_gradient(largest), 0.0)
     weights = jnp.where(keep, jnp.exp(centred / temperature), 0.0)
-    total = jnp.sum(weights, axis=-1, keepdims=True)
+    total = jnp.sum(weights, axis=1, keepdims=True)
     return weights / jnp.where(total == 0, 1.0, total)
 
 
 def mix(
-    attention: Float[Array, "batch layer"], z: Float[Array, "batch layer dim"]
+    attention: Float[Array, "batch layer heads"], z: Float[Array, "batch layer dim"]
 ) -> Float[Array, "batch dim"]:
     """Averages the layers by their attention: ``h_agg = sum_i alpha_i z_i``.
 
+    Each of several attention heads has its own part of the width, as in a transformer.
+
     Args:
-      attention: [B, L].
-      z: [B, L, D].
+      attention: [B, L, G].
+      z: [B, L, D], D a multiple of G.
 
     Returns:
       The aggregate, [B, D], in the dtype of ``z``.
 
     Reference: LAYA (arXiv 2511.12723), equation of ``h_agg``.
 
-    >>> mix(jnp.array([[0.25, 0.75]]), jnp.array([[[4.0], [8.0]]]))
+    >>> mix(jnp.array([[[0.25], [0.75]]]), jnp.array([[[4.0], [8.0]]]))
     Array([[7.]], dtype=float32)
+    >>> mix(jnp.array([[[1.0, 0.0], [0.0, 1.0]]]), jnp.array([[[4.0, 5.0], [8.0, 9.0]]]))
+    Array([[4., 9.]], dtype=float32)
     """
-    return jnp.einsum("bl,bld->bd", attention, z.astype(attention.dtype)).astype(z.dtype)
+    batch, layers, dim = z.shape
+    parts = z.astype(attention.dtype).reshape(batch, layers, attention.shape[2], -1)
+    return jnp.einsum("blg,blgd->bgd", attention, parts).reshape(batch, dim).astype(z.dtype)
+
+
+def vote(
+    z: Float[Array, "batch layer dim"], kernel: Float[Array, "dim classes"], heads: int
+) -> Float[Array, "batch layer heads classes"]:
+    """What each layer would add to each logit through each attention head alone: ``z_i @ kernel``.
+
+    Args:
+      z: [B, L, D].
+      kernel: the classifier's kernel, [D, K].
+      heads: attention heads, G, which divide the width.
+
+    Returns:
+      [B, L, G, K].
+
+    >>> vote(jnp.array([[[4.0, 5.0]]]), jnp.array([[1.0], [10.0]]), heads=2)[..., 0]
+    Array([[[ 4., 50.]]], dtype=float32)
+    """
+    batch, layers, dim = z.shape
+    if heads == 1:
+        return (z @ kernel)[:, :, None]
+    parts = z.reshape(batch, layers, heads, dim // heads)
+    return jnp.einsum("blgd,gdk->blgk", parts, kernel.reshape(heads, dim // heads, -1))
 
 
 def contribute(
-    attention: Float[Array, "batch layer"],
+    attention: Float[Array, "batch layer heads"],
     z: Float[Array, "batch layer dim"],
     kernel: Float[Array, "dim classes"],
 ) -> Float[Array, "batch layer classes"]:
-    """What each layer adds to each logit: ``alpha_i (z_i @ kernel)``.
+    """What each layer adds to each logit: ``alpha_i (z_i @ kernel)``, summed over the attention heads.
 
     Mix and classifier are linear, so bias plus the sum over layers is the logit.
 
     Args:
-      attention: [B, L].
+      attention: [B, L, G].
       z: [B, L, D].
       kernel: the classifier's kernel, [D, K].
 
     Returns:
       [B, L, K], in the dtype of ``z``.
 
-    >>> contribute(jnp.array([[0.25, 0.75]]), jnp.array([[[4.0], [8.0]]]), jnp.array([[1.0, -1.0]]))
+    >>> contribute(jnp.array([[[0.25], [0.75]]]), jnp.array([[[4.0], [8.0]]]), jnp.array([[1.0, -1.0]]))
     Array([[[ 1., -1.],
             [ 6., -6.]]], dtype=float32)
     """
-    return (attention[..., None] * (z @ kernel).astype(attention.dtype)).astype(z.dtype)
+    votes = vote(z, kernel, attention.shape[2]).astype(attention.dtype)
+    return jnp.einsum("blg,blgk->blk", attention, votes).astype(z.dtype)
+
+
+def _standardized(state: Array) -> Array:
+    precise = _at_least_float32(state)
+    centred = precise - jnp.mean(precise, axis=-1, keepdims=True)
+    return rms_normalize(centred).astype(state.dtype)
 
 
 def _at_least_float32(array: Array) -> Array:

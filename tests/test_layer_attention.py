@@ -5,7 +5,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from laya_jax.layer_attention import SMALLEST_TEMPERATURE, adapt, attend, contribute, mix, rms_normalize
+from laya_jax import layer_attention
+from laya_jax.layer_attention import (
+    SMALLEST_TEMPERATURE,
+    adapt,
+    contribute,
+    drop_out,
+    layer_normalize,
+    mix,
+    rms_normalize,
+)
+
+
+def attend(scores, *more, **options):
+    """The attention of one attention head, [B, L]."""
+    return layer_attention.attend(scores[..., None], *more, **options)[..., 0]
+
 
 SCORES = jnp.array([[0.3, -1.2, 0.9, 0.1], [2.0, 1.9, -3.0, 0.0]])
 
@@ -85,8 +100,10 @@ def test_one_stacked_array_is_adapted_by_a_single_product(make_hidden_states):
 def test_mix_and_contributions_by_hand():
     attention, z = jnp.array([[0.25, 0.75]]), jnp.array([[[1.0, 2.0], [3.0, 4.0]]])
     kernel = jnp.array([[1.0, 0.0, 2.0], [0.0, 1.0, -1.0]])
-    np.testing.assert_allclose(mix(attention, z), [[2.5, 3.5]])
-    np.testing.assert_allclose(contribute(attention, z, kernel), [[[0.25, 0.5, 0.0], [2.25, 3.0, 1.5]]])
+    np.testing.assert_allclose(mix(attention[..., None], z), [[2.5, 3.5]])
+    np.testing.assert_allclose(
+        contribute(attention[..., None], z, kernel), [[[0.25, 0.5, 0.0], [2.25, 3.0, 1.5]]]
+    )
 
 
 def test_rms_normalisation_takes_out_the_scale_and_keeps_zero():
@@ -94,3 +111,37 @@ def test_rms_normalisation_takes_out_the_scale_and_keeps_zero():
     np.testing.assert_allclose(rms_normalize(1000 * z), rms_normalize(z), rtol=1e-4)
     np.testing.assert_allclose(jnp.mean(rms_normalize(z) ** 2, axis=-1), 1, rtol=1e-4)
     np.testing.assert_array_equal(rms_normalize(jnp.zeros((1, 1, 4))), jnp.zeros((1, 1, 4)))
+
+
+def test_attention_heads_are_as_many_mixes_of_their_own_parts_of_the_width():
+    key = jax.random.key(0)
+    scores, z = jax.random.normal(key, (5, 3, 2)), jax.random.normal(key, (5, 3, 4))
+    kernel = jax.random.normal(key, (4, 6))
+    mask = jnp.array([True, False, True])
+    attention = layer_attention.attend(scores, 0.7, mask)
+    for head in range(2):
+        one, part = attend(scores[..., head], 0.7, mask), z[..., 2 * head : 2 * head + 2]
+        np.testing.assert_allclose(attention[..., head], one, rtol=1e-6)
+        mixed = mix(attention, z)[:, 2 * head : 2 * head + 2]
+        np.testing.assert_allclose(mixed, mix(one[..., None], part), rtol=1e-6, atol=1e-6)
+    contributions = contribute(attention, z, kernel)
+    np.testing.assert_allclose(contributions.sum(axis=1), mix(attention, z) @ kernel, rtol=1e-5, atol=1e-5)
+
+
+def test_normalised_layers_have_mean_zero_and_deviation_one_whatever_their_scale():
+    state = jax.random.normal(jax.random.key(0), (4, 100))
+    for scale in (1e-18, 1.0, 1e18):
+        normalized = layer_normalize((scale * state + 3 * scale, jnp.ones((4, 3))))
+        np.testing.assert_allclose(normalized[0], layer_normalize([state])[0], rtol=1e-4, atol=1e-4)
+        np.testing.assert_array_equal(normalized[1], np.zeros((4, 3)))
+    np.testing.assert_allclose(normalized[0].mean(axis=1), np.zeros(4), atol=1e-5)
+    np.testing.assert_allclose(normalized[0].std(axis=1), np.ones(4), atol=1e-5)
+    stacked = layer_normalize(jnp.stack([state, 2 * state]))
+    np.testing.assert_allclose(stacked[0], stacked[1], rtol=1e-5)
+
+
+def test_dropout_keeps_the_mean():
+    dropped = drop_out(jax.random.key(0), jnp.ones((100, 10, 100), jnp.bfloat16), 0.25)
+    assert dropped.dtype == jnp.bfloat16
+    assert abs(float(jnp.mean(dropped == 0)) - 0.25) < 0.01
+    assert abs(float(jnp.mean(dropped.astype(jnp.float32))) - 1) < 0.01

@@ -117,14 +117,14 @@ def _by_size(
 ) -> tuple[Array, Array, Array]:
     """Mean, least and most probability of the predicted class over the sets of each size, [n, L + 1] each."""
     logits = logits_of_masks(scores, votes, bias, masks)
-    predicted = jnp.argmax(logits_of_mask(scores, votes, bias, jnp.ones(scores.shape, bool)), axis=1)
+    predicted = jnp.argmax(logits_of_mask(scores, votes, bias, jnp.ones(scores.shape[:2], bool)), axis=1)
     probabilities = jnp.take_along_axis(jax.nn.softmax(logits), predicted[None, :, None], axis=2)[..., 0]
     return _size_statistics(probabilities, sizes, scores.shape[1])
 
 
 @jax.jit
 def _predicted_probability(scores: Array, votes: Array, bias: Array, mask: Array) -> Array:
-    predicted = jnp.argmax(logits_of_mask(scores, votes, bias, jnp.ones(scores.shape, bool)), axis=1)
+    predicted = jnp.argmax(logits_of_mask(scores, votes, bias, jnp.ones(scores.shape[:2], bool)), axis=1)
     probabilities = jax.nn.softmax(logits_of_mask(scores, votes, bias, mask))
     return jnp.take_along_axis(probabilities, predicted[:, None], axis=1)[:, 0]
 
@@ -151,7 +151,7 @@ def _curve(with_fewest: NDArray, with_most: NDArray) -> Curve:
 
 def _greedy(explanation: Explanation) -> Curve:
     """Layers taken one by one, each the one whose leaving out lowers, or addition raises, the most."""
-    number, layers = explanation.scores.shape
+    number, layers = explanation.scores.shape[:2]
     rows = np.arange(number)
     curves = []
     for adds in (False, True):

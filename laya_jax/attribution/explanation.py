@@ -10,7 +10,7 @@ from scipy.special import softmax
 from laya_jax.checks import check_hidden_states
 from laya_jax.functional import read_layers
 from laya_jax.heads import Head, LayaHead, ScalarMixHead, promote
-from laya_jax.layer_attention import attend
+from laya_jax.layer_attention import attend, vote
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 
@@ -18,11 +18,12 @@ class Explanation(NamedTuple):
     """What each of L layers says of N samples in K classes, and how much it is listened to.
 
     Mix and classifier are linear: ``logits = bias + sum_i attention_i votes_i``, and a masked layer changes
-    the attention alone. No backbone has to run again to attribute.
+    the attention alone. No backbone has to run again to attribute. With G attention heads, each of which has
+    its own part of the width, the sum runs over them, too; of one head the axis may be left out.
 
     Attributes:
-      scores: of the layers, divided by the temperature: attention is their softmax, [N, L].
-      votes: logits without bias that a layer would give alone, ``z_i @ kernel``, [N, L, K].
+      scores: of the layers, divided by the temperature: attention is their softmax, [N, L] or [N, L, G].
+      votes: logits without bias that a layer would give alone, ``z_i @ kernel``, [N, L, K] or [N, L, G, K].
       norms: Euclidean length of ``z_i``, [N, L].
       bias: of the classifier, [K].
     """
@@ -33,33 +34,47 @@ class Explanation(NamedTuple):
     bias: NDArray | Array
 
     @property
+    def by_head(self) -> tuple[NDArray, NDArray]:
+        """Scores [N, L, G] and votes [N, L, G, K]."""
+        scores, votes = np.asarray(self.scores), np.asarray(self.votes)
+        return (scores, votes) if scores.ndim == 3 else (scores[..., None], votes[:, :, None])
+
+    @property
+    def head_attention(self) -> NDArray:
+        """Weight of each layer in each attention head, [N, L, G]."""
+        return softmax(self.by_head[0].astype(np.float64), axis=1)
+
+    @property
     def attention(self) -> NDArray:
-        """Weight of each layer, [N, L]."""
-        return softmax(np.asarray(self.scores, np.float64), axis=1)
+        """Weight of each layer, [N, L]: the mean over the attention heads."""
+        return self.head_attention.mean(axis=2)
 
     @property
     def contributions(self) -> NDArray:
         """What each layer adds to each logit, ``attention_i votes_i``, [N, L, K]."""
-        return self.attention[:, :, None] * np.asarray(self.votes)
+        return np.einsum("nlg,nlgk->nlk", self.head_attention, self.by_head[1])
 
     @property
     def logits(self) -> NDArray:
         """The logits, [N, K]."""
-        return self.logits_with(self.attention)
+        return self.logits_with(self.head_attention)
 
     @property
     def lens(self) -> NDArray:
         """The logits that each layer would give alone, ``z_i @ kernel + bias``, [N, L, K]."""
-        return np.asarray(self.votes, np.float64) + np.asarray(self.bias)
+        return self.by_head[1].astype(np.float64).sum(axis=2) + np.asarray(self.bias)
 
     def logits_with(self, attention: NDArray) -> NDArray:
-        """The logits with another attention [N, L], [N, K]."""
-        votes = np.asarray(self.votes, np.float64)
-        return np.asarray(self.bias) + np.einsum("nl,nlk->nk", attention, votes)
+        """The logits with another attention, [N, L] for all attention heads or [N, L, G], as [N, K]."""
+        attention = attention[..., None] if attention.ndim == 2 else attention
+        votes = self.by_head[1].astype(np.float64)
+        weights = np.broadcast_to(attention, votes.shape[:3])
+        return np.asarray(self.bias) + np.einsum("nlg,nlgk->nk", weights, votes)
 
     def masked(self, mask: NDArray | Array) -> NDArray:
         """The logits with some of each sample's layers only, True where one is kept, [N, L]."""
-        return self.logits_with(np.asarray(attend(jnp.asarray(self.scores), layer_mask=mask), np.float64))
+        attention = attend(jnp.asarray(self.by_head[0]), layer_mask=jnp.asarray(mask))
+        return self.logits_with(np.asarray(attention, np.float64))
 
     def take(self, rows: NDArray | slice) -> "Explanation":
         """The explanation of some of the samples."""
@@ -96,11 +111,11 @@ def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> 
         raise ValueError(f"head.layer_mask is {head.layer_mask}, expected None")
     parameters, hidden_states = promote(parameters, check_hidden_states(hidden_states), head.dtype)
     temperature = head.temperature if isinstance(head, LayaHead) else 1.0
-    scores, z = read_layers(parameters, hidden_states, rms_normalized=head.rms_normalized)
+    scores, z = read_layers(parameters, hidden_states, head.reading)
     classifier = parameters["classifier"]
     return Explanation(
         scores.astype(jnp.float32) / temperature,
-        (z @ classifier["kernel"]).astype(jnp.float32),
+        vote(z, classifier["kernel"], scores.shape[2]).astype(jnp.float32),
         jnp.linalg.norm(z.astype(jnp.float32), axis=-1),
         classifier["bias"].astype(jnp.float32),
     )

@@ -77,16 +77,19 @@ def replaced_attention(explanation: Explanation, labels: NDArray, seed: int = 0)
       labels: true classes, [N].
       seed: of the permutation.
     """
-    attention, before = explanation.attention, np.argmax(explanation.logits, axis=1)
-    number, layers = attention.shape
-    by_class = class_profile(attention, before, explanation.votes.shape[2]).attention
+    attention, before = explanation.head_attention, np.argmax(explanation.logits, axis=1)
+    number, layers, heads = attention.shape
+    classes = len(explanation.bias)
+    by_class = np.stack(
+        [class_profile(attention[..., head], before, classes).attention for head in range(heads)], axis=2
+    )
     replaced = {
         "own": attention,
         "uniform": np.full_like(attention, 1 / layers),
         "mean": np.broadcast_to(attention.mean(axis=0), attention.shape),
         "class_mean": by_class[before],
         "permuted": attention[np.random.default_rng(seed).permutation(number)],
-        "top_layer": np.eye(layers)[np.argmax(attention, axis=1)],
+        "top_layer": np.eye(layers)[np.argmax(explanation.attention, axis=1)],
     }
     found = {}
     for name, other in replaced.items():

@@ -86,7 +86,7 @@ def _sampled_shapley(scores: Array, votes: Array, bias: Array, orders: Array) ->
         pair = (gains(order) + gains(order[::-1])) / 2
         return (sums[0] + pair, sums[1] + pair**2), None
 
-    zeros = jnp.zeros(votes.shape, votes.dtype)
+    zeros = jnp.zeros((*scores.shape[:2], votes.shape[-1]), votes.dtype)
     (total, squares), _ = jax.lax.scan(add, (zeros, zeros), orders)
     number = len(orders)
     mean = total / number

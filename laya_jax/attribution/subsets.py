@@ -65,8 +65,8 @@ def in_parts(function: Callable[..., Any], explanation: Explanation, masks: NDAr
     Returns:
       Its results for each part of the samples.
     """
-    number, layers, classes = explanation.votes.shape
-    at_once = max(1, LARGEST // (max(1, len(masks)) * max(layers, classes)))
+    number, layers, heads, classes = explanation.by_head[1].shape
+    at_once = max(1, LARGEST // (max(1, len(masks)) * max(layers * heads, classes)))
     return [
         jax.tree.map(np.asarray, function(*arrays_of(explanation.take(slice(i, i + at_once))), masks, *more))
         for i in range(0, number, at_once)
@@ -74,14 +74,16 @@ def in_parts(function: Callable[..., Any], explanation: Explanation, masks: NDAr
 
 
 def arrays_of(explanation: Explanation) -> tuple[NDArray, NDArray, NDArray]:
-    """Scores, votes and bias in float32."""
-    scores, votes, _, bias = (np.asarray(array, np.float32) for array in explanation)
+    """Scores [N, L, G], votes [N, L, G, K] and bias [K] in float32."""
+    scores, votes, bias = (
+        np.asarray(array, np.float32) for array in (*explanation.by_head, explanation.bias)
+    )
     return scores, votes, bias
 
 
 def logits_of_mask(scores: Array, votes: Array, bias: Array, mask: Array) -> Array:
     """Logits [n, K] with one mask, [L] or [n, L]."""
-    return bias[None] + jnp.einsum("nl,nlk->nk", attend(scores, layer_mask=mask), votes)
+    return bias[None] + jnp.einsum("nlg,nlgk->nk", attend(scores, layer_mask=mask), votes)
 
 
 @jax.jit

@@ -34,14 +34,19 @@ class Head(nnx.Module):
         self.widths = tuple(widths)
         for name, shape in settings.shapes(self.widths).items():
             value = heads.initial_value(
-                rngs.params(), shape, settings.kernel_init, settings.bias_init, settings.param_dtype
+                rngs.params(), shape, settings.kernel_init_of(name), settings.bias_init, settings.param_dtype
             )
             affine = isinstance(value, dict)
             held = nnx.Dict({k: nnx.Param(v) for k, v in value.items()}) if affine else nnx.Param(value)
             setattr(self, name, held)
 
-    def __call__(self, hidden_states: Any, layer_mask: Any = None) -> HeadOutput:
-        """Predicts from the hidden states; arguments, result and errors as for the Linen heads."""
+    def __call__(
+        self, hidden_states: Any, layer_mask: Any = None, *, rngs: nnx.Rngs | None = None
+    ) -> HeadOutput:
+        """Predicts from the hidden states; arguments, result and errors as for the Linen heads.
+
+        ``rngs`` are given while training a head with dropout, and only then.
+        """
         hidden_states = check_hidden_states(hidden_states)
         if hidden_widths(hidden_states) != self.widths:
             raise ValueError(
@@ -53,13 +58,15 @@ class Head(nnx.Module):
             settings.layer_mask, layer_mask, hidden_states[0].shape[0], len(hidden_states)
         )
         parameters = linen_parameters(self)
-        return settings.compute(*heads.promote(parameters, hidden_states, settings.dtype), mask)
+        key = rngs.dropout() if rngs is not None and settings.is_random else None
+        return settings.compute(*heads.promote(parameters, hidden_states, settings.dtype), mask, key)
 
 
 class HeadSettings(TypedDict, total=False):
     """Further settings of every head, as of the Linen heads."""
 
     layer_mask: tuple[bool, ...] | None
+    layer_normalized: bool
     dtype: DTypeLike | None
     param_dtype: DTypeLike
     kernel_init: Initializer
@@ -70,6 +77,8 @@ class AdapterSettings(HeadSettings, total=False):
     """Further settings of the heads that bring all layers to one width."""
 
     rms_normalized: bool
+    dropout: float
+    layer_dropout: float
 
 
 class LayaSettings(AdapterSettings, total=False):
@@ -78,6 +87,8 @@ class LayaSettings(AdapterSettings, total=False):
     temperature: float
     psi: str
     scorer_width: int | None
+    attention_heads: int
+    uniform_start: bool
 
 
 class LayaHead(Head):
@@ -95,7 +106,8 @@ class LayaHead(Head):
       num_classes: classes.
       dim: width that all layers are brought to.
       **settings: further ones of the Linen ``LayaHead``: ``temperature``, ``psi``, ``scorer_width``,
-        ``rms_normalized``, ``layer_mask``, ``dtype``, ``param_dtype``, ``kernel_init``, ``bias_init``.
+        ``attention_heads``, ``uniform_start``, ``rms_normalized``, ``layer_normalized``, ``dropout``,
+        ``layer_dropout``, ``layer_mask``, ``dtype``, ``param_dtype``, ``kernel_init``, ``bias_init``.
       rngs: where the parameters are drawn from.
     """
 

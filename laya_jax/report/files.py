@@ -45,7 +45,7 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         arrays |= {
             "attention": explanation.attention.astype(np.float32),
             "contributions": explanation.contributions.astype(np.float32),
-            "votes": np.asarray(explanation.votes),
+            "votes": explanation.by_head[1].sum(axis=2),
             "shapley": np.asarray(run.shapley, np.float32),
         }
     np.savez(path.with_suffix(".npz"), **arrays)

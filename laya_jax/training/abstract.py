@@ -89,7 +89,9 @@ def abstract_training(config: Config) -> AbstractTraining:
     chunk = make_train_chunk(classifier, schema.preprocessing, optimizer, config.loss)
 
     def state() -> TrainState:
-        return initial_state(initial_parameters(classifier, schema.preprocessing, config.seed), optimizer)
+        parameters = initial_parameters(classifier, schema.preprocessing, config.seed)
+        seed = jnp.zeros((), jnp.uint32) if classifier.head.is_random else None
+        return initial_state(parameters, optimizer, seed)
 
     return AbstractTraining(chunk, jax.eval_shape(state), examples, config.batch_size)
 

@@ -70,7 +70,12 @@ class HeadConfig:
       temperature: divides the scores of the layers, smaller is sharper; laya only.
       psi: what the scorer reads of a layer, itself (identity) or a shared MLP of it (mlp); laya only.
       scorer_width: hidden width of the scorer, None takes dim; laya only.
+      attention_heads: parts of dim that weigh the layers each on their own; laya only.
+      uniform_start: lets attention start uniform; laya only.
       rms_normalized: brings every adapted layer to the same root mean square; not for last_layer.
+      layer_normalized: brings every hidden state to mean 0 and standard deviation 1 before it is read.
+      dropout: share of the numbers of the adapted layers that training leaves out; not for last_layer.
+      layer_dropout: share of each example's layers that training masks; not for last_layer.
     """
 
     kind: Literal["laya", "last_layer", "concat", "scalar_mix"] = "laya"
@@ -78,7 +83,12 @@ class HeadConfig:
     temperature: float = 1.0
     psi: Literal["identity", "mlp"] = "identity"
     scorer_width: int | None = None
+    attention_heads: int = 1
+    uniform_start: bool = False
     rms_normalized: bool = False
+    layer_normalized: bool = False
+    dropout: float = 0.0
+    layer_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         _check_literal("head", self, "kind")
@@ -87,6 +97,14 @@ class HeadConfig:
         check_temperature(self.temperature, "head.temperature")
         if self.scorer_width is not None:
             check_count("head.scorer_width", self.scorer_width)
+        check_count("head.attention_heads", self.attention_heads)
+        if self.dim % self.attention_heads:
+            raise ValueError(
+                f"head.attention_heads is {self.attention_heads}, expected a divisor of dim, {self.dim}"
+            )
+        for name in ("dropout", "layer_dropout"):
+            share = getattr(self, name)
+            check_number(f"head.{name}", share, lambda share: 0 <= share < 1, "from 0 to below 1")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

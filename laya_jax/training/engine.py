@@ -142,7 +142,7 @@ class Engine:
 
     def _initial(self, seed: jax.Array, pretrained: Parameters) -> TrainState:
         parameters = initial_parameters(self.classifier, self.dataset.preprocessing, seed, pretrained)
-        return initial_state(parameters, self.optimizer)
+        return initial_state(parameters, self.optimizer, seed if self.classifier.head.is_random else None)
 
     def _feed(self, split: Split) -> Feed:
         if split not in self._feeds:

@@ -80,18 +80,29 @@ def _backbone(config: BackboneConfig, schema: Schema, dtype: Any) -> nn.Module:
 
 
 def _head(config: HeadConfig, num_classes: int, dtype: Any) -> Head:
-    if config.kind == "last_layer":
-        return LastLayerHead(num_classes=num_classes, dtype=dtype)
-    shared: dict[str, Any] = {
+    every: dict[str, Any] = {
         "num_classes": num_classes,
+        "layer_normalized": config.layer_normalized,
+        "dtype": dtype,
+    }
+    if config.kind == "last_layer":
+        return LastLayerHead(**every)
+    shared: dict[str, Any] = {
+        **every,
         "dim": config.dim,
         "rms_normalized": config.rms_normalized,
-        "dtype": dtype,
+        "dropout": config.dropout,
+        "layer_dropout": config.layer_dropout,
     }
     if config.kind == "concat":
         return ConcatHead(**shared)
     if config.kind == "scalar_mix":
         return ScalarMixHead(**shared)
     return LayaHead(
-        **shared, temperature=config.temperature, psi=config.psi, scorer_width=config.scorer_width
+        **shared,
+        temperature=config.temperature,
+        psi=config.psi,
+        scorer_width=config.scorer_width,
+        attention_heads=config.attention_heads,
+        uniform_start=config.uniform_start,
     )

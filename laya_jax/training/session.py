@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from laya_jax.data import Dataset, Examples
@@ -118,7 +119,8 @@ def load_model(path: str | Path) -> TrainedModel:
 
     def initial() -> TrainState:
         parameters = initial_parameters(classifier, schema.preprocessing, 0)
-        return initial_state({"head": parameters["head"]} if frozen else parameters, optimizer)
+        seed = jnp.zeros((), jnp.uint32) if classifier.head.is_random else None
+        return initial_state({"head": parameters["head"]} if frozen else parameters, optimizer, seed)
 
     like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(initial))
     state: TrainState = Checkpoints(path / CHECKPOINTS, read_only=True).best(like)

@@ -17,20 +17,33 @@ class TrainState:
       step: steps done, a scalar of int32.
       parameters: of the classifier.
       optimizer_state: of optax.
+      seed: of what training leaves out at random; None if it leaves out nothing.
     """
 
     step: Array
     parameters: Parameters
     optimizer_state: optax.OptState
+    seed: Array | None = None
+
+    def key(self) -> Array | None:
+        """The random key of the next step; None if nothing is random."""
+        return None if self.seed is None else jax.random.fold_in(jax.random.key(self.seed), self.step)
 
 
-def initial_state(parameters: Parameters, optimizer: optax.GradientTransformation) -> TrainState:
+def initial_state(
+    parameters: Parameters, optimizer: optax.GradientTransformation, seed: Array | None = None
+) -> TrainState:
     """The state before the first step.
+
+    Args:
+      parameters: of the classifier.
+      optimizer: of optax.
+      seed: of what training leaves out at random; None if it leaves out nothing.
 
     >>> initial_state({"bias": jnp.ones(2)}, make_optimizer(OptimizerConfig(), total_steps=10)).step
     Array(0, dtype=int32)
     """
-    return TrainState(jnp.zeros((), jnp.int32), parameters, optimizer.init(parameters))
+    return TrainState(jnp.zeros((), jnp.int32), parameters, optimizer.init(parameters), seed)
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:

@@ -105,24 +105,28 @@ def make_train_chunk(
     """
     total = _sum_over(axis_name)
 
-    def loss(parameters: Parameters, batch: Batch, weight: Array) -> tuple[Array, Array]:
-        output: Any = classifier.apply({"params": parameters}, preprocessing(batch.inputs))
+    def loss(parameters: Parameters, batch: Batch, key: Array | None, weight: Array) -> tuple[Array, Array]:
+        random: Any = {} if key is None else {"deterministic": False, "rngs": {"dropout": key}}
+        output: Any = classifier.apply({"params": parameters}, preprocessing(batch.inputs), **random)
         losses = example_losses(output, batch.labels, loss_config)
         right = jnp.argmax(output.logits, axis=-1) == batch.labels
         return jnp.sum(batch.weights * losses) / weight, jnp.sum(batch.weights * right)
 
-    def gradient(parameters: Parameters, data: Data, batch: Any, weight: Array) -> Any:
-        return jax.value_and_grad(loss, has_aux=True)(parameters, take(data, batch), weight)
+    def gradient(parameters: Parameters, data: Data, batch: Any, key: Array | None, weight: Array) -> Any:
+        return jax.value_and_grad(loss, has_aux=True)(parameters, take(data, batch), key, weight)
 
     def step(state: TrainState, data: Data, batch: Any) -> tuple[TrainState, StepMetrics]:
         weight = total(jnp.sum(take(data, batch).weights))
-        form = partial(gradient, state.parameters, data, weight=weight)
-        formed = form(batch) if microbatches == 1 else _sum_over_parts(form, batch, microbatches)
+        form, key = partial(gradient, state.parameters, data, weight=weight), state.key()
+        if key is not None and axis_name is not None:
+            key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+        whole = microbatches == 1
+        formed = form(batch, key) if whole else _sum_over_parts(form, batch, key, microbatches)
         (value, correct), gradients = formed
         updates, optimizer_state = optimizer.update(total(gradients), state.optimizer_state, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
         metrics = StepMetrics(total(value), total(correct), weight)
-        return TrainState(state.step + 1, parameters, optimizer_state), metrics
+        return TrainState(state.step + 1, parameters, optimizer_state, state.seed), metrics
 
     one_step = jax.vmap(step, in_axes=(0, None, 0)) if seeds else step
 
@@ -234,14 +238,15 @@ def _sum_over(axis_name: str | None) -> Callable[[Any], Any]:
     return (lambda tree: tree) if axis_name is None else partial(jax.lax.psum, axis_name=axis_name)
 
 
-def _sum_over_parts(form: Callable[[Any], Any], batch: Any, number: int) -> Any:
+def _sum_over_parts(form: Callable[[Any, Any], Any], batch: Any, key: Array | None, number: int) -> Any:
     """The sum of what is formed of each part of a batch, one part after the other."""
 
     def add(total: Any, part: Any) -> tuple[Any, None]:
-        return jax.tree.map(jnp.add, total, form(part)), None
+        return jax.tree.map(jnp.add, total, form(*part)), None
 
-    parts = jax.tree.map(lambda leaf: _divide(leaf, number), batch)
-    shapes = jax.eval_shape(form, _at(parts, 0))
+    keys = None if key is None else jax.random.split(key, number)
+    parts = jax.tree.map(lambda leaf: _divide(leaf, number), batch), keys
+    shapes = jax.eval_shape(form, *_at(parts, 0))
     return jax.lax.scan(add, jax.tree.map(lambda of: jnp.zeros(of.shape, of.dtype), shapes), parts)[0]
 
 

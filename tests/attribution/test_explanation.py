@@ -11,6 +11,7 @@ HEADS = {
     "laya": LayaHead(num_classes=4, dim=6, temperature=0.5),
     "psi": LayaHead(num_classes=4, dim=6, psi="mlp", scorer_width=9),
     "rms": LayaHead(num_classes=4, dim=6, rms_normalized=True),
+    "heads": LayaHead(num_classes=4, dim=6, attention_heads=3, layer_normalized=True),
     "scalar mix": ScalarMixHead(num_classes=4, dim=6),
 }
 
@@ -49,7 +50,7 @@ def test_masked_layers_do_what_the_heads_layer_mask_does(head, make_hidden_state
     for mask, logits in zip(masks[1:], left[1:], strict=True):
         expected = head.apply({"params": parameters}, hidden_states, jnp.asarray(mask)).logits
         np.testing.assert_allclose(logits, expected, atol=1e-5)
-        per_sample = np.broadcast_to(mask, explanation.scores.shape)
+        per_sample = np.broadcast_to(mask, explanation.attention.shape)
         np.testing.assert_allclose(explanation.masked(per_sample), expected, atol=1e-5)
 
 

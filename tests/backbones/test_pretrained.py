@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from flax.traverse_util import flatten_dict
 from safetensors.numpy import load_file, save_file
+from small_models import IMAGES, SMALL, SMALL_BERT, hugging_face, tensors, write, write_bert
 
-from laya_jax.backbones import BERT, ViT, load_pretrained
+from laya_jax.backbones import load_pretrained
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODELS = Path("~/.cache/laya_models").expanduser()
@@ -39,19 +40,6 @@ def test_a_real_bert_gives_what_another_program_computed():
     found = np.stack(hidden_states, axis=1)
     np.testing.assert_allclose(found[:, :, :384], golden["cls"], atol=1e-3)
     np.testing.assert_allclose(found[:, :, 384:], golden["mean"], atol=1e-3)
-
-
-def tensors(backbone, inputs):
-    """Random parameters by path."""
-    variables = backbone.init(jax.random.key(0), inputs)
-    leaves, structure = jax.tree.flatten(variables["params"])
-    keys = jax.random.split(jax.random.key(1), len(leaves))
-    drawn = [jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
-    return flatten_dict(jax.tree.map(np.asarray, jax.tree.unflatten(structure, drawn)), sep="/")
-
-
-SMALL = ViT(patch_size=4, width=8, depth=2, heads=2, mlp_width=12, grid=(3, 3))
-IMAGES = jnp.ones((1, 12, 12, 3))
 
 
 def google(of, *, pre_logits):
@@ -99,61 +87,6 @@ def test_a_vit_in_googles_layout(tmp_path, pre_logits):
     for name, array in expected.items():
         np.testing.assert_array_equal(found[name], array)
     assert len(backbone.apply({"params": parameters}, IMAGES)) == 2
-
-
-def hugging_face(of, kind):
-    """The arrays of a small ViT as Hugging Face's files of this kind hold them."""
-    names = {
-        "vit": ("layernorm_before", "layernorm_after", "intermediate.dense", "output.dense"),
-        "dinov2": ("norm1", "norm2", "mlp.fc1", "mlp.fc2"),
-    }[kind]
-    arrays = {
-        "embeddings.cls_token": of["class_token"].reshape(1, 1, 8),
-        "embeddings.position_embeddings": of["positions"].reshape(1, 10, 8),
-        "embeddings.patch_embeddings.projection.weight": of["patches/kernel"]
-        .reshape(4, 4, 3, 8)
-        .transpose(3, 2, 0, 1),
-        "embeddings.patch_embeddings.projection.bias": of["patches/bias"],
-        "layernorm.weight": np.ones(8, np.float32),
-        "layernorm.bias": np.zeros(8, np.float32),
-    }
-    for i in range(2):
-        layer = f"encoder.layer.{i}"
-        denses = {
-            f"{layer}.attention.output.dense": f"block_{i}/attention/out",
-            f"{layer}.{names[2]}": f"block_{i}/mlp/hidden",
-            f"{layer}.{names[3]}": f"block_{i}/mlp/out",
-            **{
-                f"{layer}.attention.attention.{part}": f"block_{i}/attention/{part}"
-                for part in ("query", "key", "value")
-            },
-        }
-        for theirs, ours in denses.items():
-            arrays[f"{theirs}.weight"], arrays[f"{theirs}.bias"] = of[f"{ours}/kernel"].T, of[f"{ours}/bias"]
-        for theirs, ours in ((names[0], "norm_1"), (names[1], "norm_2")):
-            arrays[f"{layer}.{theirs}.weight"] = of[f"block_{i}/{ours}/scale"]
-            arrays[f"{layer}.{theirs}.bias"] = of[f"block_{i}/{ours}/bias"]
-        if kind == "dinov2":
-            for number in (1, 2):
-                arrays[f"{layer}.layer_scale{number}.lambda1"] = of[f"block_{i}/scale_{number}"]
-    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-
-
-def write(folder, kind, arrays, **more):
-    folder.mkdir(exist_ok=True)
-    config = {
-        "model_type": kind,
-        "hidden_size": 8,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
-        "intermediate_size": 12,
-        "image_size": 12,
-        "patch_size": 4,
-        **more,
-    }
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(arrays, folder / "model.safetensors")
-    return folder
 
 
 @pytest.mark.parametrize("prefix", [True, False])
@@ -237,33 +170,9 @@ def test_what_is_no_model_is_named(folder, tmp_path):
 
 
 def test_a_bert_has_its_sizes_from_its_config(tmp_path):
-    model = BERT(vocabulary_size=11, width=8, depth=1, heads=2, mlp_width=12, max_length=6)
+    model = SMALL_BERT
     of = tensors(model, jnp.ones((1, 3), int))
-    arrays = {
-        "embeddings.word_embeddings.weight": of["words/embedding"],
-        "embeddings.position_embeddings.weight": of["positions"],
-        "embeddings.token_type_embeddings.weight": np.concatenate(
-            [of["segment"], np.full((1, 8), 9.0, np.float32)]
-        ),
-        "embeddings.position_ids": np.arange(6)[None],
-        "pooler.dense.weight": np.zeros((8, 8), np.float32),
-    }
-    denses = {f"attention.self.{part}": f"attention/{part}" for part in ("query", "key", "value")}
-    denses |= {
-        "attention.output.dense": "attention/out",
-        "intermediate.dense": "mlp/hidden",
-        "output.dense": "mlp/out",
-    }
-    norms = {"attention.output.LayerNorm": "norm_1", "output.LayerNorm": "norm_2"}
-    for theirs, ours in denses.items():
-        arrays[f"encoder.layer.0.{theirs}.weight"] = np.ascontiguousarray(of[f"layer_0/{ours}/kernel"].T)
-        arrays[f"encoder.layer.0.{theirs}.bias"] = of[f"layer_0/{ours}/bias"]
-    for theirs, ours in norms.items():
-        arrays[f"encoder.layer.0.{theirs}.weight"] = of[f"layer_0/{ours}/scale"]
-        arrays[f"encoder.layer.0.{theirs}.bias"] = of[f"layer_0/{ours}/bias"]
-    arrays |= {"embeddings.LayerNorm.weight": of["norm/scale"], "embeddings.LayerNorm.bias": of["norm/bias"]}
-    more = {"num_hidden_layers": 1, "vocab_size": 11, "max_position_embeddings": 6}
-    backbone, parameters = load_pretrained(write(tmp_path / "m", "bert", arrays, **more))
+    backbone, parameters = load_pretrained(write_bert(tmp_path / "m", of))
     assert backbone == model
     for name, array in flatten_dict(parameters, sep="/").items():
         np.testing.assert_array_equal(array, of[name])

@@ -73,7 +73,7 @@ def figure_1(by_dataset: Mapping[str, Records]) -> Any:
         for record in records:
             panel.plot(layers, record["attention"]["mean"], ".", color="black", ms=4)
         panel.set_xticks(layers, [f"$h_{{{layer}}}$" for layer in layers])
-        panel.set_title(f"{TITLES[dataset]} ({len(records)} seeds)")
+        panel.set_title(f"{TITLES.get(dataset, dataset)} ({len(records)} seeds)")
         panel.set_xlabel(belief(records).replace(", ", ",\n"), size=7)
     panels[0][0].set_ylabel("attention")
     panels[0][0].set_ylim(0, 1)

@@ -15,10 +15,10 @@ def main(asked: dict[str, Any]) -> int:
         os.sched_setaffinity(0, {asked["core"]})
     from experiments.records import Job, write_record
     from laya_jax.cli import keep_compilations
-    from laya_jax.data import load
     from laya_jax.training import Config, ParallelConfig, resume, start
     from laya_jax.training.config import from_json
     from laya_jax.training.loop import Interrupted
+    from laya_jax.training.pretrained import load_for
     from laya_jax.training.run import CONFIG, RunDirectory
 
     logging.getLogger("absl").setLevel(logging.ERROR)
@@ -34,7 +34,7 @@ def main(asked: dict[str, Any]) -> int:
         return 128 + interrupted.signal_number
     job, results = Job(asked["name"], asked["dataset"], config), Path(asked["results"])
     if job.record(results) is None:
-        write_record(job, RunDirectory.open(path), load(config.data), results)
+        write_record(job, RunDirectory.open(path), load_for(config, decode=False), results)
     return 0
 
 

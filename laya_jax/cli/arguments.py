@@ -6,7 +6,7 @@ import dataclasses
 import io
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import tyro
 
@@ -198,11 +198,23 @@ class CompileCheck:
     output: Annotated[Output, Flat] = Output()
 
 
-def expanded(arguments: Sequence[str]) -> tuple[list[str], str | None]:
-    """Arguments with what is short for several written out, and the pretrained backbone among them.
+class Backbone(NamedTuple):
+    """What is said of a pretrained backbone.
 
-    >>> expanded(["digits", "--backbone", "vit:models/s14", "--freeze"])[0]
-    ['digits', '--backbone.kind', 'vit', '--backbone.path', 'models/s14', '--backbone.freeze']
+    Attributes:
+      pretrained: kind and path, as vit:PATH or bert:PATH; None for one that starts at random.
+      freeze: whether its weights stay as they are.
+    """
+
+    pretrained: str | None
+    freeze: bool
+
+
+def without_backbone(arguments: Sequence[str]) -> tuple[list[str], Backbone]:
+    """The other arguments, and what ``--backbone`` and ``--freeze`` say: the defaults depend on it.
+
+    >>> without_backbone(["digits", "--backbone", "vit:models/s14", "--freeze", "--seed", "3"])
+    (['digits', '--seed', '3'], Backbone(pretrained='vit:models/s14', freeze=True))
 
     Raises:
       ValueError: a backbone that is neither vit:PATH nor bert:PATH.
@@ -212,11 +224,10 @@ def expanded(arguments: Sequence[str]) -> tuple[list[str], str | None]:
     short.add_argument("--freeze", action="store_true")
     known, rest = short.parse_known_args(list(arguments))
     if known.backbone is not None:
-        kind, path = backbone_named(known.backbone)
-        rest += ["--backbone.kind", kind, "--backbone.path", path]
-    if known.freeze:
-        rest.append("--backbone.freeze")
-    return rest, known.backbone
+        backbone_named(known.backbone)
+    elif known.freeze:
+        raise ValueError("freeze is given without --backbone, expected vit:PATH or bert:PATH with it")
+    return rest, Backbone(known.backbone, known.freeze)
 
 
 def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: Any = None) -> T:

@@ -9,7 +9,16 @@ import numpy as np
 from laya_jax import __version__
 from laya_jax.checks import check_choice
 from laya_jax.cli import explaining
-from laya_jax.cli.arguments import CompileCheck, Evaluate, Export, Predict, Resume, Train, expanded, parse
+from laya_jax.cli.arguments import (
+    CompileCheck,
+    Evaluate,
+    Export,
+    Predict,
+    Resume,
+    Train,
+    parse,
+    without_backbone,
+)
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_can_write, write_predictions
 from laya_jax.cli.tensorboard import TensorBoard
@@ -59,10 +68,10 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _train(arguments: Sequence[str]) -> None:
-    arguments, pretrained = expanded(arguments)
+    arguments, backbone = without_backbone(arguments)
     named = _experiment(arguments)
     baseline = "last_layer" if named == "digits" else None
-    config = config_for(named, pretrained)
+    config = config_for(named, backbone.pretrained, freeze=backbone.freeze)
     default = Train(experiment=named, config=config, baseline=baseline)  # type: ignore[arg-type]
     asked = parse(Train, arguments, program="laya train", default=default)
     console = Console(as_json=asked.output.json)
@@ -166,9 +175,11 @@ def _export(arguments: Sequence[str]) -> None:
 
 
 def _compile_check(arguments: Sequence[str]) -> None:
-    arguments, pretrained = expanded(arguments)
+    arguments, backbone = without_backbone(arguments)
     named = _experiment(arguments)
-    default = CompileCheck(experiment=named, config=config_for(named, pretrained))
+    default = CompileCheck(
+        experiment=named, config=config_for(named, backbone.pretrained, freeze=backbone.freeze)
+    )
     asked = parse(CompileCheck, arguments, program="laya compile-check", default=default)
     console = Console(as_json=asked.output.json)
     report = compile_check(asked.config, asked.topology)

@@ -20,8 +20,8 @@ class DataConfig:
 
     Attributes:
       source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (by tensorflow-datasets), or data of
-        your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class), texts:FILE (.csv or
-        .jsonl with text and label).
+        your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class, or train/, validation/ and
+        test/ of such), texts:FILE (.csv or .jsonl with text and label).
       directory: where tensorflow-datasets keeps its files; None takes its own default.
       validation_fraction: share of the training data that is held out to choose the best epoch.
       test_fraction: share of the data that is held out to test on, where they have no test split.

@@ -202,15 +202,23 @@ def make_dataset(
     class_names: Sequence[str],
     preprocessing: Preprocessing,
     config: DataConfig,
+    validation: Examples | None = None,
 ) -> Dataset:
     """Splits a source's examples, and measures what normalises them on the training split.
+
+    Args:
+      examples: those that the source does not set apart.
+      test: those that it sets apart for testing; None holds some of the others out.
+      class_names: by label.
+      preprocessing: what turns stored inputs into a model's.
+      config: how to split, and whether to normalise.
+      validation: those that it sets apart to choose the best epoch; None holds some of the others out.
 
     Raises:
       ValueError: too few examples, or a training split of one class only.
     """
-    train_rows, validation_rows, test_rows = split_rows(
-        len(examples.labels), config, has_test=test is not None
-    )
+    rows = split_rows(len(examples.labels), config, has_test=test is not None)
+    train_rows = rows.train if validation is None else np.sort(np.concatenate([rows.train, rows.validation]))
     train = examples.take(train_rows)
     classes = np.unique(train.labels)
     if len(classes) < 2:
@@ -223,8 +231,8 @@ def make_dataset(
         preprocessing = dataclasses.replace(preprocessing, mean=mean, scale=scale)
     return Dataset(
         train=train,
-        validation=examples.take(validation_rows),
-        test=examples.take(test_rows) if test is None else test,
+        validation=examples.take(rows.validation) if validation is None else validation,
+        test=examples.take(rows.test) if test is None else test,
         class_names=tuple(class_names),
         preprocessing=preprocessing,
     )

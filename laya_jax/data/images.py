@@ -1,4 +1,4 @@
-"""A folder of images with a sub-folder for each class, or with train/ and test/ of such sub-folders."""
+"""A folder of images with a sub-folder for each class, or with train/, validation/ and test/ of such."""
 
 import zlib
 from collections.abc import Sequence
@@ -13,6 +13,9 @@ from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+
+SPLITS = ("train", "validation", "test")
+"""Folders of splits; the last two need not be there."""
 
 LARGEST_DECODED = 2**31
 """Bytes of pixels up to which images are decoded at once."""
@@ -92,26 +95,25 @@ def load_images(config: DataConfig) -> Dataset:
     folder = path_of(config.source)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    parts = [folder / "train", folder / "test"] if (folder / "train").is_dir() else [folder]
+    parts = [folder / name for name in SPLITS] if (folder / "train").is_dir() else [folder]
     class_names = sorted(path.name for path in _visible(parts[0]) if path.is_dir())
-    labelled = [_labelled_paths(part, class_names) for part in parts if part.is_dir()]
+    labelled = [_labelled_paths(part, class_names) if part.is_dir() else [] for part in parts]
     if not labelled[0]:
         raise FileNotFoundError(
             f"{folder} has no images in sub-folders, expected a sub-folder for each class with "
             f"{', '.join(SUFFIXES)} files"
         )
     shape = image_shape([path for path, _ in labelled[0]], config.image_size)
-    examples = [
-        Examples(
-            ImageFiles([path for path, _ in rows], shape, resize=config.image_size is not None),
-            np.array([label for _, label in rows], np.int32),
-        )
-        for rows in labelled
-        if rows
-    ]
+
+    def examples(rows: Sequence[tuple[Path, int]]) -> Examples | None:
+        files = ImageFiles([path for path, _ in rows], shape, resize=config.image_size is not None)
+        return Examples(files, np.array([label for _, label in rows], np.int32)) if rows else None
+
+    train, *held_out = map(examples, labelled)
+    validation, test = held_out or (None, None)
+    assert train is not None  # there are images
     preprocessing = Preprocessing("images", shape, scale=(255.0,))
-    test = examples[1] if len(examples) > 1 else None
-    return make_dataset(examples[0], test, class_names, preprocessing, config)
+    return make_dataset(train, test, class_names, preprocessing, config, validation)
 
 
 def read_unlabelled_images(

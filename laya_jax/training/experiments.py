@@ -53,13 +53,22 @@ OWN_DATA = {
 PRETRAINED_IMAGE_SIZE = 224
 """Pixels that a folder's images are resized to for a pretrained ViT, if nothing else is asked for."""
 
+FROZEN_HEAD = HeadConfig(
+    attention_heads=24, uniform_start=True, layer_normalized=True, dropout=0.5, layer_dropout=0.15
+)
+"""LAYA for a frozen backbone, as chosen on validation by ``experiments.frozen``."""
 
-def config_for(name: str, pretrained: str | None = None) -> Config:
+FINE_TUNING_RATE = 3e-5
+"""Learning rate where the weights of a pretrained backbone are trained on."""
+
+
+def config_for(name: str, pretrained: str | None = None, *, freeze: bool = False) -> Config:
     """The config of a named experiment, or a first one for data of one's own.
 
     Args:
       name: of the experiment or of the data.
       pretrained: a backbone with weights, as vit:PATH or bert:PATH.
+      freeze: whether its weights stay as they are.
 
     >>> config_for("fashion-mnist").head.temperature
     1.5
@@ -70,7 +79,7 @@ def config_for(name: str, pretrained: str | None = None) -> Config:
       ValueError: neither an experiment nor data.
     """
     config = _without_pretrained(name)
-    return config if pretrained is None else _with_pretrained(config, pretrained)
+    return config if pretrained is None else _with_pretrained(config, pretrained, freeze)
 
 
 def backbone_named(pretrained: str) -> tuple[str, str]:
@@ -88,15 +97,27 @@ def backbone_named(pretrained: str) -> tuple[str, str]:
     return kind, path
 
 
-def _with_pretrained(config: Config, pretrained: str) -> Config:
+def _with_pretrained(config: Config, pretrained: str, freeze: bool) -> Config:
     kind, path = backbone_named(pretrained)
     data = config.data
     if kind == "vit" and kind_of(data.source) == "images":
         data = dataclasses.replace(data, image_size=PRETRAINED_IMAGE_SIZE)
     if kind == "vit":
         data = dataclasses.replace(data, normalize=False)
-    backbone = BackboneConfig(kind=kind, path=path)  # type: ignore[arg-type]
-    return dataclasses.replace(config, data=data, backbone=backbone)
+    backbone = BackboneConfig(kind=kind, path=path, freeze=freeze)  # type: ignore[arg-type]
+    if freeze:
+        optimizer, epochs = OptimizerConfig(learning_rate=1e-3, schedule="cosine"), 40
+    else:
+        optimizer, epochs = OptimizerConfig(learning_rate=FINE_TUNING_RATE), config.epochs
+    return dataclasses.replace(
+        config,
+        data=data,
+        backbone=backbone,
+        head=FROZEN_HEAD,
+        optimizer=optimizer,
+        epochs=epochs,
+        patience=epochs if freeze else config.patience,
+    )
 
 
 def _without_pretrained(name: str) -> Config:

@@ -1,0 +1,338 @@
+"""What to put on a frozen backbone: heads compared on real paintings and reviews, each tuned alike.
+
+    python -m experiments.frozen --vit PATH --bert PATH --paintings FOLDER     # computes what is missing
+    python -m experiments.frozen --seeds 0                                     # the tables of what there is
+
+The backbones are a ViT on paintings of 11 styles (class tokens of 12 blocks) and a BERT on IMDB's reviews
+(the first 128 tokens, means over tokens, 7 hidden states). Every head is trained with as many settings on one
+seed; the best on validation is then trained with every seed. A setting's epoch is the best on validation.
+Records are written to ``results/frozen/``, tables to ``results/frozen.*``. Killed, the same command goes on.
+"""
+
+import argparse
+import dataclasses
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from experiments.command import errors_in_a_line
+from experiments.records import RESULTS
+from experiments.statistics import compare_paired, summarize
+from experiments.tables import Table, write_tables
+from laya_jax.cli import keep_compilations
+from laya_jax.data import DataConfig, Dataset
+from laya_jax.training import BackboneConfig, Config, Engine, HeadConfig, OptimizerConfig, ParallelConfig
+from laya_jax.training.config import to_json
+from laya_jax.training.material import FROZEN, gather
+from laya_jax.training.metrics import measure
+from laya_jax.training.parallel import make_parallel
+from laya_jax.training.run import write_json
+
+ONE = ParallelConfig(devices=1)
+LABELS = ("10", "50", "all")
+"""Labelled examples of each class to train on."""
+
+EPOCHS = {"paintings": 40, "imdb": 10}
+RATES = (3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3)
+LEFT_OUT = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.15))
+"""Dropout, and dropout of layers."""
+
+NORMALIZED = HeadConfig(layer_normalized=True)
+REMEDIED = HeadConfig(layer_normalized=True, uniform_start=True, attention_heads=24)
+
+
+class Setting(NamedTuple):
+    """What is tuned.
+
+    Attributes:
+      head: what is trained.
+      rate: learning rate.
+      layer: the one layer that the head reads; None for all.
+    """
+
+    head: HeadConfig
+    rate: float
+    layer: int | None = None
+
+
+def _rates(head: HeadConfig) -> list[Setting]:
+    return [Setting(head, rate) for rate in RATES]
+
+
+def _regularized(head: HeadConfig) -> list[Setting]:
+    return [
+        Setting(dataclasses.replace(head, dropout=dropout, layer_dropout=layer_dropout), rate)
+        for dropout, layer_dropout in LEFT_OUT
+        for rate in (1e-3, 2e-3)
+    ]
+
+
+CANDIDATES: Mapping[str, list[Setting]] = {
+    "last layer": [
+        Setting(HeadConfig(kind="last_layer", layer_normalized=normalized), rate)
+        for normalized in (False, True)
+        for rate in (1e-3, 3e-3, 1e-2)
+    ],
+    "concat": _regularized(dataclasses.replace(NORMALIZED, kind="concat")),
+    "scalar mix": _regularized(dataclasses.replace(NORMALIZED, kind="scalar_mix")),
+    "laya, as in the paper": _rates(HeadConfig()),
+    "laya, normalised z": _rates(HeadConfig(rms_normalized=True)),
+    "laya, normalised layers": _rates(NORMALIZED),
+    "  and a uniform start": _rates(dataclasses.replace(NORMALIZED, uniform_start=True)),
+    "  and 24 attention heads": _rates(REMEDIED),
+    "  and dropout of numbers and layers": _regularized(REMEDIED),
+}
+"""Settings of each head, six of each; those of single layers are made of the number of layers."""
+
+SHORT = ("last layer", "concat", "scalar mix", "laya, as in the paper", "laya, normalised z")
+RECOMMENDED = "  and dropout of numbers and layers"
+SINGLE, ORACLE = "best single layer", "best single layer, by the test split"
+
+
+class Problem(NamedTuple):
+    """Hidden states and labels.
+
+    Attributes:
+      name: of the data set.
+      config: of a run on it.
+      dataset: of hidden states, [N, L, D].
+    """
+
+    name: str
+    config: Config
+    dataset: Dataset
+
+
+def load_problem(name: str, asked: argparse.Namespace) -> Problem:
+    """Reads, or computes, the hidden states of a data set."""
+    if name == "paintings":
+        data = DataConfig(source=f"images:{asked.paintings}", image_size=224)
+        backbone = BackboneConfig(kind="vit", path=str(asked.vit), freeze=True)
+    else:
+        data = DataConfig(source="imdb_reviews", split="last", max_length=128)
+        backbone = BackboneConfig(kind="bert", path=str(asked.bert), freeze=True)
+    config = Config(data=data, backbone=backbone, epochs=EPOCHS[name], patience=EPOCHS[name])
+    material = gather(config, make_parallel(ONE, batch_size=config.batch_size))
+    # In memory: it is read hundreds of times.
+    return Problem(name, config, material.dataset.with_inputs(np.asarray))
+
+
+def few(dataset: Dataset, labels: str, seed: int) -> Dataset:
+    """The data set with some labelled examples of each class to train on, drawn by seed."""
+    if labels == "all":
+        return dataset
+    order = np.random.default_rng(seed).permutation(len(dataset.train.labels))
+    of_class = [order[dataset.train.labels[order] == label] for label in range(len(dataset.class_names))]
+    rows = np.sort(np.concatenate([rows[: int(labels)] for rows in of_class]))
+    return dataclasses.replace(dataset, train=dataset.train.take(rows))
+
+
+def of_layer(dataset: Dataset, layer: int | None) -> Dataset:
+    """The data set with one of its layers only."""
+    if layer is None:
+        return dataset
+    one = dataset.with_inputs(lambda states: states[:, layer : layer + 1])
+    shape = (1, dataset.preprocessing.shape[1])
+    return dataclasses.replace(one, preprocessing=dataclasses.replace(dataset.preprocessing, shape=shape))
+
+
+def train_setting(problem: Problem, labels: str, setting: Setting, seeds: Sequence[int]) -> Iterator[Any]:
+    """Trains a setting with each seed, in memory: what came out at the best epoch by validation."""
+    engine = None
+    for seed in seeds:
+        start = time.monotonic()
+        if engine is None or labels != "all":
+            dataset = of_layer(few(problem.dataset, labels, seed), setting.layer)
+            config = dataclasses.replace(
+                problem.config,
+                head=setting.head,
+                optimizer=OptimizerConfig(learning_rate=setting.rate, schedule="cosine"),
+                batch_size=min(128, len(dataset.train.labels)),
+            )
+            engine = Engine(config, dataset, ONE, pretrained=FROZEN)
+        engine = engine.with_seeds([seed])
+        best, placed, step = (-1.0, 0, None), engine.place(engine.initial()), 0
+        for epoch in range(1, problem.config.epochs + 1):
+            for state, _ in engine.train(placed, step, engine.steps_per_epoch):
+                placed = state
+            step += engine.steps_per_epoch
+            logits = engine.outputs(placed, "validation")[0].logits
+            accuracy = float(np.mean(np.argmax(logits, axis=1) == engine.dataset.validation.labels))
+            if accuracy > best[0]:
+                best = (accuracy, epoch, engine.fetch(placed)[0])
+        outputs = engine.outputs(engine.place([best[2]]), "test")[0]
+        test = measure(outputs.logits, outputs.attention, engine.dataset.test.labels)
+        yield {
+            "seed": seed,
+            "validation": best[0],
+            "epoch": best[1],
+            "test": dataclasses.asdict(test),
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(best[2].parameters)),
+            "seconds": round(time.monotonic() - start, 2),
+        }
+
+
+def compare(
+    problem: Problem, labels: str, name: str, settings: Sequence[Setting], seeds: int
+) -> dict[str, Any]:
+    """Tunes a head on validation with one seed, and trains the best setting with every seed."""
+    tried = [next(train_setting(problem, labels, setting, [0])) for setting in settings]
+    chosen = int(np.argmax([each["validation"] for each in tried]))
+    runs = list(train_setting(problem, labels, settings[chosen], range(seeds)))
+    return {
+        "problem": problem.name,
+        "labels": labels,
+        "head": name,
+        "tried": [
+            {"setting": _json(setting), "validation": each["validation"]}
+            for setting, each in zip(settings, tried, strict=True)
+        ],
+        "setting": _json(settings[chosen]),
+        "runs": runs,
+    }
+
+
+def compare_single_layers(problem: Problem, labels: str, seeds: int) -> Iterator[dict[str, Any]]:
+    """The same of heads that read one layer: the best layer on validation, and the best on the test split."""
+    head = HeadConfig(kind="last_layer", layer_normalized=True)
+    layers = [
+        compare(problem, labels, SINGLE, [Setting(head, rate, layer) for rate in (1e-3, 3e-3)], seeds)
+        for layer in range(problem.dataset.preprocessing.shape[0])
+    ]
+    by_layer = {
+        split: [float(np.mean([accuracy_of(run, split) for run in record["runs"]])) for record in layers]
+        for split in ("validation", "test")
+    }
+    for name, split in ((SINGLE, "validation"), (ORACLE, "test")):
+        yield {**layers[int(np.argmax(by_layer[split]))], "head": name, "by_layer": by_layer}
+
+
+def accuracy_of(run: Mapping[str, Any], split: str) -> float:
+    """A run's accuracy on validation or test."""
+    value: float = run["validation"] if split == "validation" else run["test"]["accuracy"]
+    return value
+
+
+def compute_missing(asked: argparse.Namespace, problem: Problem) -> None:
+    """Compares what has no record yet."""
+    for labels in asked.labels:
+        names = CANDIDATES if problem.name == "paintings" and labels == "all" else (*SHORT, RECOMMENDED)
+        for name in names:
+            path = _path(asked.results, problem.name, labels, name)
+            if not path.exists():
+                _write(path, compare(problem, labels, name, CANDIDATES[name], asked.seeds))
+        paths = {name: _path(asked.results, problem.name, labels, name) for name in (SINGLE, ORACLE)}
+        if not all(path.exists() for path in paths.values()):
+            for record in compare_single_layers(problem, labels, asked.seeds):
+                _write(paths[record["head"]], record)
+
+
+def records_of(results: Path, problem: str, labels: str) -> dict[str, dict[str, Any]]:
+    """The records that are there, by head, in the order of the tables."""
+    names = ("last layer", SINGLE, ORACLE, *[name for name in CANDIDATES if name != "last layer"])
+    paths = {name: _path(results, problem, labels, name) for name in names}
+    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+
+
+def table_of(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
+    """A row per head; differences are paired by seed."""
+    columns = (
+        "head",
+        "accuracy",
+        "macro-F1",
+        "recommended LAYA minus it",
+        "p",
+        "parameters",
+        "seconds a run",
+    )
+    table = Table(title, columns)
+    best = _by_seed(records[RECOMMENDED]) if RECOMMENDED in records else {}
+    for name, record in records.items():
+        test = [run["test"] for run in record["runs"]]
+        accuracy, f1 = (summarize([each[key] for each in test]) for key in ("accuracy", "macro_f1"))
+        difference = compare_paired(best, _by_seed(record)) if name != RECOMMENDED else None
+        table.add(
+            name + (f" (h{record['setting']['layer'] + 1})" if "by_layer" in record else ""),
+            f"{accuracy.mean:.4f} ± {accuracy.deviation:.4f}",
+            f"{f1.mean:.4f}",
+            ""
+            if difference is None
+            else f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]",
+            "" if difference is None else f"{difference.p:.2g}",
+            f"{record['runs'][0]['parameters']:,}",
+            f"{np.mean([run['seconds'] for run in record['runs']]):.1f}",
+        )
+    return table
+
+
+def tables_of(results: Path) -> list[Table]:
+    """A table for each data set and number of labels that there are records of."""
+    titles = {"paintings": "Paintings, frozen ViT-S/14", "imdb": "IMDB, frozen MiniLM"}
+    found = []
+    for problem, title in titles.items():
+        for labels in reversed(LABELS):
+            records = records_of(results, problem, labels)
+            if records:
+                seeds = len(next(iter(records.values()))["runs"])
+                amount = "all labels" if labels == "all" else f"{labels} labels a class"
+                found.append(table_of(records, f"{title}, {amount}, {seeds} seeds"))
+    return found
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Computes what is missing, and makes the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--problems", nargs="+", choices=tuple(EPOCHS), default=tuple(EPOCHS))
+    parser.add_argument("--labels", nargs="+", choices=LABELS, default=LABELS)
+    parser.add_argument("--seeds", type=int, default=10, help="how many, from 0 on; 0 trains nothing")
+    parser.add_argument("--vit", type=Path, help="folder of a pretrained ViT")
+    parser.add_argument("--bert", type=Path, help="folder of a pretrained BERT")
+    parser.add_argument("--paintings", type=Path, help="folder of images by style")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records and tables")
+    asked = parser.parse_args(arguments)
+    with errors_in_a_line("frozen"):
+        keep_compilations()
+        for name in asked.problems if asked.seeds else ():
+            _check_given(asked, {"paintings": ("vit", "paintings"), "imdb": ("bert",)}[name])
+            compute_missing(asked, load_problem(name, asked))
+        tables = tables_of(asked.results)
+        write_tables(tables, asked.results / "frozen")
+    for table in tables:
+        print(f"\n{table.as_text()}")
+
+
+def _check_given(asked: argparse.Namespace, names: Sequence[str]) -> None:
+    for name in names:
+        if getattr(asked, name) is None:
+            raise ValueError(f"--{name} is not given, expected a path")
+
+
+def _by_seed(record: Mapping[str, Any]) -> dict[int, float]:
+    return {run["seed"]: run["test"]["accuracy"] for run in record["runs"]}
+
+
+def _path(results: Path, problem: str, labels: str, name: str) -> Path:
+    plain = name.strip().replace(",", "").replace(" ", "-")
+    return results / "frozen" / f"{problem}-{labels}" / f"{plain}.json"
+
+
+def _write(path: Path, record: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, record)
+    mean = np.mean([run["test"]["accuracy"] for run in record["runs"]])
+    print(f"{path.parent.name}  {record['head'].strip():<40} test accuracy {mean:.4f}", flush=True)
+
+
+def _json(setting: Setting) -> dict[str, Any]:
+    return {"head": to_json(setting.head), "rate": setting.rate, "layer": setting.layer}
+
+
+if __name__ == "__main__":
+    main()

@@ -17,6 +17,7 @@ HEADS = {
     "laya": LayaHead(num_classes=5, dim=7),
     "laya_mlp": LayaHead(num_classes=5, dim=7, temperature=0.5, psi="mlp", scorer_width=9),
     "laya_normalized": LayaHead(num_classes=5, dim=7, rms_normalized=True),
+    "laya_heads": LayaHead(num_classes=5, dim=6, attention_heads=3, layer_normalized=True),
     "scalar_mix": ScalarMixHead(num_classes=5, dim=7),
     "concat": ConcatHead(num_classes=5, dim=7),
     "last_layer": LastLayerHead(num_classes=5),
@@ -426,7 +427,9 @@ def test_any_widths_depths_masks_and_temperatures(data):
     mask = data.draw(st.lists(st.booleans(), min_size=len(widths), max_size=len(widths)).filter(any))
     head = LayaHead(
         num_classes=data.draw(st.integers(1, 4)),
-        dim=data.draw(st.integers(1, 6)),
+        dim=2 * data.draw(st.integers(1, 3)),
+        attention_heads=data.draw(st.sampled_from([1, 2])),
+        layer_normalized=data.draw(st.booleans()),
         temperature=data.draw(st.floats(1e-6, 1e6)),
         psi=data.draw(st.sampled_from(["identity", "mlp"])),
         rms_normalized=data.draw(st.booleans()),
@@ -439,3 +442,60 @@ def test_any_widths_depths_masks_and_temperatures(data):
     assert not output.attention[:, ~np.array(mask)].any()
     total = np.asarray(variables["params"]["classifier"]["bias"]) + output.contributions.sum(axis=1)
     np.testing.assert_allclose(total, output.logits, rtol=1e-5, atol=1e-5)
+
+
+def test_attention_starts_uniform_where_that_is_asked_for(make_hidden_states):
+    head = LayaHead(num_classes=5, dim=8, attention_heads=4, uniform_start=True)
+    output, variables = head.init_with_output(jax.random.key(0), make_hidden_states(WIDTHS))
+    np.testing.assert_allclose(output.attention, np.full((4, 3), 1 / 3), atol=1e-6)
+    assert variables["params"]["scorer_output"]["kernel"].shape == (8, 12)
+    assert np.any(variables["params"]["scorer_hidden"]["kernel"])
+
+
+@pytest.mark.parametrize("kind", [LayaHead, ScalarMixHead, ConcatHead, LastLayerHead])
+def test_normalised_layers_are_read_alike_at_any_scale(make_hidden_states, kind):
+    head = kind(num_classes=5, layer_normalized=True, **({} if kind is LastLayerHead else {"dim": 6}))
+    hidden_states = make_hidden_states(WIDTHS)
+    variables = randomised(head, hidden_states)
+    scaled = [state * 10.0**i + i for i, state in enumerate(hidden_states)]
+    logits = head.apply(variables, hidden_states).logits
+    np.testing.assert_allclose(head.apply(variables, scaled).logits, logits, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", [LayaHead, ScalarMixHead, ConcatHead])
+def test_dropout_is_random_in_training_only_and_right_on_average(make_hidden_states, kind):
+    head = kind(num_classes=3, dim=6, dropout=0.3)
+    hidden_states = make_hidden_states(WIDTHS)
+    variables = randomised(head, hidden_states)
+    still = head.apply(variables, hidden_states)
+
+    def train(seed):
+        rngs = {"dropout": jax.random.key(seed)}
+        return head.apply(variables, hidden_states, deterministic=False, rngs=rngs)
+
+    np.testing.assert_array_equal(train(0).logits, train(0).logits)
+    assert np.any(train(0).logits != train(1).logits)
+    if kind is ScalarMixHead:  # the others are not linear
+        mean = np.mean([train(seed).logits for seed in range(400)], axis=0)
+        np.testing.assert_allclose(mean, still.logits, atol=0.15)
+    with pytest.raises(ValueError, match=r"dropout is 1\.0, expected"):
+        kind(num_classes=3, dim=6, dropout=1.0)
+
+
+def test_layer_dropout_masks_layers_but_never_all_and_never_adds_one(make_hidden_states):
+    head = LayaHead(num_classes=3, dim=6, layer_dropout=0.9)
+    hidden_states = make_hidden_states(WIDTHS, batch=200)
+    variables, mask = randomised(head, hidden_states), jnp.array([True, False, True])
+    rngs = {"dropout": jax.random.key(0)}
+    output = head.apply(variables, hidden_states, mask, deterministic=False, rngs=rngs)
+    kept = np.asarray(output.attention) > 0
+    np.testing.assert_allclose(output.attention.sum(axis=1), np.ones(200), atol=1e-6)
+    assert not kept[:, 1].any()
+    assert 0 < np.mean(kept.sum(axis=1) == 1) < 1
+    still = head.apply(variables, hidden_states, mask)
+    assert np.all(np.asarray(still.attention)[:, [0, 2]] > 0)
+
+
+def test_attention_heads_have_to_divide_the_width():
+    with pytest.raises(ValueError, match="attention_heads is 4, expected a divisor of dim, 6"):
+        LayaHead(num_classes=3, dim=6, attention_heads=4)

@@ -177,9 +177,8 @@ def _export(arguments: Sequence[str]) -> None:
 def _compile_check(arguments: Sequence[str]) -> None:
     arguments, backbone = without_backbone(arguments)
     named = _experiment(arguments)
-    default = CompileCheck(
-        experiment=named, config=config_for(named, backbone.pretrained, freeze=backbone.freeze)
-    )
+    config = config_for(named, backbone.pretrained, freeze=backbone.freeze)
+    default = CompileCheck(experiment=named, config=config)
     asked = parse(CompileCheck, arguments, program="laya compile-check", default=default)
     console = Console(as_json=asked.output.json)
     report = compile_check(asked.config, asked.topology)

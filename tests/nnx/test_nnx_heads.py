@@ -17,6 +17,11 @@ PAIRS = {
         laya_nnx.LayaHead,
         {"num_classes": 5, "dim": 7, "psi": "mlp", "temperature": 0.5, "rms_normalized": True},
     ),
+    "laya_heads": (
+        laya_jax.LayaHead,
+        laya_nnx.LayaHead,
+        {"num_classes": 5, "dim": 8, "attention_heads": 4, "layer_normalized": True},
+    ),
     "scalar_mix": (laya_jax.ScalarMixHead, laya_nnx.ScalarMixHead, {"num_classes": 5, "dim": 7}),
     "concat": (laya_jax.ConcatHead, laya_nnx.ConcatHead, {"num_classes": 5, "dim": 7}),
     "last_layer": (laya_jax.LastLayerHead, laya_nnx.LastLayerHead, {"num_classes": 5}),
@@ -129,3 +134,12 @@ def test_loaded_parameters_take_the_dtype_of_the_head_and_lose_their_boxes(make_
     assert {leaf.dtype for leaf in jax.tree.leaves(laya_nnx.linen_parameters(head))} == {
         jnp.dtype("bfloat16")
     }
+
+
+def test_dropout_is_random_where_rngs_are_given(make_hidden_states):
+    head = laya_nnx.LayaHead(WIDTHS, num_classes=5, dim=8, dropout=0.5, uniform_start=True, rngs=nnx.Rngs(0))
+    hidden_states, rngs = make_hidden_states(WIDTHS), nnx.Rngs(dropout=1)
+    np.testing.assert_array_equal(head(hidden_states).logits, head(hidden_states).logits)
+    first, second = head(hidden_states, rngs=rngs).logits, head(hidden_states, rngs=rngs).logits
+    assert np.any(first != second)
+    np.testing.assert_allclose(head(hidden_states).attention, np.full((4, 3), 1 / 3), atol=1e-6)

@@ -2,8 +2,10 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 
+import jax
 import numpy as np
 import pytest
 
@@ -194,3 +196,30 @@ def test_a_run_without_a_checkpoint_cannot_predict(run_copy):
     shutil.rmtree(run_copy / "checkpoints")
     with pytest.raises(FileNotFoundError, match="no intact checkpoint yet"):
         load_model(run_copy)
+
+
+def test_what_dropout_leaves_out_is_the_same_after_a_kill(small_config, tmp_path):
+    head = dataclasses.replace(small_config.head, dropout=0.3, layer_dropout=0.2)
+    config = dataclasses.replace(small_config, head=head)
+    start([config], [tmp_path / "whole"], ONE_DEVICE)
+    shutil.copytree(tmp_path / "whole", tmp_path / "killed")
+    (tmp_path / "killed" / "result.json").unlink()
+    last = max((tmp_path / "killed" / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    shutil.rmtree(last)
+    resume(RunDirectory.open(tmp_path / "killed"), ONE_DEVICE)
+    runs = [RunDirectory.open(tmp_path / name) for name in ("whole", "killed")]
+    losses = [[line["train"]["loss"] for line in run.lines()] for run in runs]
+    assert losses[0] == losses[1]
+    jax.tree.map(np.testing.assert_array_equal, *(load_model(run.path).parameters for run in runs))
+
+
+@pytest.mark.parametrize("microbatches", [None, 4])
+def test_seeds_side_by_side_leave_out_what_each_alone_does(small_config, tmp_path, microbatches):
+    head = dataclasses.replace(small_config.head, dropout=0.3, layer_dropout=0.2)
+    configs = [dataclasses.replace(small_config, head=head, seed=seed, epochs=1) for seed in (3, 4)]
+    parallel = ParallelConfig(devices=1, microbatches=microbatches)
+    alone = start(configs, [tmp_path / name for name in "ab"], parallel)
+    together = start(configs, [tmp_path / name for name in "cd"], parallel, side_by_side=True)
+    for one, other in zip(alone, together, strict=True):
+        np.testing.assert_allclose(one["test"]["loss"], other["test"]["loss"], rtol=1e-4)
+    assert alone[0]["test"]["loss"] != alone[1]["test"]["loss"]

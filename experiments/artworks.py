@@ -6,8 +6,8 @@
 Two ways to train: the paper's (Adam 3e-5, at most 15 epochs, patience 3, its head) and the one that is
 recommended here for frozen backbones (``laya train images:FOLDER --backbone vit:PATH --freeze``). The
 paper's paintings of 21 styles and its ViT-B/16 are other ones than the 11 styles and the ViT-S/14 of our
-records, so that numbers do not compare. Records go to ``results/artworks/``, figures to ``results/figures/``, the table
-to ``results/artworks.*``.
+records, so that numbers do not compare. Records go to ``results/artworks/``, figures to
+``results/figures/``, the table to ``results/artworks.*``.
 """
 
 import argparse

@@ -6,11 +6,13 @@ python -m experiments.readme
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import table1, table2
+import numpy as np
+
+from experiments import artworks, table1, table2
 from experiments.configs import HEADS, MODULES, PAPER
 from experiments.figures import TITLES, class_profile, mean_profile
 from experiments.paper import FIGURE_1, FIGURE_2, TABLE_1, TABLE_2
@@ -33,10 +35,12 @@ written by `python -m experiments.readme` from the records in `results/`; nothin
     python -m experiments.figures        # from the records alone
     python -m experiments.faithfulness   # beyond the paper: how far LAYA's attention can be believed
     python -m experiments.label_noise    # and whether it finds wrong labels
+    python -m experiments.artworks       # Figures 3 and 4; --vit and --paintings say where model and images are
+    python -m experiments.frozen         # beyond the paper: every head on frozen backbones, tuned alike
     python -m experiments.readme
 """
 
-BEYOND = ("faithfulness.md", "label_noise.md")
+BEYOND = ("artworks.md", "frozen.md", "faithfulness.md", "label_noise.md")
 """Tables that the paper does not have, made by the scripts of the same names."""
 
 Records = Sequence[Mapping[str, Any]]
@@ -47,7 +51,7 @@ def of(records: Records, dataset: str, head: str) -> list[Mapping[str, Any]]:
     return [record for record in records if (record["dataset"], record["head"]) == (dataset, head)]
 
 
-def items(records: Records, grids: Records) -> Table:
+def items(records: Records, grids: Records, results: Path) -> Table:
     """Paper item -> command -> paper's value -> ours."""
     table = Table("The paper's items", ("item", "command", "paper", "ours", "how it stands"))
     for dataset in PAPER:
@@ -76,7 +80,23 @@ def items(records: Records, grids: Records) -> Table:
             f"{share:.2f}",
             *_class_share(of(records, "fashion-mnist", "laya"), class_name, layer),
         )
+    for row in _artworks(results):
+        table.add(*row)
     return table
+
+
+def _artworks(results: Path) -> Iterator[tuple[str, ...]]:
+    """Rows of Figure 3, one per way to train."""
+    for name, config in artworks.configs_of(artworks.VIT, artworks.PAINTINGS).items():
+        records = finished(artworks.jobs_of(name, config, 20), results)
+        ours, stands = "", "not run yet"
+        if records:
+            mean, _ = mean_profile(records)
+            top = np.argsort(-mean)[:5]
+            ours = ", ".join(f"h{layer + 1} {mean[layer]:.2f}" for layer in sorted(top))
+            stands = f"the five of most attention; other paintings, ViT-S/14; {len(records)} seeds"
+        command = "`python -m experiments.artworks`"
+        yield f"Figure 3, artworks, {name}", command, "h5, h7, h9 to h11 most", ours, stands
 
 
 def _accuracy(records: Records, dataset: str, head: str) -> tuple[str, str, str]:
@@ -141,7 +161,7 @@ def make(results: Path) -> str:
     """The text of the README."""
     records = finished(table1.jobs_of([*MODULES], HEADS, 20), results)
     grids = finished(table2.jobs_of([*MODULES], table2.TUNED, table2.SEEDS), results)
-    parts = [INTRODUCTION, items(records, grids).as_markdown()]
+    parts = [INTRODUCTION, items(records, grids, results).as_markdown()]
     datasets = [dataset for dataset in PAPER if any(record["dataset"] == dataset for record in records)]
     parts += [
         "## Table 1",

@@ -35,7 +35,7 @@ written by `python -m experiments.readme` from the records in `results/`; nothin
     python -m experiments.figures        # from the records alone
     python -m experiments.faithfulness   # beyond the paper: how far LAYA's attention can be believed
     python -m experiments.label_noise    # and whether it finds wrong labels
-    python -m experiments.artworks       # Figures 3 and 4; --vit and --paintings say where model and images are
+    python -m experiments.artworks       # Figures 3 and 4; --vit and --paintings say where things are
     python -m experiments.frozen         # beyond the paper: every head on frozen backbones, tuned alike
     python -m experiments.readme
 """

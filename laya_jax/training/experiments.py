@@ -106,7 +106,7 @@ def _with_pretrained(config: Config, pretrained: str, freeze: bool) -> Config:
         data = dataclasses.replace(data, normalize=False)
     backbone = BackboneConfig(kind=kind, path=path, freeze=freeze)  # type: ignore[arg-type]
     if freeze:
-        optimizer, epochs = OptimizerConfig(learning_rate=1e-3, schedule="cosine"), 40
+        optimizer, epochs = OptimizerConfig(learning_rate=2e-3, schedule="cosine"), 40
     else:
         optimizer, epochs = OptimizerConfig(learning_rate=FINE_TUNING_RATE), config.epochs
     return dataclasses.replace(

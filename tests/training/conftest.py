@@ -18,6 +18,9 @@ class Silent:
     def __init__(self):
         self.lines = []
 
+    def extracted(self, done, total):
+        pass
+
     def steps(self, done, total):
         pass
 

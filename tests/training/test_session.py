@@ -47,6 +47,9 @@ class Interrupter:
     def __init__(self, chunk, number=signal.SIGTERM):
         self.chunk, self.number, self.chunks = chunk, number, 0
 
+    def extracted(self, done, total):
+        pass
+
     def steps(self, done, total):
         self.chunks += 1
         if self.chunks == self.chunk:
@@ -178,7 +181,7 @@ def test_data_that_have_changed_are_refused(unfinished_run, silent, monkeypatch)
     run = RunDirectory.open(unfinished_run)
     dataset = load(run.config.data)
     changed = dataclasses.replace(dataset, test=dataset.test._replace(labels=dataset.test.labels[::-1]))
-    monkeypatch.setattr("laya_jax.training.session.load", lambda config: changed)
+    monkeypatch.setattr("laya_jax.training.material.load_for", lambda config, decode: changed)
     with pytest.raises(ValueError, match="the data of 'digits' are not those"):
         resume(run, ONE_DEVICE, silent)
 

@@ -34,11 +34,11 @@ class Feed:
         examples: Examples,
         parallel: Parallel,
         largest_resident: int = LARGEST_RESIDENT,
-        chunk: int = CHUNK,
+        chunk: int | None = None,
     ) -> None:
         self._examples = examples
         self._parallel = parallel
-        self._chunk = chunk
+        self._chunk = CHUNK if chunk is None else chunk
         self.data: Data = None
         if examples.inputs.nbytes <= largest_resident:
             # Flat: a TPU pads small last axes, and would lay out all images anew before every chunk.

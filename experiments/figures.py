@@ -24,6 +24,9 @@ from laya_jax.attribution.plots import STYLE
 
 TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "imdb": "IMDB", "digits": "Digits"}
 GROUPS = {"all": "all test examples", "correct": "correct", "wrong": "misclassified"}
+MANY_LAYERS = 7
+"""Layers from which on colours are scaled to the largest attention."""
+
 COLOUR, COLOUR_MAP = "#3b6ea5", "Blues"
 
 Records = Sequence[Mapping[str, Any]]
@@ -61,8 +64,10 @@ def figure_1(by_dataset: Mapping[str, Records]) -> Any:
     """Bars of mean attention, one panel per data set, with a point per seed."""
     import matplotlib.pyplot as plt
 
+    most = max(len(records[0]["attention"]["mean"]) for records in by_dataset.values())
+    width = max(2.6, 0.32 * most)
     figure, panels = plt.subplots(
-        1, len(by_dataset), figsize=(2.6 * len(by_dataset), 2.6), sharey=True, squeeze=False
+        1, len(by_dataset), figsize=(width * len(by_dataset), 2.6), sharey=True, squeeze=False
     )
     for panel, (dataset, records) in zip(panels[0], by_dataset.items(), strict=True):
         mean, deviation = mean_profile(records)
@@ -88,6 +93,8 @@ def figure_2(heatmaps: Mapping[str, NDArray], class_names: Sequence[str], title:
     import matplotlib.pyplot as plt
 
     layers = next(iter(heatmaps.values())).shape[1]
+    # Many layers share little each: a scale up to 1 would show nothing.
+    largest = 1.0 if layers < MANY_LAYERS else max(float(np.nanmax(values)) for values in heatmaps.values())
     figure, panels = plt.subplots(
         1,
         len(heatmaps),
@@ -97,7 +104,7 @@ def figure_2(heatmaps: Mapping[str, NDArray], class_names: Sequence[str], title:
         layout="constrained",
     )
     for panel, (name, values) in zip(panels[0], heatmaps.items(), strict=True):
-        image = panel.imshow(values, vmin=0, vmax=1, cmap=COLOUR_MAP, aspect="auto")
+        image = panel.imshow(values, vmin=0, vmax=largest, cmap=COLOUR_MAP, aspect="auto")
         for row, column in np.argwhere(~np.isnan(values)):
             value = values[row, column]
             panel.text(
@@ -107,7 +114,7 @@ def figure_2(heatmaps: Mapping[str, NDArray], class_names: Sequence[str], title:
                 ha="center",
                 va="center",
                 size=7,
-                color="white" if value > 0.6 else "black",
+                color="white" if value > 0.6 * largest else "black",
             )
         panel.set_xticks(range(layers), [f"$h_{{{layer + 1}}}$" for layer in range(layers)])
         panel.set_yticks(range(len(class_names)), class_names)

@@ -37,6 +37,7 @@ ONE = ParallelConfig(devices=1)
 LABELS = ("10", "50", "all")
 """Labelled examples of each class to train on."""
 
+IMAGE_SIZE = 224
 EPOCHS = {"paintings": 40, "imdb": 10}
 RATES = (3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3)
 LEFT_OUT = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.15))
@@ -111,7 +112,7 @@ class Problem(NamedTuple):
 def load_problem(name: str, asked: argparse.Namespace) -> Problem:
     """Reads, or computes, the hidden states of a data set."""
     if name == "paintings":
-        data = DataConfig(source=f"images:{asked.paintings}", image_size=224)
+        data = DataConfig(source=f"images:{asked.paintings}", image_size=IMAGE_SIZE)
         backbone = BackboneConfig(kind="vit", path=str(asked.vit), freeze=True)
     else:
         data = DataConfig(source="imdb_reviews", split="last", max_length=128)
@@ -234,7 +235,8 @@ def compute_missing(asked: argparse.Namespace, problem: Problem) -> None:
 
 def records_of(results: Path, problem: str, labels: str) -> dict[str, dict[str, Any]]:
     """The records that are there, by head, in the order of the tables."""
-    names = ("last layer", SINGLE, ORACLE, *[name for name in CANDIDATES if name != "last layer"])
+    others = [name for name in CANDIDATES if name != "last layer"]
+    names = ("last layer", SINGLE, ORACLE, *others)
     paths = {name: _path(results, problem, labels, name) for name in names}
     return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
 

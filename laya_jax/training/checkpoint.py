@@ -1,5 +1,6 @@
 """Checkpoints of a run: asynchronous, atomic, checked when they are read. A thin shell around Orbax."""
 
+import dataclasses
 import sys
 import warnings
 import zlib
@@ -70,7 +71,8 @@ class Checkpoints:
         self._manager.save(
             step,
             args=self._arguments.Composite(
-                state=self._arguments.StandardSave(state), progress=self._arguments.JsonSave(content)
+                state=self._arguments.StandardSave(_fields(state)),
+                progress=self._arguments.JsonSave(content),
             ),
         )
 
@@ -85,10 +87,11 @@ class Checkpoints:
             content = self._manager.restore(
                 step,
                 args=self._arguments.Composite(
-                    state=self._arguments.StandardRestore(like), progress=self._arguments.JsonRestore()
+                    state=self._arguments.StandardRestore(_fields(like)),
+                    progress=self._arguments.JsonRestore(),
                 ),
             )
-            state, progress = content["state"], dict(content["progress"])
+            state, progress = TrainState(**content["state"]), dict(content["progress"])
             version, expected = progress.pop("version"), progress.pop("checksum")
             self._best_steps[step] = progress.pop("best_step")
         except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
@@ -151,6 +154,12 @@ def checksum(tree: Any) -> int:
     for leaf in jax.tree.leaves(tree):
         value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
     return value
+
+
+def _fields(state: TrainState) -> dict[str, Any]:
+    """What is written of a state: a field that is None leaves no trace, as in runs from before it was."""
+    fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _ignore_closed_loops() -> None:

@@ -1,5 +1,6 @@
 import json
 import warnings
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -41,6 +42,30 @@ def test_a_state_comes_back_in_its_own_types_to_the_bit(checkpoints):
         assert mine.dtype == theirs.dtype
         assert np.array_equal(mine, theirs)
     assert progress == {"epoch": 1, "share": 0.1 + 0.2}
+
+
+def test_a_checkpoint_from_before_states_had_a_seed_is_read(checkpoints):
+    class Older(NamedTuple):
+        step: Any
+        parameters: Any
+        optimizer_state: Any
+
+    old = Older(*(getattr(state(3), name) for name in Older._fields))
+    written = {"version": 1, "checksum": checksum(old), "best_step": 3, "epoch": 1}
+    args = checkpoints._arguments
+    checkpoints._manager.save(
+        3, args=args.Composite(state=args.StandardSave(old), progress=args.JsonSave(written))
+    )
+    checkpoints.wait()
+    restored, _ = checkpoints.restore(3, like(3))
+    jax.tree.map(np.testing.assert_array_equal, restored, state(3))
+
+
+def test_a_seed_comes_back(checkpoints):
+    seeded = state(3).replace(seed=np.uint32(7))
+    checkpoints.save(seeded, {"epoch": 1}, best_step=3)
+    checkpoints.wait()
+    assert checkpoints.restore(3, jax.tree.map(np.zeros_like, seeded))[0].seed == 7
 
 
 def test_the_latest_two_and_the_best_are_kept(checkpoints):

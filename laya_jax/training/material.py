@@ -58,10 +58,10 @@ def gather(config: Config, parallel: Parallel, progress: Progress = lambda done,
     if pretrained is None:
         return Material(schema, dataset)
     known = {"sizes": sizes_of(pretrained.backbone), "weights": checksum(pretrained.parameters)}
+    # Whatever is wrong with the inputs shows before anything is computed or written.
+    read = of_hidden_states(schema.preprocessing, pretrained.backbone)
     if not frozen:
         return Material(schema, dataset, pretrained, known)
-    # Whatever is wrong with the inputs shows before the first is read.
-    read = of_hidden_states(schema.preprocessing, pretrained.backbone)
     cached = partial(
         cached_hidden_states,
         pretrained=pretrained,

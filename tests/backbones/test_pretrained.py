@@ -1,5 +1,7 @@
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +12,9 @@ from safetensors.numpy import load_file, save_file
 from small_models import IMAGES, SMALL, SMALL_BERT, hugging_face, tensors, write, write_bert
 
 from laya_jax.backbones import load_pretrained
+from laya_jax.backbones.pretrained import read_normalization, read_tokenizer
+from laya_jax.data import Preprocessing
+from laya_jax.data.tokenizer import Tokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 MODELS = Path("~/.cache/laya_models").expanduser()
@@ -176,3 +181,66 @@ def test_a_bert_has_its_sizes_from_its_config(tmp_path):
     assert backbone == model
     for name, array in flatten_dict(parameters, sep="/").items():
         np.testing.assert_array_equal(array, of[name])
+
+
+def test_a_model_of_the_hub_is_downloaded_first(folder, monkeypatch):
+    asked = []
+
+    def snapshot_download(name, allow_patterns):
+        asked.append((name, allow_patterns))
+        if name == "nobody/nothing":
+            raise OSError("404")
+        return str(folder)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
+    backbone, _ = load_pretrained("hub:somebody/vit")
+    assert backbone.depth == 2
+    assert asked[0][0] == "somebody/vit"
+    assert "model.safetensors" in asked[0][1]
+    assert not any(pattern.endswith((".bin", ".pt", ".pkl")) for pattern in asked[0][1])
+    with pytest.raises(FileNotFoundError, match="nobody/nothing cannot be had from the hub: 404"):
+        load_pretrained("hub:nobody/nothing")
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(ModuleNotFoundError, match=r"pip install 'laya-jax\[hub\]'"):
+        load_pretrained("hub:somebody/vit")
+
+
+def test_the_normalisation_is_the_models_own(folder):
+    assert read_normalization(folder) == ((0.5,) * 3, (0.5,) * 3)
+    settings = {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3]}
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    assert read_normalization(folder) == ((0.1, 0.2, 0.3), (1.0, 2.0, 3.0))
+    (folder / "preprocessor_config.json").write_text("{}")
+    with pytest.raises(ValueError, match="says no image_mean and image_std"):
+        read_normalization(folder)
+    (folder / "preprocessor_config.json").unlink()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "dinov2"}))
+    assert read_normalization(folder).mean == tuple(map(float, map(str, MEAN)))
+
+
+def test_real_images_and_texts_through_our_own_preprocessing_give_what_other_programs_computed(tmp_path):
+    golden, path = np.load(GOLDEN / "vit_s14.npz"), model_folder("vit-s14")
+    mean, deviation = read_normalization(path)
+    preprocessing = Preprocessing(
+        "images",
+        (224, 224, 3),
+        mean=tuple(255 * each for each in mean),
+        scale=tuple(255 * each for each in deviation),
+    )
+    backbone, parameters = load_pretrained(path)
+    states = jax.jit(backbone.apply)({"params": parameters}, preprocessing(jnp.asarray(golden["images"])))
+    np.testing.assert_allclose(np.stack(states, axis=1), golden["cls"], atol=1e-3)
+    golden, path = np.load(GOLDEN / "minilm_l6.npz"), model_folder("minilm-l6")
+    tokens = Tokenizer(read_tokenizer(path)).encode(golden["texts"].tolist(), 64, "start")
+    np.testing.assert_array_equal(tokens[:, : golden["input_ids"].shape[1]], golden["input_ids"])
+    backbone, parameters = load_pretrained(path, pooling="mean")
+    states = jax.jit(backbone.apply)({"params": parameters}, tokens)
+    np.testing.assert_allclose(np.stack(states, axis=1), golden["mean"], atol=1e-3)
+
+
+def test_a_folder_without_a_tokenizer_says_so(folder):
+    with pytest.raises(FileNotFoundError, match=r"it has no tokenizer\.json"):
+        read_tokenizer(folder)
+    with pytest.raises(ValueError, match=r"no tokenizer\.json that can be read"):
+        Tokenizer("{}")

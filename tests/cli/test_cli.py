@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from small_models import write_vit
 
 from laya_jax.cli import main
 from laya_jax.data import load
@@ -324,3 +325,65 @@ def test_runs_on_other_data_are_not_compared(laya, run, tmp_path):
     status, _, err = laya("report", run, "--random-labels", "other")
     assert status == 2
     assert "expected a run of a head that weighs 2 layers, on inputs of shape (8, 8, 1)" in err
+
+
+@pytest.fixture
+def frozen(tmp_path, monkeypatch):
+    """The words that train a head on a small frozen ViT and images of two colours."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    write_vit(tmp_path / "vit")
+    for label, name in enumerate(("blue", "red")):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        for number in range(20):
+            pixels = np.full((12, 12, 3), 5 * number, np.uint8)
+            pixels[..., 2 - 2 * label] += 100
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    quick = ["--batch-size", "8", "--epochs", "2", "--devices", "1"]
+    return ["images:photos", "--backbone", "vit:vit", "--freeze", "--data.image-size", "12", *quick]
+
+
+def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, tmp_path):
+    status, out, err = laya("train", *frozen, "--run-dir", "run", "--json")
+    assert status == 0, err
+    assert "hidden states of 32 examples are in the cache" in err
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["backbone"]["freeze"] is True
+    assert config["head"]["attention_heads"] == 24
+    accuracy = json.loads(out)["runs"][0]["test"]["accuracy"]
+    status, out, err = laya("evaluate", "run", "--devices", "1", "--json")
+    assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy)
+    assert laya("predict", "run", "--data", "images:photos", "--devices", "1")[0] == 0
+    assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 41
+    status, _, err = laya("report", "run", "--out", "report.html", "--devices", "1")
+    assert status == 0, err
+    assert "vit vit, frozen" in (tmp_path / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ["digits", "--freeze"],
+            "freeze is given without --backbone, expected vit:PATH or bert:PATH with it",
+        ),
+        (["digits", "--backbone", "resnet:x"], "backbone is 'resnet:x', expected vit:PATH or bert:PATH"),
+        (["digits", "--backbone"], "backbone is '', expected vit:PATH or bert:PATH"),
+        (["digits", "--backbone", "vit:nowhere"], "no pretrained model in nowhere: it has no config.json"),
+        (["digits", "--backbone", "bert:vit"], "backbone.path is vit, a ViT, expected a BERT"),
+        (
+            ["digits", "--backbone", "vit:vit", "--head.dim", "50"],
+            "head.attention_heads is 24, expected a divisor",
+        ),
+        (
+            ["images:photos", "--backbone", "vit:vit", "--data.image-size", "13"],
+            "multiples of the patch size, 4",
+        ),
+    ],
+)
+def test_a_wrong_backbone_is_one_line_and_status_2(laya, frozen, tmp_path, words, message):
+    status, out, err = laya("train", *words, "--batch-size", "8", "--devices", "1", "--run-dir", "run")
+    assert (status, out) == (2, "")
+    assert message in err
+    assert len(err.strip().splitlines()) <= 2  # the start line, and the message
+    assert not (tmp_path / "run").exists()

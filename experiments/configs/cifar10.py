@@ -43,7 +43,7 @@ def last_layer() -> Config:
 
     python -m experiments.table1 --datasets cifar10 --heads last_layer
 
-    Not measured yet.
+    Measured: test accuracy 0.6964 (0.6964 to 0.6964), 1 seed, 687 s each on one core of a CPU.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="last_layer"))
 
@@ -53,7 +53,7 @@ def concat() -> Config:
 
     python -m experiments.table1 --datasets cifar10 --heads concat
 
-    Not measured yet.
+    Measured: test accuracy 0.7335 (0.7335 to 0.7335), 1 seed, 724 s each on one core of a CPU.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="concat", dim=128))
 
@@ -73,6 +73,6 @@ def laya() -> Config:
 
     python -m experiments.table1 --datasets cifar10 --heads laya
 
-    Measured: test accuracy 0.7162 (0.7023 to 0.7335), 5 seeds, 978 s each on one core of a CPU.
+    Measured: test accuracy 0.7144 (0.7002 to 0.7297), 5 seeds, 748 s each on one core of a CPU.
     """
     return BASE

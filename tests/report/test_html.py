@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from laya_jax.data import Preprocessing, Schema
+from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.report import Attributed, Explained, render, stability
 from laya_jax.report.gallery import excerpts, gallery, sprite_sheets
 from laya_jax.training import ParallelConfig
@@ -152,8 +153,8 @@ def test_pictures_are_cut_from_sheets():
 
 def test_texts_are_shown_as_words(measured):
     tokens = np.array([[2, 3, 1, 0, 0], [0, 0, 0, 3, 2]])
-    assert excerpts(tokens, ["a", "film"]) == ["a film …", "film a"]
-    schema = Schema(("no", "yes"), Preprocessing("tokens", (5,)), ("a", "film"))
+    assert excerpts(tokens, Vocabulary(("a", "film"))) == ["a film …", "film a"]
+    schema = Schema(("no", "yes"), Preprocessing("tokens", (5,)), Vocabulary(("a", "film")))
     run = measured()
     shown = gallery(run, tokens, np.array([0, 1]), schema)
     assert shown["pictures"] is None

@@ -15,6 +15,7 @@ from small_models import write_bert, write_vit
 from laya_jax.data import DataConfig, Examples
 from laya_jax.training import BackboneConfig, Config, HeadConfig, export_model, load_model, predict, start
 from laya_jax.training import hidden_states as cache
+from laya_jax.training.abstract import abstract_training, lower
 from laya_jax.training.hidden_states import cached_hidden_states
 from laya_jax.training.parallel import MeshParallel, ParallelConfig
 from laya_jax.training.pretrained import load_for, pretrained_of
@@ -293,3 +294,12 @@ def test_predicting_reads_the_cache(config, tmp_path, cache_home):
     assert sorted(cache_home.iterdir()) == before
     predict(model, Examples(dataset.test.inputs[:2], dataset.test.labels[:2]), ONE_DEVICE)
     assert len(list(cache_home.iterdir())) == len(before) + 1
+
+
+@pytest.mark.parametrize("freeze", [True, False])
+def test_training_lowers_for_a_gpu(config, freeze):
+    asked = dataclasses.replace(config, backbone=dataclasses.replace(config.backbone, freeze=freeze))
+    training = abstract_training(asked)
+    assert ("backbone" in training.state.parameters) is not freeze
+    assert training.examples.inputs.shape == (49, 2 * 8 if freeze else 12 * 12 * 3)
+    assert lower(asked).platforms == ("cuda",)

@@ -178,7 +178,7 @@ class LayaHead(AdapterHead):
       attention_heads: parts of ``dim`` that weigh the layers each on their own; a divisor of ``dim``. Not in
         the paper, which has one; ``attention`` is their mean.
       uniform_start: whether the scorer's last map starts at zero, so that attention starts uniform. Not in
-        the paper; it keeps attention from collapsing before there is anything to tell the layers apart.
+        the paper.
     """
 
     num_classes: int

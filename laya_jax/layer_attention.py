@@ -70,8 +70,8 @@ def adapt(adapters: list[Affine], hidden_states: HiddenStates) -> Float[Array, "
 def layer_normalize(hidden_states: HiddenStates) -> HiddenStates:
     """Brings every hidden state to mean 0 and standard deviation 1 over its width.
 
-    Layers of a pretrained network differ in scale by orders of magnitude; what reads them all at one learning
-    rate trains better on one scale. A scale and a shift of its own would be the adapter's.
+    Layers of a pretrained network may be of very different scale. A scale and a shift of its own would be
+    the adapter's.
 
     Args:
       hidden_states: L arrays [B, d_i], or one array [L, B, d].

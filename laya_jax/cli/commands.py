@@ -22,7 +22,7 @@ from laya_jax.cli.arguments import (
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_can_write, write_predictions
 from laya_jax.cli.tensorboard import TensorBoard
-from laya_jax.data import Examples, read_inputs
+from laya_jax.data import Examples, load, read_inputs
 from laya_jax.training import EXPERIMENTS, Config, export_model, find_runs, load_model, predict, resume, start
 from laya_jax.training.abstract import lower
 from laya_jax.training.compile_check import compile_check
@@ -30,7 +30,6 @@ from laya_jax.training.experiments import config_for
 from laya_jax.training.exported import TrainedModel
 from laya_jax.training.metrics import measure
 from laya_jax.training.parallel import connect
-from laya_jax.training.pretrained import load_for
 from laya_jax.training.recorder import faithfulness
 from laya_jax.training.run import check_is_new, free_path
 
@@ -135,7 +134,8 @@ def _evaluate(arguments: Sequence[str]) -> None:
 def _labelled(model: TrainedModel, asked: Evaluate) -> Examples:
     """The examples that a model is tested on."""
     if asked.data is None:
-        examples: Examples = getattr(load_for(model.config, decode=False), asked.split)
+        dataset = load(model.config.data, model.schema.encoder, decode=False)
+        examples: Examples = getattr(dataset, asked.split)
         return examples
     unlabelled = read_inputs(asked.data, model.schema, model.config.data)
     if unlabelled.labels is None:

@@ -10,7 +10,7 @@ from laya_jax.checks import check_choice, check_count
 from laya_jax.cli.arguments import Attribute, Explained, Report, parse
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_parent
-from laya_jax.data import Examples, read_inputs
+from laya_jax.data import Examples, load, read_inputs
 from laya_jax.report import (
     Attributed,
     Explainer,
@@ -26,7 +26,6 @@ from laya_jax.report import (
 from laya_jax.training import ParallelConfig, find_runs, load_model
 from laya_jax.training.exported import WEIGHTS
 from laya_jax.training.parallel import connect
-from laya_jax.training.pretrained import load_for
 from laya_jax.training.run import check_is_new, write_text
 
 
@@ -85,7 +84,7 @@ def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measure
     first = next(iter(explainers.values()))
     random_labels, outliers = _random_labels(asked, first), _outliers(asked, first)
     data = first.model.config.data
-    examples: Examples = getattr(load_for(first.model.config, decode=False), asked.split)
+    examples: Examples = getattr(load(data, first.model.schema.encoder, decode=False), asked.split)
     console.start(f"explaining {', '.join(map(str, explainers))}", asked.parallel.devices)
     measured = []
     for path, explainer in explainers.items():

@@ -128,6 +128,16 @@ class Schema(NamedTuple):
         """That of a data set."""
         return cls(dataset.class_names, dataset.preprocessing, dataset.encoder)
 
+    def text_encoder(self) -> TextEncoder:
+        """What turns texts into numbers.
+
+        Raises:
+          ValueError: the inputs are no texts.
+        """
+        if self.encoder is None:
+            raise ValueError(f"inputs are {self.preprocessing.kind}, expected texts")
+        return self.encoder
+
 
 class Splits(NamedTuple):
     """Rows of the examples of each split; none to test on where the source has a test split."""

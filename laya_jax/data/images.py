@@ -105,13 +105,12 @@ def load_images(config: DataConfig) -> Dataset:
         )
     shape = image_shape([path for path, _ in labelled[0]], config.image_size)
 
-    def examples(rows: Sequence[tuple[Path, int]]) -> Examples | None:
+    def examples(rows: Sequence[tuple[Path, int]]) -> Examples:
         files = ImageFiles([path for path, _ in rows], shape, resize=config.image_size is not None)
-        return Examples(files, np.array([label for _, label in rows], np.int32)) if rows else None
+        return Examples(files, np.array([label for _, label in rows], np.int32))
 
-    train, *held_out = map(examples, labelled)
-    validation, test = held_out or (None, None)
-    assert train is not None  # there are images
+    train = examples(labelled[0])
+    validation, test = (examples(rows) if rows else None for rows in (labelled[1:] or [[], []]))
     preprocessing = Preprocessing("images", shape, scale=(255.0,))
     return make_dataset(train, test, class_names, preprocessing, config, validation)
 

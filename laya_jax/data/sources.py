@@ -73,8 +73,7 @@ def read_inputs(source: str, schema: Schema, config: DataConfig) -> Unlabelled:
     if (kind == "texts") != needs_tokens and kind in ("npz", "images", "texts"):
         raise ValueError(f"data is {source!r}, but the model reads {'texts' if needs_tokens else 'no texts'}")
     if kind == "texts":
-        assert schema.encoder is not None  # a model that reads texts has one
-        found = read_unlabelled_texts(path_of(source), class_names, schema.encoder, config)
+        found = read_unlabelled_texts(path_of(source), class_names, schema.text_encoder(), config)
     elif kind == "images":
         if len(preprocessing.shape) != 3:
             raise ValueError(f"data is {source!r}, but the model reads inputs of shape {preprocessing.shape}")

@@ -31,7 +31,7 @@ from laya_jax.typing import Array, Parameters
 STATES, PROGRESS, LOCK = "states.npy", "progress.json", "lock"
 
 PER_DEVICE = {"cpu": 16}
-"""Examples that a device computes at once, by backend; what stays in a CPU's cache is fastest."""
+"""Examples that a device computes at once, by backend; 64 on any other."""
 
 CHUNK = 4
 """Batches after which what is done is on disk."""

@@ -75,8 +75,7 @@ def _backbone(config: BackboneConfig, schema: Schema, dtype: Any) -> nn.Module:
         return MLP(widths=config.widths, dtype=dtype)
     if config.kind == "separable_cnn":
         return SeparableCNN(widths=config.widths, dtype=dtype)
-    assert schema.encoder is not None  # what reads tokens has texts
-    return BiLSTM(schema.encoder.size, config.embedding_dim, config.widths, dtype=dtype)
+    return BiLSTM(schema.text_encoder().size, config.embedding_dim, config.widths, dtype=dtype)
 
 
 def _head(config: HeadConfig, num_classes: int, dtype: Any) -> Head:

@@ -358,6 +358,11 @@ def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, t
     status, _, err = laya("report", "run", "--out", "report.html", "--devices", "1")
     assert status == 0, err
     assert "vit vit, frozen" in (tmp_path / "report.html").read_text()
+    # An export needs the pretrained model no longer.
+    assert laya("export", "run", "--out", "exported")[0] == 0
+    shutil.rmtree(tmp_path / "vit")
+    status, out, err = laya("evaluate", "exported", "--devices", "1", "--json")
+    assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy), err
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -109,3 +111,16 @@ def test_new_images_are_read_from_any_folder(photos, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileNotFoundError, match="has no images"):
         read_inputs(f"images:{tmp_path / 'empty'}", schema, DataConfig())
+
+
+def test_splits_that_are_there_are_taken_as_they_are(photos, tmp_path):
+    for name, number in (("train", 12), ("validation", 5), ("test", 3)):
+        for label in ("cat", "dog"):
+            (tmp_path / "split" / name / label).mkdir(parents=True)
+            for path in sorted((photos / label).iterdir())[:number]:
+                path.rename(tmp_path / "split" / name / label / path.name)
+    dataset = load(source(tmp_path / "split"))
+    sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
+    assert sizes == [24, 10, 6]
+    shutil.rmtree(tmp_path / "split" / "test")
+    assert [len(load(source(tmp_path / "split")).validation.labels), sizes[0]] == [10, 24]

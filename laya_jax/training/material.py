@@ -14,6 +14,7 @@ from laya_jax.training.checkpoint import checksum
 from laya_jax.training.config import Config
 from laya_jax.training.exported import TrainedModel
 from laya_jax.training.hidden_states import HiddenStates, cached_hidden_states, hidden_shape
+from laya_jax.training.model import check_reads
 from laya_jax.training.parallel import Parallel
 from laya_jax.training.pretrained import load_for, pretrained_of, sizes_of
 
@@ -58,6 +59,7 @@ def gather(config: Config, parallel: Parallel, progress: Progress = lambda done,
     if pretrained is None:
         return Material(schema, dataset)
     known = {"sizes": sizes_of(pretrained.backbone), "weights": checksum(pretrained.parameters)}
+    check_reads(config, schema)
     # Whatever is wrong with the inputs shows before anything is computed or written.
     read = of_hidden_states(schema.preprocessing, pretrained.backbone)
     if not frozen:

@@ -39,16 +39,27 @@ def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None =
     >>> classifier.head.num_classes, classifier.backbone.widths
     (2, (512, 256, 128))
     """
-    inputs, kind = schema.preprocessing.kind, config.backbone.kind
-    if inputs not in (*READS[kind], "hidden_states"):
-        able = " or ".join(repr(kind) for kind, readable in READS.items() if inputs in readable)
-        raise ValueError(f"backbone.kind is {kind!r}, which does not read {inputs}; expected {able}")
+    check_reads(config, schema)
     dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
     return Classifier(
         backbone=_backbone(config.backbone, schema, dtype) if backbone is None else backbone,
         head=_head(config.head, len(schema.class_names), dtype),
         freeze_backbone=config.backbone.freeze,
     )
+
+
+def check_reads(config: Config, schema: Schema) -> None:
+    """Raises unless a config's backbone can read data of this schema.
+
+    >>> check_reads(Config(), Schema(("no", "yes"), Preprocessing("tokens", (4,)), None))
+    Traceback (most recent call last):
+      ...
+    ValueError: backbone.kind is 'mlp', which does not read tokens; expected 'bilstm' or 'bert'
+    """
+    inputs, kind = schema.preprocessing.kind, config.backbone.kind
+    if inputs not in (*READS[kind], "hidden_states"):
+        able = " or ".join(repr(kind) for kind, readable in READS.items() if inputs in readable)
+        raise ValueError(f"backbone.kind is {kind!r}, which does not read {inputs}; expected {able}")
 
 
 def initial_parameters(

@@ -376,6 +376,7 @@ def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, t
         (["digits", "--backbone"], "backbone is '', expected vit:PATH or bert:PATH"),
         (["digits", "--backbone", "vit:nowhere"], "no pretrained model in nowhere: it has no config.json"),
         (["digits", "--backbone", "bert:vit"], "backbone.path is vit, a ViT, expected a BERT"),
+        (["texts:t.csv", "--backbone", "vit:vit"], "backbone.kind is 'vit', which does not read tokens"),
         (
             ["digits", "--backbone", "vit:vit", "--head.dim", "50"],
             "head.attention_heads is 24, expected a divisor",
@@ -387,6 +388,7 @@ def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, t
     ],
 )
 def test_a_wrong_backbone_is_one_line_and_status_2(laya, frozen, tmp_path, words, message):
+    (tmp_path / "t.csv").write_text("text,label\n" + "good,1\nbad,0\n" * 20)
     status, out, err = laya("train", *words, "--batch-size", "8", "--devices", "1", "--run-dir", "run")
     assert (status, out) == (2, "")
     assert message in err

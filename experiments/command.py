@@ -1,7 +1,6 @@
 """What the scripts of this folder have in common on the command line."""
 
 import argparse
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.records import RESULTS
+from laya_jax.training.parallel import cores
 
 RUNS = Path("runs") / "experiments"
 
@@ -37,12 +37,11 @@ class Places(NamedTuple):
 
 def training_options(parser: argparse.ArgumentParser, seeds: int) -> None:
     """Adds the options of scripts that train what is missing."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     parser.add_argument("--seeds", type=int, default=seeds, help="how many, from 0 on; 0 trains nothing")
     parser.add_argument("--epochs", type=int, help="at most, instead of what the configs say")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records, tables and figures")
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the run directories")
-    parser.add_argument("--processes", type=int, default=cores, help="runs that are trained side by side")
+    parser.add_argument("--processes", type=int, default=cores(), help="runs that are trained side by side")
 
 
 def places_of(asked: argparse.Namespace) -> Places:

@@ -63,7 +63,7 @@ def report(name: str, tables: Mapping[str, Mapping[str, Mapping[str, float]]]) -
         print(f"\n{title}")
         for alternative, row in rows.items():
             spread = f"{row['lowest_ratio']} - {row['highest_ratio']}"
-            print(f"  {alternative:<28}{row['milliseconds']:>12} ms   x {row['ratio']:<7} ({spread})")
+            print(f"  {alternative:<32}{row['milliseconds']:>12} ms   x {row['ratio']:<7} ({spread})")
     machine = {
         "platform": jax.default_backend(),
         "processors": os.cpu_count(),

@@ -23,18 +23,24 @@ from laya_jax.backbones import Pretrained
 from laya_jax.data import Examples, Preprocessing
 from laya_jax.data.vocabulary import PADDING
 from laya_jax.training.feed import LARGEST_RESIDENT, Feed
-from laya_jax.training.parallel import Parallel, any_process
+from laya_jax.training.parallel import Parallel, any_process, cores
 from laya_jax.training.predictor import Predictor
 from laya_jax.training.run import read_json, write_json
 from laya_jax.typing import Array, Parameters
 
 STATES, PROGRESS, LOCK = "states.npy", "progress.json", "lock"
 
-PER_DEVICE = {"cpu": 16}
-"""Examples that a device computes at once, by backend; 64 on any other."""
+PER_DEVICE = 64
+"""Examples that a device computes at once, unless it is a CPU."""
+
+CPU_IMAGES, CPU_TOKENS = 2, 512
+"""Images, and tokens of texts, that a CPU computes at once: more do not stay in its caches."""
 
 CHUNK = 4
-"""Batches after which what is done is on disk."""
+"""Batches that a device computes without a word to Python, unless it is a CPU."""
+
+SAVE_EVERY = 64
+"""Examples, at least, after which what is done is on disk."""
 
 SHORTEST = 32
 """Texts are cut to the next multiple of this many tokens that holds them."""
@@ -169,37 +175,61 @@ def _compute(
     new: dict[str, Any] = {} if done else {"dtype": np.float32, "shape": shape}
     states = np.lib.format.open_memmap(folder / STATES, mode="r+" if done else "w+", **new)
     parameters, left = parallel.replicate(pretrained.parameters), done
+    saved = done
     for rows, length in _parts(inputs, preprocessing):
         rows, left = rows[left:], max(0, left - len(rows))
         part, reads = inputs[rows], preprocessing
         if length is not None:
             part, reads = part[:, :length], dataclasses.replace(preprocessing, shape=(length,))
-        for values in _read(part, pretrained.backbone, parameters, reads, parallel) if len(rows) else ():
+        extract = make_extractor(pretrained.backbone, reads, parallel)
+        for values in extract(parameters, part) if len(rows) else ():
             states[rows[: len(values)]] = values
             rows, done = rows[len(values) :], done + len(values)
-            states.flush()
-            write_json(folder / PROGRESS, {"done": done, "of": number})
-            progress(done, number)
+            if done - saved >= SAVE_EVERY or len(rows) == 0:
+                states.flush()
+                write_json(folder / PROGRESS, {"done": done, "of": number})
+                saved = done
+                progress(done, number)
 
 
-def _read(
-    inputs: Any, backbone: nn.Module, parameters: Parameters, preprocessing: Preprocessing, parallel: Parallel
-) -> Iterator[NDArray[np.float32]]:
-    """Hidden states of the inputs, some [n, L, D] at a time."""
+def make_extractor(
+    backbone: nn.Module, preprocessing: Preprocessing, parallel: Parallel
+) -> Callable[[Parameters, Any], Iterator[NDArray[np.float32]]]:
+    """A function that computes hidden states: (parameters, inputs) -> some [n, L, D] at a time, in order.
+
+    Args:
+      backbone: whose hidden states.
+      preprocessing: what turns stored inputs into the backbone's.
+      parallel: on what to compute; there the parameters are.
+    """
 
     def read(parameters: Parameters, inputs: Array) -> Array:
         hidden_states: Any = backbone.apply({"params": parameters}, inputs)
         return jnp.stack(hidden_states, axis=1).astype(jnp.float32)
 
-    size = PER_DEVICE.get(jax.default_backend(), 64) * len(parallel.devices)
+    on_cpu = jax.default_backend() == "cpu"
+    size = len(parallel.devices) * (_cpu_batch(preprocessing) if on_cpu else PER_DEVICE)
     predictor = Predictor(read, preprocessing, parallel, batch_size=size)
-    # What has to be read from files is read while the devices compute.
-    resident = LARGEST_RESIDENT if isinstance(inputs, np.ndarray) else 0
-    feed = Feed(Examples(inputs, np.zeros(len(inputs), np.int32)), parallel, resident, chunk=CHUNK)
-    left = len(inputs)
-    for values in predictor.chunks(parameters, feed):
-        yield values.reshape(-1, *values.shape[2:])[:left]
-        left -= values.shape[0] * size
+    # One computation does not keep the cores of a CPU busy. Several on many devices could wait for each other.
+    alone = len(parallel.devices) == 1 and jax.process_count() == 1
+    at_once = cores() if on_cpu and alone else 1
+
+    def extract(parameters: Parameters, inputs: Any) -> Iterator[NDArray[np.float32]]:
+        # What has to be read from files is read while the devices compute.
+        resident = LARGEST_RESIDENT if isinstance(inputs, np.ndarray) else 0
+        examples = Examples(inputs, np.zeros(len(inputs), np.int32))
+        feed = Feed(examples, parallel, resident, chunk=1 if on_cpu else CHUNK)
+        left = len(inputs)
+        for values in predictor.chunks(parameters, feed, at_once):
+            yield values.reshape(-1, *values.shape[2:])[:left]
+            left -= values.shape[0] * size
+
+    return extract
+
+
+def _cpu_batch(preprocessing: Preprocessing) -> int:
+    """Examples that a CPU computes at once."""
+    return max(1, CPU_TOKENS // preprocessing.shape[0]) if preprocessing.kind == "tokens" else CPU_IMAGES
 
 
 def _parts(inputs: Any, preprocessing: Preprocessing) -> Iterator[tuple[NDArray, int | None]]:

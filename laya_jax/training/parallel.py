@@ -5,6 +5,7 @@ compiler; ``PmapParallel`` runs one copy of the step per device, which sum their
 """
 
 import dataclasses
+import os
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol
 
@@ -224,6 +225,15 @@ def any_process(flag: bool) -> bool:
     from jax.experimental import multihost_utils
 
     return bool(np.any(multihost_utils.process_allgather(jnp.asarray(flag))))
+
+
+def cores() -> int:
+    """Cores of the processor that this process may use.
+
+    >>> cores() > 0
+    True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def barrier(name: str) -> None:

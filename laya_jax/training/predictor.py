@@ -1,6 +1,8 @@
 """Reads whole sets of examples, every example exactly once, with one set of parameters or several."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jax
@@ -11,7 +13,7 @@ from laya_jax.data import Preprocessing
 from laya_jax.data.batches import evaluation_indices
 from laya_jax.training.feed import Feed
 from laya_jax.training.parallel import Parallel
-from laya_jax.training.steps import Reader, make_output_chunk
+from laya_jax.training.steps import Batches, Reader, make_output_chunk
 from laya_jax.typing import Parameters
 
 
@@ -52,11 +54,27 @@ class Predictor:
             for seed in range(self.seeds)
         ]
 
-    def chunks(self, parameters: Parameters, feed: Feed) -> Iterator[Any]:
-        """The same as it is read, a number of batches at a time: [steps, B, ...] or [steps, S, B, ...]."""
-        for batches, count in feed.chunks(evaluation_indices(len(feed), self.batch_size)):
+    def chunks(self, parameters: Parameters, feed: Feed, at_once: int = 1) -> Iterator[Any]:
+        """The same as it is read, a number of batches at a time: [steps, B, ...] or [steps, S, B, ...].
+
+        Args:
+          parameters: on the devices.
+          feed: the examples.
+          at_once: chunks that are computed side by side, each by a thread.
+        """
+
+        def read(batches: Batches, count: int) -> Any:
             outputs = self.parallel.local(self._run(parameters, feed.data, batches, count))
-            yield jax.tree.map(lambda leaf, count=count: np.asarray(leaf[:count]), outputs)
+            return jax.tree.map(lambda leaf: np.asarray(leaf[:count]), outputs)
+
+        running: deque[Future[Any]] = deque()
+        with ThreadPoolExecutor(at_once) as pool:
+            for batches, count in feed.chunks(evaluation_indices(len(feed), self.batch_size)):
+                running.append(pool.submit(read, batches, count))
+                if len(running) > at_once:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
 
     def _join(self, chunks: Sequence[NDArray], seed: int) -> NDArray:
         """One seed's outputs [N, ...], from chunks [steps, B, ...] or [steps, S, B, ...]."""

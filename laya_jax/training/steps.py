@@ -191,9 +191,12 @@ def make_output_chunk(
         def body(i: Array, collected: Any) -> Any:
             return _put(collected, i, all_outputs(parameters, data, _at(batches, i)))
 
-        shapes = jax.eval_shape(all_outputs, parameters, data, _at(batches, 0))
-        empty = jax.tree.map(lambda of: jnp.zeros((_steps(batches), *of.shape), of.dtype), shapes)
-        collected = jax.lax.fori_loop(0, count, body, empty)
+        if _steps(batches) == 1:  # XLA uses fewer cores of a CPU inside of loops
+            collected = jax.tree.map(lambda leaf: leaf[None], all_outputs(parameters, data, _at(batches, 0)))
+        else:
+            shapes = jax.eval_shape(all_outputs, parameters, data, _at(batches, 0))
+            empty = jax.tree.map(lambda of: jnp.zeros((_steps(batches), *of.shape), of.dtype), shapes)
+            collected = jax.lax.fori_loop(0, count, body, empty)
         if axis_name is None:
             return collected
         gather = partial(jax.lax.all_gather, axis_name=axis_name, axis=2 if seeds else 1, tiled=True)

@@ -147,7 +147,7 @@ import json, pathlib
 from laya_jax.training import ParallelConfig, start
 from laya_jax.training import hidden_states as cache
 from laya_jax.training.config import Config, from_json
-cache.CHUNK = 1
+cache.SAVE_EVERY = 1
 config = from_json(Config, json.loads(pathlib.Path({str(tmp_path / "config.json")!r}).read_text()))
 class Killing:
     def extracted(self, done, total):
@@ -157,13 +157,13 @@ start([config], [pathlib.Path({str(tmp_path / "killed")!r})], ParallelConfig(dev
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert not (tmp_path / "killed").exists()
-    monkeypatch.setattr(cache, "CHUNK", 1)
+    monkeypatch.setattr(cache, "SAVE_EVERY", 1)
     resumed, fresh = Counter(), Counter()
     start([config], [tmp_path / "resumed"], ONE_DEVICE, resumed)
-    assert resumed.extracted_ones[0] == (32, 49)
+    assert resumed.extracted_ones[0] == (4, 49)
     shutil.rmtree(cache_home)
     start([config], [tmp_path / "fresh"], ONE_DEVICE, fresh)
-    assert fresh.extracted_ones[0] == (16, 49)
+    assert fresh.extracted_ones[0] == (2, 49)
     jax.tree.map(np.testing.assert_array_equal, leaves(tmp_path / "resumed"), leaves(tmp_path / "fresh"))
 
 

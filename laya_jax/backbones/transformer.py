@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.typing import DTypeLike
 
 from laya_jax.layer_attention import gelu
@@ -66,7 +67,7 @@ def attend(
     query, key, value = jax.lax.optimization_barrier((query / query.shape[-1] ** 0.5, key, value))
     scores = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32)
     if mask is not None:
-        scores = jnp.where(mask[:, None, None, :], scores, jnp.finfo(scores.dtype).min)
+        scores = jnp.where(mask[:, None, None, :], scores, float(np.finfo(np.float32).min))
     attention = jax.nn.softmax(scores).astype(value.dtype)
     return jnp.einsum("bhqk,bhkd->bhqd", attention, value)
 

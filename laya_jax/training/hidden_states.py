@@ -210,7 +210,7 @@ def make_extractor(
     on_cpu = jax.default_backend() == "cpu"
     size = len(parallel.devices) * (_cpu_batch(preprocessing) if on_cpu else PER_DEVICE)
     predictor = Predictor(read, preprocessing, parallel, batch_size=size)
-    # One computation does not keep the cores of a CPU busy. Several on many devices could wait for each other.
+    # One computation does not keep the cores of a CPU busy; on many devices several could block each other.
     alone = len(parallel.devices) == 1 and jax.process_count() == 1
     at_once = cores() if on_cpu and alone else 1
 

@@ -1,12 +1,10 @@
 import json
 import re
-import socket
-import subprocess
-import sys
 
 import jax
 import numpy as np
 import pytest
+from real_processes import train_in_two_processes_and_one
 
 from laya_jax.data import load
 from laya_jax.training import ParallelConfig
@@ -93,12 +91,6 @@ def test_what_cannot_be_is_refused(make, message):
         make()
 
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("localhost", 0))
-        return listener.getsockname()[1]
-
-
 def test_two_processes_train_as_one(tmp_path):
     options = [
         "--epochs",
@@ -112,22 +104,7 @@ def test_two_processes_train_as_one(tmp_path):
         "--head.dim",
         "8",
     ]
-    environment = {"JAX_PLATFORMS": "cpu", "PATH": "", "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
-
-    def laya(run, *more):
-        arguments = ["train", "digits", "--run-dir", str(tmp_path / run), *options, *more]
-        return subprocess.Popen(
-            [sys.executable, "-m", "laya_jax", *arguments],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    several = ["--coordinator", f"localhost:{free_port()}", "--processes", "2", "--process"]
-    processes = [laya("two", *several, "0"), laya("two", *several, "1"), laya("one")]
-    outputs = [process.communicate(timeout=300) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0, 0], outputs
+    outputs = train_in_two_processes_and_one(tmp_path, ["digits", *options])
     assert outputs[1][0] == ""
     assert re.search(r"backend cpu, 2 devices", outputs[0][1])
     one, two = (

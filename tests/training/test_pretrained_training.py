@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
+from real_processes import train_in_two_processes_and_one
 from small_models import write_bert, write_vit
 
 from laya_jax.data import DataConfig, Examples
@@ -178,6 +179,22 @@ def test_several_devices_compute_the_same(config, cache_home):
     assert found[1].key == found[8].key
     assert len(found[1]) == 49
     np.testing.assert_allclose(found[1][:], found[8][:], atol=1e-5)
+
+
+def test_two_processes_compute_the_same(config, photos, tmp_path):
+    backbone = f"vit:{config.backbone.path}"
+    options = ["--freeze", "--head.dim", "24", "--batch-size", "16", "--epochs", "2", "--json"]
+    train_in_two_processes_and_one(tmp_path, [f"images:{photos}", "--backbone", backbone, *options])
+    one, two = (
+        [json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()]
+        for run in ("one", "two")
+    )
+    for alone, together in zip(one, two, strict=True):
+        assert together["train"]["loss"] == pytest.approx(alone["train"]["loss"], abs=1e-4)
+    caches = [np.load(path)[:] for path in sorted(tmp_path.glob("**/states.npy")) if len(np.load(path)) == 49]
+    assert len(caches) == 3
+    for found in caches[1:]:
+        np.testing.assert_allclose(found, caches[0], atol=1e-5)
 
 
 def test_texts_of_any_length_come_back_in_their_order(texts, monkeypatch):

@@ -13,8 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from laya_jax.functional import Shapes, flat_shapes
 from laya_jax.layer_attention import SMALLEST_TEMPERATURE
+from laya_jax.parameters import Shapes, flat_shapes
 from laya_jax.typing import Array, HiddenStates
 
 

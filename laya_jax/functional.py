@@ -4,9 +4,8 @@ The modules of ``heads`` (Linen) and ``nnx`` hold parameters of these shapes and
 A parameter tree is the same everywhere: what ``variables["params"]`` of the Linen module holds.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -24,12 +23,10 @@ from laya_jax.layer_attention import (
     rms_normalize,
     score_layers,
 )
+from laya_jax.parameters import Shapes, adapter_shapes, affine_shapes
 from laya_jax.typing import Affine, Array, Bool, Float, HiddenStates, Parameters
 
 PSI = ("identity", "mlp")
-
-Shapes: TypeAlias = dict[str, Any]
-"""Shapes of parameters by name: ``{"kernel": (in, out), "bias": (out,)}`` for an affine map."""
 
 LayerMask: TypeAlias = Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndarray, "batch layer"] | None
 
@@ -92,20 +89,20 @@ def laya_shapes(
       attention_heads: parts of ``dim`` that attend on their own.
 
     Returns:
-      Shapes by name; ``parameter_count`` adds them up.
+      Shapes by name; ``parameters.parameter_count`` adds them up.
 
     >>> shapes = laya_shapes([512, 256, 128], num_classes=10, dim=96, scorer_width=192)
     >>> shapes["adapter_0"], shapes["scorer_output"]
     ({'kernel': (512, 96), 'bias': (96,)}, {'kernel': (192, 3), 'bias': (3,)})
     """
     scorer_width = dim if scorer_width is None else scorer_width
-    psi_shapes = {"psi_0": _affine_shapes(dim, dim), "psi_1": _affine_shapes(dim, dim)}
+    psi_shapes = {"psi_0": affine_shapes(dim, dim), "psi_1": affine_shapes(dim, dim)}
     return {
-        **_adapter_shapes(widths, dim),
+        **adapter_shapes(widths, dim),
         **(psi_shapes if psi == "mlp" else {}),
-        "scorer_hidden": _affine_shapes(len(widths) * dim, scorer_width),
-        "scorer_output": _affine_shapes(scorer_width, len(widths) * attention_heads),
-        "classifier": _affine_shapes(dim, num_classes),
+        "scorer_hidden": affine_shapes(len(widths) * dim, scorer_width),
+        "scorer_output": affine_shapes(scorer_width, len(widths) * attention_heads),
+        "classifier": affine_shapes(dim, num_classes),
     }
 
 
@@ -181,9 +178,9 @@ def scalar_mix_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> S
     (2,)
     """
     return {
-        **_adapter_shapes(widths, dim),
+        **adapter_shapes(widths, dim),
         "scores": (len(widths),),
-        "classifier": _affine_shapes(dim, num_classes),
+        "classifier": affine_shapes(dim, num_classes),
     }
 
 
@@ -218,9 +215,9 @@ def concat_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shape
     {'kernel': (10, 5), 'bias': (5,)}
     """
     return {
-        **_adapter_shapes(widths, dim),
-        "hidden": _affine_shapes(len(widths) * dim, dim),
-        "classifier": _affine_shapes(dim, num_classes),
+        **adapter_shapes(widths, dim),
+        "hidden": affine_shapes(len(widths) * dim, dim),
+        "classifier": affine_shapes(dim, num_classes),
     }
 
 
@@ -257,7 +254,7 @@ def last_layer_shapes(widths: Sequence[int], *, num_classes: int) -> Shapes:
     >>> last_layer_shapes([3, 4], num_classes=2)
     {'classifier': {'kernel': (4, 2), 'bias': (2,)}}
     """
-    return {"classifier": _affine_shapes(widths[-1], num_classes)}
+    return {"classifier": affine_shapes(widths[-1], num_classes)}
 
 
 def last_layer(
@@ -289,45 +286,6 @@ def last_layer(
         jnp.pad(contribution, (*earlier, (0, 0))),
         aggregate,
     )
-
-
-def hidden_widths(hidden_states: HiddenStates) -> tuple[int, ...]:
-    """Widths of the hidden states, in order.
-
-    >>> hidden_widths([jnp.ones((1, 3)), jnp.ones((1, 4))])
-    (3, 4)
-    """
-    return tuple(state.shape[-1] for state in hidden_states)
-
-
-def parameter_count(shapes: Shapes) -> int:
-    """How many numbers parameters of these shapes hold.
-
-    >>> parameter_count(laya_shapes([512, 256, 128], num_classes=10, dim=96, scorer_width=192))
-    143341
-    """
-    return sum(math.prod(shape) for _, shape in flat_shapes(shapes))
-
-
-def flat_shapes(shapes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Paths and shapes, one by one; takes shapes or arrays.
-
-    >>> dict(flat_shapes({"classifier": {"kernel": (4, 2), "bias": (2,)}}))
-    {'classifier/kernel': (4, 2), 'classifier/bias': (2,)}
-    """
-    for name, value in shapes.items():
-        if isinstance(value, Mapping):
-            yield from flat_shapes(value, f"{prefix}{name}/")
-        else:
-            yield prefix + name, value if isinstance(value, tuple) else jnp.shape(value)
-
-
-def _affine_shapes(width: int, dim: int) -> Shapes:
-    return {"kernel": (width, dim), "bias": (dim,)}
-
-
-def _adapter_shapes(widths: Sequence[int], dim: int) -> Shapes:
-    return {f"adapter_{i}": _affine_shapes(width, dim) for i, width in enumerate(widths)}
 
 
 def _adapted(

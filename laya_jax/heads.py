@@ -6,10 +6,8 @@ All are called alike, ``head(hidden_states, layer_mask=None) -> HeadOutput``, an
 from typing import Any
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 from flax.core import meta
-from flax.linen.dtypes import promote_dtype
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
@@ -25,7 +23,8 @@ from laya_jax.checks import (
     check_static_mask,
     check_temperature,
 )
-from laya_jax.functional import HeadOutput, LayerMask, Reading, Shapes, hidden_widths
+from laya_jax.functional import HeadOutput, LayerMask, Reading
+from laya_jax.parameters import Shapes, hidden_widths, initial_value, promote
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 
@@ -363,40 +362,3 @@ class LastLayerHead(Head):
         return functional.last_layer(
             parameters, hidden_states, layer_normalized=self.layer_normalized, layer_mask=layer_mask
         )
-
-
-def initial_value(
-    key: Array, shape: Any, kernel_init: Initializer, bias_init: Initializer, dtype: DTypeLike
-) -> Any:
-    """Initial value of one entry of a head's parameters: of an affine map, or of free scores (zeros).
-
-    >>> value = initial_value(
-    ...     jax.random.key(0),
-    ...     {"kernel": (3, 2), "bias": (2,)},
-    ...     nn.initializers.ones,
-    ...     nn.initializers.zeros,
-    ...     "f4",
-    ... )
-    >>> value["bias"]
-    Array([0., 0.], dtype=float32)
-    """
-    if isinstance(shape, tuple):
-        return jnp.zeros(shape, dtype)
-    kernel_key, bias_key = jax.random.split(key)
-    return {
-        "kernel": kernel_init(kernel_key, shape["kernel"], dtype),
-        "bias": bias_init(bias_key, shape["bias"], dtype),
-    }
-
-
-def promote(
-    parameters: Parameters, hidden_states: HiddenStates, dtype: DTypeLike | None
-) -> tuple[Parameters, HiddenStates]:
-    """Casts parameters and hidden states to ``dtype``, or to what they promote to if it is None.
-
-    >>> _, hidden_states = promote({"scores": jnp.zeros(2)}, [jnp.ones((1, 3), jnp.bfloat16)], None)
-    >>> hidden_states[0].dtype
-    dtype('float32')
-    """
-    leaves, structure = jax.tree.flatten((parameters, hidden_states))
-    return jax.tree.unflatten(structure, promote_dtype(*leaves, dtype=dtype))

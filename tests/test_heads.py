@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from jax.test_util import check_grads
 
 from laya_jax import ConcatHead, LastLayerHead, LayaHead, ScalarMixHead
-from laya_jax.functional import laya_shapes, parameter_count
+from laya_jax.functional import laya_shapes
+from laya_jax.parameters import parameter_count
 
 WIDTHS = (12, 8, 6)
 HEADS = {

@@ -16,7 +16,8 @@ from jax.typing import DTypeLike
 
 from laya_jax import heads
 from laya_jax.checks import check_counts, check_hidden_states, check_layer_masks, check_parameters
-from laya_jax.functional import HeadOutput, hidden_widths
+from laya_jax.functional import HeadOutput
+from laya_jax.parameters import hidden_widths, initial_value, promote
 from laya_jax.typing import Parameters
 
 
@@ -33,7 +34,7 @@ class Head(nnx.Module):
         self.settings = settings
         self.widths = tuple(widths)
         for name, shape in settings.shapes(self.widths).items():
-            value = heads.initial_value(
+            value = initial_value(
                 rngs.params(), shape, settings.kernel_init_of(name), settings.bias_init, settings.param_dtype
             )
             affine = isinstance(value, dict)
@@ -59,7 +60,7 @@ class Head(nnx.Module):
         )
         parameters = linen_parameters(self)
         key = rngs.dropout() if rngs is not None and settings.is_random else None
-        return settings.compute(*heads.promote(parameters, hidden_states, settings.dtype), mask, key)
+        return settings.compute(*promote(parameters, hidden_states, settings.dtype), mask, key)
 
 
 class HeadSettings(TypedDict, total=False):

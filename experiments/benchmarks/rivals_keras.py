@@ -43,7 +43,7 @@ def separable_cnn(inputs: keras.KerasTensor) -> list:
     """CIFAR-10."""
     x, states = layers.Rescaling(1 / 255)(inputs), []
     for stage, width in enumerate((64, 128, 256)):
-        x = x if stage == 0 else layers.AveragePooling2D()(x)
+        x = x if stage == 0 else layers.AveragePooling2D(2)(x)
         x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
         x = normalized(layers.Conv2D(width, 1)(x))
         states.append(layers.GlobalAveragePooling2D()(x))

@@ -25,6 +25,7 @@ from experiments.benchmarks.problems import BATCH, PROBLEMS, Problem
 from experiments.benchmarks.timing import report, results, table
 from laya_jax.cost import count_flops
 from laya_jax.data import Dataset, Examples, Preprocessing
+from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training import EXPERIMENTS, Engine, ParallelConfig
 
 ROUNDS = 5
@@ -94,7 +95,7 @@ def engine_of(problem: Problem) -> Engine:
         test=examples,
         class_names=tuple(map(str, range(problem.classes))),
         preprocessing=Preprocessing(kind, problem.shape, scale=(255.0,)),
-        vocabulary=("",) * 19_998 if kind == "tokens" else None,
+        encoder=Vocabulary(("",) * 19_998) if kind == "tokens" else None,
     )
     return Engine(EXPERIMENTS[problem.experiment], dataset, ParallelConfig(devices=1))
 
@@ -140,6 +141,8 @@ def compare_all(problem: Problem) -> dict[str, dict[str, float]]:
         if (problem.name, way) not in HOPELESS
     }
     ready: dict[str, Callable[[], float]] = {name: rival for name, rival in rivals.items() if rival.wait()}
+    for name in rivals.keys() - ready.keys():
+        print(f"{problem.name}: {name} could not run", file=sys.stderr)
     flops = step_flops(problem) * problem.steps
     runs = {"laya_jax": laya_jax(problem), **ready, "matrix products alone": product_seconds(flops)}
     seconds: dict[str, list[float]] = {name: [] for name in runs}

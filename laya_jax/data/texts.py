@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
-from laya_jax.data.vocabulary import TextEncoder, Vocabulary
+from laya_jax.data.vocabulary import TextEncoder, Vocabulary, without_breaks
 
 
 def load_texts(config: DataConfig, encoder: TextEncoder | None = None) -> Dataset:
@@ -81,7 +81,7 @@ def read_unlabelled_texts(
 
 
 def read_texts(path: Path) -> tuple[list[str], list[Any]]:
-    """Texts of a file, and their labels, None where there is none.
+    """Texts of a file without HTML's line breaks, and their labels, None where there is none.
 
     Raises:
       FileNotFoundError: there is no such file.
@@ -101,7 +101,7 @@ def read_texts(path: Path) -> tuple[list[str], list[Any]]:
     for line, row in rows:
         if not isinstance(row.get("text"), str):
             raise ValueError(f"{path}, line {line}: there is no text, expected the fields text and label")
-    return [row["text"] for _, row in rows], [
+    return [without_breaks(row["text"]) for _, row in rows], [
         None if row.get("label") in (None, "") else row["label"] for _, row in rows
     ]
 

@@ -6,14 +6,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.data.vocabulary import without_breaks
-
 
 class Tokenizer:
     """The tokenizer that a pretrained model came with, in the format of Hugging Face's ``tokenizers``.
 
     Texts are cut to the length that is asked for, the special tokens around them counted; a text without a
-    word is its special tokens alone. HTML's line breaks are blanks.
+    word is its special tokens alone. They are read as they are, HTML included.
 
     Attributes:
       content: of ``tokenizer.json``.
@@ -58,8 +56,7 @@ class Tokenizer:
         self._reader.enable_truncation(max_length, direction="right" if keep == "start" else "left")
         self._reader.no_padding()
         encoded = np.zeros((len(texts), max_length), np.int32)
-        read = self._reader.encode_batch([without_breaks(text) for text in texts])
-        for row, encoding in zip(encoded, read, strict=True):
+        for row, encoding in zip(encoded, self._reader.encode_batch(list(texts)), strict=True):
             row[: len(encoding.ids)] = encoding.ids
         return encoded
 

@@ -6,6 +6,7 @@ import pytest
 
 from laya_jax.data import DataConfig, load, read_inputs
 from laya_jax.data.dataset import Schema
+from laya_jax.data.texts import read_texts
 
 ROWS = [(f'a "{word}", film\nof {number}', word) for number in range(30) for word in ("good", "bad")]
 
@@ -93,3 +94,9 @@ def test_new_texts_are_read_with_the_vocabulary_of_the_run(tmp_path):
     (tmp_path / "new.jsonl").write_text('{"text": "a", "label": "ugly"}\n')
     with pytest.raises(ValueError, match="has the label 'ugly', expected one of 'bad', 'good'"):
         read_inputs(f"texts:{tmp_path / 'new.jsonl'}", schema, config)
+
+
+def test_line_breaks_of_html_are_blanks_whatever_reads_the_text(tmp_path):
+    path = tmp_path / "texts.jsonl"
+    path.write_text(json.dumps({"text": "Great!<br /><br />Go.", "label": "good"}))
+    assert read_texts(path) == (["Great!  Go."], ["good"])

@@ -4,6 +4,8 @@ from pathlib import Path
 import pytest
 
 from experiments.benchmarks import timing
+from experiments.benchmarks.problems import PROBLEMS
+from experiments.benchmarks.training import step_flops
 
 RESULTS = sorted(Path(timing.RESULTS).glob("benchmark_*.json"))
 
@@ -22,3 +24,8 @@ def test_committed_results_say_what_they_were_measured_on(path):
     assert {"platform", "processors", "python", "jax"} == result["machine"].keys()
     assert all(row["milliseconds"] > 0 for rows in result["tables"].values() for row in rows.values())
     assert (Path(timing.__file__).parent / f"{path.stem.removeprefix('benchmark_')}.py").exists()
+
+
+def test_the_networks_of_the_training_benchmark_are_built():
+    operations = {name: step_flops(problem) for name, problem in PROBLEMS.items()}
+    assert operations["mlp"] < operations["separable_cnn"] < operations["bilstm"]

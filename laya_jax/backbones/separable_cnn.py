@@ -123,8 +123,8 @@ def depthwise_convolution(
 ) -> Float[Array, "batch height width channels"]:
     """Depthwise 3x3 convolution with "SAME" padding, in the form that is fast on the platform at hand.
 
-    On a CPU that is nine shifted multiply-adds: XLA runs a grouped convolution there many times slower,
-    above all inside ``lax.scan``. Accelerators get the grouped convolution, which moves less memory.
+    On a CPU that is nine shifted multiply-adds: XLA runs a grouped convolution there several times slower,
+    and far more so inside ``lax.scan``. Accelerators get the grouped convolution, which moves less memory.
 
     >>> depthwise_convolution(jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0]
     Array([[4., 6., 4.],

@@ -46,11 +46,11 @@ class SelfAttention(nn.Module):
             parts = nn.Dense(width, name=name, **options)(states).reshape(batch, length, self.heads, -1)
             return parts.swapaxes(1, 2)
 
-        mixed = attend(projected("query"), projected("key"), projected("value"), mask)
+        mixed = dot_product_attention(projected("query"), projected("key"), projected("value"), mask)
         return nn.Dense(width, name="out", **options)(mixed.swapaxes(1, 2).reshape(batch, length, width))
 
 
-def attend(
+def dot_product_attention(
     query: Float[Array, "batch head token width"],
     key: Float[Array, "batch head token width"],
     value: Float[Array, "batch head token width"],
@@ -60,11 +60,11 @@ def attend(
 
     ``jax.nn.dot_product_attention`` computes the same, on a CPU in more time.
 
-    >>> attend(jnp.zeros((1, 1, 1, 1)), jnp.zeros((1, 1, 2, 1)), jnp.array([[[[1.0], [3.0]]]]))
+    >>> query, key, value = jnp.zeros((1, 1, 1, 1)), jnp.zeros((1, 1, 2, 1)), jnp.array([[[[1.0], [3.0]]]])
+    >>> dot_product_attention(query, key, value)
     Array([[[[2.]]]], dtype=float32)
     """
-    # Without the barrier XLA's CPU products would read heads in steps of the whole width.
-    query, key, value = jax.lax.optimization_barrier((query / query.shape[-1] ** 0.5, key, value))
+    query = query / query.shape[-1] ** 0.5
     scores = jnp.einsum("bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.float32)
     if mask is not None:
         scores = jnp.where(mask[:, None, None, :], scores, float(np.finfo(np.float32).min))

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import starmap
 from typing import Any
 
 import jax
@@ -60,16 +61,20 @@ class Predictor:
         Args:
           parameters: on the devices.
           feed: the examples.
-          at_once: chunks that are computed side by side, each by a thread.
+          at_once: chunks that are computed side by side, each by a thread; one needs none.
         """
 
         def read(batches: Batches, count: int) -> Any:
             outputs = self.parallel.local(self._run(parameters, feed.data, batches, count))
             return jax.tree.map(lambda leaf: np.asarray(leaf[:count]), outputs)
 
+        chunks = feed.chunks(evaluation_indices(len(feed), self.batch_size))
+        if at_once == 1:
+            yield from starmap(read, chunks)
+            return
         running: deque[Future[Any]] = deque()
         with ThreadPoolExecutor(at_once) as pool:
-            for batches, count in feed.chunks(evaluation_indices(len(feed), self.batch_size)):
+            for batches, count in chunks:
                 running.append(pool.submit(read, batches, count))
                 if len(running) > at_once:
                     yield running.popleft().result()

@@ -103,6 +103,33 @@ def make_train_chunk(
     Returns:
       A function to be compiled. Its metrics are [steps] or [steps, S]; only the first ``count`` are set.
     """
+    step = _make_step(classifier, preprocessing, optimizer, loss_config, axis_name, microbatches)
+    one_step = jax.vmap(step, in_axes=(0, None, 0)) if seeds else step
+
+    def train_chunk(
+        state: TrainState, data: Data, batches: Batches, count: Array
+    ) -> tuple[TrainState, StepMetrics]:
+        def body(i: Array, carry: tuple[TrainState, StepMetrics]) -> tuple[TrainState, StepMetrics]:
+            state, collected = carry
+            state, metrics = one_step(state, data, _at(batches, i))
+            return state, _put(collected, i, metrics)
+
+        shape = state.step.shape
+        metrics = StepMetrics(*(jnp.zeros((_steps(batches), *shape)) for _ in StepMetrics._fields))
+        return jax.lax.fori_loop(0, count, body, (state, metrics))
+
+    return train_chunk
+
+
+def _make_step(
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    optimizer: optax.GradientTransformation,
+    loss_config: LossConfig,
+    axis_name: str | None,
+    microbatches: int,
+) -> Callable[[TrainState, Data, Any], tuple[TrainState, StepMetrics]]:
+    """One step: (state, data, batch) -> (state, metrics); arguments as of ``make_train_chunk``."""
     total = _sum_over(axis_name)
 
     def loss(parameters: Parameters, batch: Batch, key: Array | None, weight: Array) -> tuple[Array, Array]:
@@ -128,21 +155,7 @@ def make_train_chunk(
         metrics = StepMetrics(total(value), total(correct), weight)
         return TrainState(state.step + 1, parameters, optimizer_state, state.seed), metrics
 
-    one_step = jax.vmap(step, in_axes=(0, None, 0)) if seeds else step
-
-    def train_chunk(
-        state: TrainState, data: Data, batches: Batches, count: Array
-    ) -> tuple[TrainState, StepMetrics]:
-        def body(i: Array, carry: tuple[TrainState, StepMetrics]) -> tuple[TrainState, StepMetrics]:
-            state, collected = carry
-            state, metrics = one_step(state, data, _at(batches, i))
-            return state, _put(collected, i, metrics)
-
-        shape = state.step.shape
-        metrics = StepMetrics(*(jnp.zeros((_steps(batches), *shape)) for _ in StepMetrics._fields))
-        return jax.lax.fori_loop(0, count, body, (state, metrics))
-
-    return train_chunk
+    return step
 
 
 def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
@@ -191,12 +204,9 @@ def make_output_chunk(
         def body(i: Array, collected: Any) -> Any:
             return _put(collected, i, all_outputs(parameters, data, _at(batches, i)))
 
-        if _steps(batches) == 1:  # XLA uses fewer cores of a CPU inside of loops
-            collected = jax.tree.map(lambda leaf: leaf[None], all_outputs(parameters, data, _at(batches, 0)))
-        else:
-            shapes = jax.eval_shape(all_outputs, parameters, data, _at(batches, 0))
-            empty = jax.tree.map(lambda of: jnp.zeros((_steps(batches), *of.shape), of.dtype), shapes)
-            collected = jax.lax.fori_loop(0, count, body, empty)
+        shapes = jax.eval_shape(all_outputs, parameters, data, _at(batches, 0))
+        empty = jax.tree.map(lambda of: jnp.zeros((_steps(batches), *of.shape), of.dtype), shapes)
+        collected = jax.lax.fori_loop(0, count, body, empty)
         if axis_name is None:
             return collected
         gather = partial(jax.lax.all_gather, axis_name=axis_name, axis=2 if seeds else 1, tiled=True)

@@ -148,7 +148,7 @@ import json, pathlib
 from laya_jax.training import ParallelConfig, start
 from laya_jax.training import hidden_states as cache
 from laya_jax.training.config import Config, from_json
-cache.SAVE_EVERY = 1
+cache.CHUNK = 1
 config = from_json(Config, json.loads(pathlib.Path({str(tmp_path / "config.json")!r}).read_text()))
 class Killing:
     def extracted(self, done, total):
@@ -158,7 +158,7 @@ start([config], [pathlib.Path({str(tmp_path / "killed")!r})], ParallelConfig(dev
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
     assert not (tmp_path / "killed").exists()
-    monkeypatch.setattr(cache, "SAVE_EVERY", 1)
+    monkeypatch.setattr(cache, "CHUNK", 1)
     resumed, fresh = Counter(), Counter()
     start([config], [tmp_path / "resumed"], ONE_DEVICE, resumed)
     assert resumed.extracted_ones[0] == (4, 49)

@@ -8,8 +8,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.training import EXPERIMENTS
+
 BATCH = 128
 EXAMPLES = 20 * BATCH
+VOCABULARY = 20_000
 
 
 class Problem(NamedTuple):
@@ -22,6 +25,8 @@ class Problem(NamedTuple):
       largest: inputs are whole numbers below it.
       dtype: of the inputs.
       classes: classes.
+      widths: of the backbone's layers.
+      embedding_dim: width of the tokens' embedding.
       dim: width that all layers are brought to.
       scorer_width: hidden width of the scorer.
       temperature: of the attention.
@@ -35,6 +40,8 @@ class Problem(NamedTuple):
     largest: int
     dtype: str
     classes: int
+    widths: tuple[int, ...]
+    embedding_dim: int
     dim: int
     scorer_width: int
     temperature: float
@@ -58,12 +65,35 @@ class Problem(NamedTuple):
         return np.random.default_rng(2).integers(0, EXAMPLES, (self.steps, BATCH)).astype(np.int32)
 
 
+def _problem(
+    name: str, experiment: str, shape: tuple[int, ...], largest: int, dtype: str, classes: int, steps: int
+) -> Problem:
+    config = EXPERIMENTS[experiment]
+    backbone, head = config.backbone, config.head
+    assert head.scorer_width is not None
+    return Problem(
+        name,
+        experiment,
+        shape,
+        largest,
+        dtype,
+        classes,
+        backbone.widths,
+        backbone.embedding_dim,
+        head.dim,
+        head.scorer_width,
+        head.temperature,
+        head.psi,
+        steps,
+    )
+
+
 PROBLEMS = {
     problem.name: problem
     for problem in (
-        Problem("mlp", "fashion-mnist", (28, 28, 1), 256, "uint8", 10, 96, 192, 1.5, "identity", 400),
-        Problem("separable_cnn", "cifar10", (32, 32, 3), 256, "uint8", 10, 128, 128, 1.0, "identity", 20),
-        Problem("bilstm", "imdb", (256,), 20_000, "int32", 2, 96, 192, 1.3, "mlp", 10),
+        _problem("mlp", "fashion-mnist", (28, 28, 1), 256, "uint8", 10, steps=400),
+        _problem("separable_cnn", "cifar10", (32, 32, 3), 256, "uint8", 10, steps=20),
+        _problem("bilstm", "imdb", (256,), VOCABULARY, "int32", 2, steps=20),
     )
 }
 

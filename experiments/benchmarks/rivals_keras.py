@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from experiments.benchmarks.problems import BATCH, PROBLEMS, Problem, serve
+from experiments.benchmarks.problems import BATCH, PROBLEMS, VOCABULARY, Problem, serve
 
 
 def laya(hidden_states: list, problem: Problem) -> keras.KerasTensor:
@@ -31,18 +31,18 @@ def normalized(inputs: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Activation("gelu")(layers.LayerNormalization()(inputs))
 
 
-def mlp(inputs: keras.KerasTensor) -> list:
+def mlp(inputs: keras.KerasTensor, problem: Problem) -> list:
     """Fashion-MNIST."""
     states = [layers.Rescaling(1 / 255)(layers.Flatten()(inputs))]
-    for width in (512, 256, 128):
+    for width in problem.widths:
         states.append(normalized(layers.Dense(width)(states[-1])))
     return states[1:]
 
 
-def separable_cnn(inputs: keras.KerasTensor) -> list:
+def separable_cnn(inputs: keras.KerasTensor, problem: Problem) -> list:
     """CIFAR-10."""
     x, states = layers.Rescaling(1 / 255)(inputs), []
-    for stage, width in enumerate((64, 128, 256)):
+    for stage, width in enumerate(problem.widths):
         x = x if stage == 0 else layers.AveragePooling2D(2)(x)
         x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
         x = normalized(layers.Conv2D(width, 1)(x))
@@ -50,10 +50,10 @@ def separable_cnn(inputs: keras.KerasTensor) -> list:
     return states
 
 
-def bilstm(inputs: keras.KerasTensor) -> list:
+def bilstm(inputs: keras.KerasTensor, problem: Problem) -> list:
     """IMDB."""
-    x, states = layers.Embedding(20_000, 128)(inputs), []
-    for width in (64, 64):
+    x, states = layers.Embedding(VOCABULARY, problem.embedding_dim)(inputs), []
+    for width in problem.widths:
         lstm = layers.LSTM(width, return_sequences=True, return_state=True)
         x, forward, _, backward, _ = layers.Bidirectional(lstm)(x)
         states.append(layers.Concatenate()([forward, backward]))
@@ -66,7 +66,7 @@ BACKBONES = {"mlp": mlp, "separable_cnn": separable_cnn, "bilstm": bilstm}
 def classifier(problem: Problem) -> keras.Model:
     """The whole model, compiled for training."""
     inputs = keras.Input(problem.shape, dtype=problem.inputs.dtype.name)
-    return keras.Model(inputs, laya(BACKBONES[problem.name](inputs), problem))
+    return keras.Model(inputs, laya(BACKBONES[problem.name](inputs, problem), problem))
 
 
 def fit(problem: Problem, jit_compile: bool) -> Callable[[], None]:

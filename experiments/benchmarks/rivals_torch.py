@@ -1,5 +1,6 @@
 """The paper's models in PyTorch; ``training`` starts this."""
 
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -8,16 +9,18 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from experiments.benchmarks.problems import PROBLEMS, Problem, serve
+from experiments.benchmarks.problems import PROBLEMS, VOCABULARY, Problem, serve
 
 
 class Laya(nn.Module):
     """A backbone with the LAYA head; gives logits."""
 
-    def __init__(self, backbone: nn.Module, widths: tuple[int, ...], problem: Problem) -> None:
+    def __init__(self, problem: Problem) -> None:
         super().__init__()
+        directions = 2 if problem.name == "bilstm" else 1
+        widths = [directions * width for width in problem.widths]
         dim, layers = problem.dim, len(widths)
-        self.backbone, self.temperature = backbone, problem.temperature
+        self.backbone, self.temperature = BACKBONES[problem.name](problem), problem.temperature
         self.adapters = nn.ModuleList(nn.Linear(width, dim) for width in widths)
         self.psi = nn.Identity()
         if problem.psi == "mlp":
@@ -37,9 +40,9 @@ class Laya(nn.Module):
 class MLP(nn.Module):
     """Fashion-MNIST."""
 
-    def __init__(self) -> None:
+    def __init__(self, problem: Problem) -> None:
         super().__init__()
-        widths = (784, 512, 256, 128)
+        widths = (math.prod(problem.shape), *problem.widths)
         self.stages = nn.ModuleList(
             nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b, eps=1e-3), nn.GELU()) for a, b in pairwise(widths)
         )
@@ -56,12 +59,12 @@ class MLP(nn.Module):
 class SeparableCNN(nn.Module):
     """CIFAR-10, channels last in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, problem: Problem) -> None:
         super().__init__()
-        widths = (3, 64, 128, 256)
+        widths = (problem.shape[-1], *problem.widths)
         self.convolutions = nn.ModuleList(
             nn.Sequential(
-                nn.Identity() if a == 3 else nn.AvgPool2d(2),
+                nn.Identity() if a == widths[0] else nn.AvgPool2d(2),
                 nn.Conv2d(a, a, 3, padding=1, groups=a, bias=False),
                 nn.Conv2d(a, b, 1),
             )
@@ -83,10 +86,11 @@ class SeparableCNN(nn.Module):
 class BiLSTM(nn.Module):
     """IMDB."""
 
-    def __init__(self) -> None:
+    def __init__(self, problem: Problem) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(20_000, 128)
-        self.layers = nn.ModuleList(nn.LSTM(128, 64, bidirectional=True) for _ in range(2))
+        self.embedding = nn.Embedding(VOCABULARY, problem.embedding_dim)
+        widths = (problem.embedding_dim, *(2 * width for width in problem.widths))
+        self.layers = nn.ModuleList(nn.LSTM(a, b // 2, bidirectional=True) for a, b in pairwise(widths))
 
     def forward(self, tokens: torch.Tensor) -> list[torch.Tensor]:
         """Hidden states."""
@@ -97,17 +101,12 @@ class BiLSTM(nn.Module):
         return states
 
 
-BACKBONES = {
-    "mlp": (MLP, (512, 256, 128)),
-    "separable_cnn": (SeparableCNN, (64, 128, 256)),
-    "bilstm": (BiLSTM, (128, 128)),
-}
+BACKBONES = {"mlp": MLP, "separable_cnn": SeparableCNN, "bilstm": BiLSTM}
 
 
 def train(problem: Problem, compiled: bool) -> Callable[[], None]:
     """The training steps of one chunk."""
-    make, widths = BACKBONES[problem.name]
-    model = Laya(make(), widths, problem)
+    model = Laya(problem)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, eps=1e-7, fused=True)
     inputs, labels = torch.from_numpy(problem.inputs), torch.from_numpy(problem.labels).long()
     order = torch.from_numpy(problem.order).long()

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.interpreters.partial_eval import dce_jaxpr
 
-from experiments.benchmarks.problems import BATCH, PROBLEMS, Problem
+from experiments.benchmarks.problems import BATCH, PROBLEMS, VOCABULARY, Problem
 from experiments.benchmarks.timing import report, results, table
 from laya_jax.cost import count_flops
 from laya_jax.data import Dataset, Examples, Preprocessing
@@ -95,7 +95,7 @@ def engine_of(problem: Problem) -> Engine:
         test=examples,
         class_names=tuple(map(str, range(problem.classes))),
         preprocessing=Preprocessing(kind, problem.shape, scale=(255.0,)),
-        encoder=Vocabulary(("",) * 19_998) if kind == "tokens" else None,
+        encoder=Vocabulary(("",) * (VOCABULARY - 2)) if kind == "tokens" else None,
     )
     return Engine(EXPERIMENTS[problem.experiment], dataset, ParallelConfig(devices=1))
 

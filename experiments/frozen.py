@@ -21,6 +21,16 @@ import jax
 import numpy as np
 
 from experiments.command import errors_in_a_line
+from experiments.configs.frozen import (
+    CANDIDATES,
+    EPOCHS,
+    LABELS,
+    ORACLE,
+    RECOMMENDED,
+    SHORT,
+    SINGLE,
+    Setting,
+)
 from experiments.records import RESULTS
 from experiments.statistics import compare_paired, summarize
 from experiments.tables import Table, write_tables
@@ -34,65 +44,7 @@ from laya_jax.training.parallel import make_parallel
 from laya_jax.training.run import write_json
 
 ONE = ParallelConfig(devices=1)
-LABELS = ("10", "50", "all")
-"""Labelled examples of each class to train on."""
-
 IMAGE_SIZE = 224
-EPOCHS = {"paintings": 40, "imdb": 10}
-RATES = (3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3)
-LEFT_OUT = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.15))
-"""Dropout, and dropout of layers."""
-
-NORMALIZED = HeadConfig(layer_normalized=True)
-REMEDIED = HeadConfig(layer_normalized=True, uniform_start=True, attention_heads=24)
-
-
-class Setting(NamedTuple):
-    """What is tuned.
-
-    Attributes:
-      head: what is trained.
-      rate: learning rate.
-      layer: the one layer that the head reads; None for all.
-    """
-
-    head: HeadConfig
-    rate: float
-    layer: int | None = None
-
-
-def _rates(head: HeadConfig) -> list[Setting]:
-    return [Setting(head, rate) for rate in RATES]
-
-
-def _regularized(head: HeadConfig) -> list[Setting]:
-    return [
-        Setting(dataclasses.replace(head, dropout=dropout, layer_dropout=layer_dropout), rate)
-        for dropout, layer_dropout in LEFT_OUT
-        for rate in (1e-3, 2e-3)
-    ]
-
-
-CANDIDATES: Mapping[str, list[Setting]] = {
-    "last layer": [
-        Setting(HeadConfig(kind="last_layer", layer_normalized=normalized), rate)
-        for normalized in (False, True)
-        for rate in (1e-3, 3e-3, 1e-2)
-    ],
-    "concat": _regularized(dataclasses.replace(NORMALIZED, kind="concat")),
-    "scalar mix": _regularized(dataclasses.replace(NORMALIZED, kind="scalar_mix")),
-    "laya, as in the paper": _rates(HeadConfig()),
-    "laya, normalised z": _rates(HeadConfig(rms_normalized=True)),
-    "laya, normalised layers": _rates(NORMALIZED),
-    "  and a uniform start": _rates(dataclasses.replace(NORMALIZED, uniform_start=True)),
-    "  and 24 attention heads": _rates(REMEDIED),
-    "  and dropout of numbers and layers": _regularized(REMEDIED),
-}
-"""Settings of each head, six of each; those of single layers are made of the number of layers."""
-
-SHORT = ("last layer", "concat", "scalar mix", "laya, as in the paper", "laya, normalised z")
-RECOMMENDED = "  and dropout of numbers and layers"
-SINGLE, ORACLE = "best single layer", "best single layer, by the test split"
 
 
 class Problem(NamedTuple):

@@ -113,15 +113,14 @@ def _accuracy(records: Records, dataset: str, head: str) -> tuple[str, str, str]
 
 def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
     paper = table2.name_of(table2.HeadConfig(**TABLE_2[dataset])).removeprefix("laya-")
-    settings = table2.by_setting(records, dataset, "laya")
-    whole = {setting: runs for setting, runs in settings.items() if len(runs) == table2.SEEDS}
     grid = len(table2.grid(dataset, "laya"))
+    whole = table2.comparable(table2.by_setting(records, dataset, "laya"), grid)
     if not whole:
         return paper, "", "not run yet"
     best = max(whole, key=lambda setting: table2.accuracy(whole[setting], "validation"))
     ours = f"{table2.name_of(best).removeprefix('laya-')} ({table2.accuracy(whole[best], 'validation'):.4f})"
     same = "the same" if best == table2.HeadConfig(**TABLE_2[dataset]) else "another setting"
-    return paper, ours, f"{same}; {len(whole)} of {grid} settings done"
+    return paper, ours, f"{same}; {len(whole)} of {grid} settings, {len(whole[best])} of {table2.SEEDS} seeds"
 
 
 def _profile(records: Records, dataset: str) -> tuple[str, str, str]:

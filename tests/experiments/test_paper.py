@@ -127,7 +127,7 @@ def test_table_2_searches_the_grid(tmp_path):
     assert len(records) == 6
     settings = table2.by_setting(records, "digits", "concat")
     best = max(settings, key=lambda setting: table2.accuracy(settings[setting], "validation"))
-    assert table2.best_table(records, ["digits"]).rows[0][3] == str(best.dim)
+    assert table2.best_table(records, ["digits"]).rows[0][4] == str(best.dim)
 
 
 def test_sensitivity_is_drawn(made, tmp_path):

@@ -15,6 +15,9 @@ from laya_jax.backbones.normalization import NormalizedGelu
 from laya_jax.checks import check_counts
 from laya_jax.typing import Array, Float
 
+FEW_CHANNELS = 8
+"""Fewer do not fill a CPU's vector registers."""
+
 
 class SeparableCNN(nn.Module):
     """Stages of ``GELU(LayerNorm(pointwise(depthwise(x))))``; a stage's global average is its hidden state.
@@ -141,27 +144,41 @@ def shifted_multiply_adds(images: Array, kernel: Array) -> Array:
     Array([[4., 4.],
            [4., 4.]], dtype=float32)
     """
-    _, height, width, _ = images.shape
+    batch, height, width, channels = images.shape
+    # Of few channels, all of a row's positions stand side by side: they fill a CPU's registers.
+    fold = channels if channels < FEW_CHANNELS else 1
+    images = images.reshape(batch, height, width * fold, channels // fold)
     total = jnp.zeros(images.shape, images.dtype)
     for row in range(3):
         rows, beyond_rows = _reach(height, row - 1)
         for column in range(3):
-            columns, beyond_columns = _reach(width, column - 1)
+            columns, beyond_columns = _reach(width, column - 1, fold)
             part = images[:, rows, columns]
-            # The weights are broadcast by a product with ones: its transpose, which sums the kernel's
-            # gradient, is a product too, and that is faster than a reduction.
-            weights = jnp.ones((math.prod(part.shape[:3]), 1), kernel.dtype) @ kernel[row, column]
+            weights = kernel[row, column]
+            if fold > 1:
+                weights = _repeat(weights, part.shape[2] // fold).reshape(1, -1)
+            weights = _repeat(weights, part.size // weights.size).reshape(part.shape)
             # What is beyond the image is padded here, not in a copy of the whole image.
-            total += jnp.pad(
-                part * weights.reshape(part.shape), ((0, 0), beyond_rows, beyond_columns, (0, 0))
-            )
-    return total
+            total += jnp.pad(part * weights, ((0, 0), beyond_rows, beyond_columns, (0, 0)))
+    return total.reshape(batch, height, width, channels)
 
 
-def _reach(size: int, offset: int) -> tuple[slice, tuple[int, int]]:
-    """Positions ``i + offset`` inside the image, and how many i before and after have theirs outside."""
+def _repeat(line: Array, times: int) -> Array:
+    """[1, N] as [times, N], by a product with ones.
+
+    Its transpose, which sums the kernel's gradient, is a product too, and that is faster than a reduction.
+    """
+    return jnp.ones((times, 1), line.dtype) @ line
+
+
+def _reach(size: int, offset: int, fold: int = 1) -> tuple[slice, tuple[int, int]]:
+    """Positions ``i + offset`` inside the image, and how many i before and after have theirs outside.
+
+    Each position counts ``fold`` times.
+    """
     first, last = max(0, -offset), min(size, size - offset)
-    return slice(first + offset, last + offset), (first, size - last)
+    inside = slice((first + offset) * fold, (last + offset) * fold)
+    return inside, (first * fold, (size - last) * fold)
 
 
 def grouped_convolution(images: Array, kernel: Array) -> Array:

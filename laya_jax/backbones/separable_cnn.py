@@ -154,6 +154,8 @@ def shifted_multiply_adds(images: Array, kernel: Array) -> Array:
         for column in range(3):
             columns, beyond_columns = _reach(width, column - 1, fold)
             part = images[:, rows, columns]
+            if not part.size:  # the image has one row or column
+                continue
             weights = kernel[row, column]
             if fold > 1:
                 weights = _repeat(weights, part.shape[2] // fold).reshape(1, -1)

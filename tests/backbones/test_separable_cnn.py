@@ -7,10 +7,11 @@ from laya_jax.backbones import SeparableCNN
 from laya_jax.backbones.separable_cnn import depthwise_convolution, grouped_convolution, shifted_multiply_adds
 
 
-@pytest.mark.parametrize("size", [(8, 8), (7, 9), (1, 2), (5, 4)])
-def test_both_forms_of_the_convolution_agree_and_so_do_their_gradients(size):
-    images = jax.random.normal(jax.random.key(0), (2, *size, 3))
-    kernel = jax.random.normal(jax.random.key(1), (3, 3, 1, 3))
+@pytest.mark.parametrize("channels", [1, 3, 8])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9), (1, 2), (2, 1), (1, 1), (5, 4)])
+def test_both_forms_of_the_convolution_agree_and_so_do_their_gradients(size, channels):
+    images = jax.random.normal(jax.random.key(0), (2, *size, channels))
+    kernel = jax.random.normal(jax.random.key(1), (3, 3, 1, channels))
     expected = grouped_convolution(images, kernel)
     np.testing.assert_allclose(shifted_multiply_adds(images, kernel), expected, atol=1e-5)
 

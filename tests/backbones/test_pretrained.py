@@ -27,8 +27,13 @@ def model_folder(name):
     return MODELS / name
 
 
+def read_golden(name):
+    with np.load(GOLDEN / f"{name}.npz") as arrays:
+        return dict(arrays)
+
+
 def test_a_real_vit_gives_what_another_program_computed():
-    golden = np.load(GOLDEN / "vit_s14.npz")
+    golden = read_golden("vit_s14")
     backbone, parameters = load_pretrained(model_folder("vit-s14"), pooling="cls+mean")
     images = (golden["images"] / np.float32(255) - MEAN) / DEVIATION
     hidden_states = jax.jit(backbone.apply)({"params": parameters}, images)
@@ -38,7 +43,7 @@ def test_a_real_vit_gives_what_another_program_computed():
 
 
 def test_a_real_bert_gives_what_another_program_computed():
-    golden = np.load(GOLDEN / "minilm_l6.npz")
+    golden = read_golden("minilm_l6")
     backbone, parameters = load_pretrained(model_folder("minilm-l6"), pooling="cls+mean")
     tokens, mask = jnp.asarray(golden["input_ids"], jnp.int32), jnp.asarray(golden["attention_mask"], bool)
     hidden_states = jax.jit(backbone.apply)({"params": parameters}, tokens, mask)
@@ -220,7 +225,7 @@ def test_the_normalisation_is_the_models_own(folder):
 
 
 def test_real_images_and_texts_through_our_own_preprocessing_give_what_other_programs_computed(tmp_path):
-    golden, path = np.load(GOLDEN / "vit_s14.npz"), model_folder("vit-s14")
+    golden, path = read_golden("vit_s14"), model_folder("vit-s14")
     mean, deviation = read_normalization(path)
     preprocessing = Preprocessing(
         "images",
@@ -231,7 +236,7 @@ def test_real_images_and_texts_through_our_own_preprocessing_give_what_other_pro
     backbone, parameters = load_pretrained(path)
     states = jax.jit(backbone.apply)({"params": parameters}, preprocessing(jnp.asarray(golden["images"])))
     np.testing.assert_allclose(np.stack(states, axis=1), golden["cls"], atol=1e-3)
-    golden, path = np.load(GOLDEN / "minilm_l6.npz"), model_folder("minilm-l6")
+    golden, path = read_golden("minilm_l6"), model_folder("minilm-l6")
     tokens = Tokenizer(read_tokenizer(path)).encode(golden["texts"].tolist(), 64, "start")
     np.testing.assert_array_equal(tokens[:, : golden["input_ids"].shape[1]], golden["input_ids"])
     backbone, parameters = load_pretrained(path, pooling="mean")

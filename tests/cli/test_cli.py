@@ -84,9 +84,9 @@ def test_predictions_are_written_with_attention_and_how_far_to_believe_it(laya, 
     assert status == 0
     assert json.loads(out)["examples"] == 50
     if form == "npz":
-        file = np.load(tmp_path / "p.npz")
-        classes, probabilities = file["class_names"][file["labels"]], file["probabilities"]
-        attention, flips = file["attention"], file["flips"][:, 0]
+        with np.load(tmp_path / "p.npz") as file:
+            classes, probabilities = file["class_names"][file["labels"]], file["probabilities"]
+            attention, flips = file["attention"], file["flips"][:, 0]
     else:
         text = (tmp_path / f"p.{form}").read_text()
         rows = (

@@ -111,7 +111,8 @@ def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_pa
     ids = [f"digit {row}" for row in range(len(digits.labels))]
     write_samples(tmp_path / "samples", run, ids, digits.labels)
     write_numbers(tmp_path / "numbers.json", [run], None)
-    arrays = np.load(tmp_path / "samples.npz")
+    with np.load(tmp_path / "samples.npz") as file:
+        arrays = dict(file)
     with (tmp_path / "samples.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == arrays["ids"].tolist() == ids

@@ -122,7 +122,7 @@ def accuracy(runs: Mapping[int, Mapping[str, Any]], split: str) -> float:
 def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
     """The best setting of every grid, and how far the grid has come."""
     table = Table(
-        "Table 2. Setting of highest mean validation accuracy over the seeds that all settings have finished",
+        "Table 2. Setting of highest mean validation accuracy, over the seeds that all settings done have",
         (
             "data set",
             "head",

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.training import EXPERIMENTS
+from laya_jax.training import EXPERIMENTS, BackboneConfig, HeadConfig
 
 BATCH = 128
 EXAMPLES = 20 * BATCH
@@ -25,12 +25,6 @@ class Problem(NamedTuple):
       largest: inputs are whole numbers below it.
       dtype: of the inputs.
       classes: classes.
-      widths: of the backbone's layers.
-      embedding_dim: width of the tokens' embedding.
-      dim: width that all layers are brought to.
-      scorer_width: hidden width of the scorer.
-      temperature: of the attention.
-      psi: "identity" or "mlp".
       steps: that are timed at once.
     """
 
@@ -40,13 +34,17 @@ class Problem(NamedTuple):
     largest: int
     dtype: str
     classes: int
-    widths: tuple[int, ...]
-    embedding_dim: int
-    dim: int
-    scorer_width: int
-    temperature: float
-    psi: str
     steps: int
+
+    @property
+    def backbone(self) -> BackboneConfig:
+        """Kind and sizes of the backbone."""
+        return EXPERIMENTS[self.experiment].backbone
+
+    @property
+    def head(self) -> HeadConfig:
+        """Settings of the LAYA head."""
+        return EXPERIMENTS[self.experiment].head
 
     @property
     def inputs(self) -> NDArray:
@@ -65,46 +63,35 @@ class Problem(NamedTuple):
         return np.random.default_rng(2).integers(0, EXAMPLES, (self.steps, BATCH)).astype(np.int32)
 
 
-def _problem(
-    name: str, experiment: str, shape: tuple[int, ...], largest: int, dtype: str, classes: int, steps: int
-) -> Problem:
-    config = EXPERIMENTS[experiment]
-    backbone, head = config.backbone, config.head
-    assert head.scorer_width is not None
-    return Problem(
-        name,
-        experiment,
-        shape,
-        largest,
-        dtype,
-        classes,
-        backbone.widths,
-        backbone.embedding_dim,
-        head.dim,
-        head.scorer_width,
-        head.temperature,
-        head.psi,
-        steps,
-    )
-
-
 PROBLEMS = {
     problem.name: problem
     for problem in (
-        _problem("mlp", "fashion-mnist", (28, 28, 1), 256, "uint8", 10, steps=400),
-        _problem("separable_cnn", "cifar10", (32, 32, 3), 256, "uint8", 10, steps=20),
-        _problem("bilstm", "imdb", (256,), VOCABULARY, "int32", 2, steps=20),
+        Problem("mlp", "fashion-mnist", (28, 28, 1), 256, "uint8", 10, steps=400),
+        Problem("separable_cnn", "cifar10", (32, 32, 3), 256, "uint8", 10, steps=20),
+        Problem("bilstm", "imdb", (256,), VOCABULARY, "int32", 2, steps=20),
     )
 }
 
 
-def serve(ways: Mapping[str, Callable[[], Callable[[], None]]]) -> None:
+class Training(NamedTuple):
+    """A rival's training, compiled.
+
+    Attributes:
+      run: takes the problem's steps.
+      parameters: how many numbers are trained.
+    """
+
+    run: Callable[[], None]
+    parameters: int
+
+
+def serve(ways: Mapping[str, Callable[[], Training]]) -> None:
     """In a rival's process: times the steps in the way that the arguments name, whenever a line comes in."""
-    run = ways[sys.argv[2]]()
+    training = ways[sys.argv[2]]()
     for _ in range(2):
-        run()
-    print("ready", flush=True)
+        training.run()
+    print(training.parameters, flush=True)
     for _ in sys.stdin:
         start = time.perf_counter()
-        run()
+        training.run()
         print(time.perf_counter() - start, flush=True)

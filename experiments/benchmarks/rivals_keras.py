@@ -1,26 +1,25 @@
 """The paper's models in Keras on TensorFlow, as the paper trained them; ``training`` starts this."""
 
 import sys
-from collections.abc import Callable
 from functools import partial
 
 import keras
 import tensorflow as tf
 from keras import layers
 
-from experiments.benchmarks.problems import BATCH, PROBLEMS, VOCABULARY, Problem, serve
+from experiments.benchmarks.problems import BATCH, PROBLEMS, VOCABULARY, Problem, Training, serve
 
 
 def laya(hidden_states: list, problem: Problem) -> keras.KerasTensor:
     """Logits of the LAYA head."""
-    z = [layers.Dense(problem.dim)(state) for state in hidden_states]
+    z = [layers.Dense(problem.head.dim)(state) for state in hidden_states]
     u = z
-    if problem.psi == "mlp":
-        psi = [layers.Dense(problem.dim, activation="gelu") for _ in range(2)]
+    if problem.head.psi == "mlp":
+        psi = [layers.Dense(problem.head.dim, activation="gelu") for _ in range(2)]
         u = [psi[1](psi[0](state)) for state in z]
-    scores = layers.Dense(problem.scorer_width, activation="gelu")(layers.Concatenate()(u))
+    scores = layers.Dense(problem.head.scorer_width, activation="gelu")(layers.Concatenate()(u))
     scores = layers.Dense(len(z))(scores)
-    attention = layers.Softmax()(scores / problem.temperature)
+    attention = layers.Softmax()(scores / problem.head.temperature)
     stacked = keras.ops.stack(z, axis=1)
     mixed = keras.ops.sum(attention[:, :, None] * stacked, axis=1)
     return layers.Dense(problem.classes)(mixed)
@@ -34,7 +33,7 @@ def normalized(inputs: keras.KerasTensor) -> keras.KerasTensor:
 def mlp(inputs: keras.KerasTensor, problem: Problem) -> list:
     """Fashion-MNIST."""
     states = [layers.Rescaling(1 / 255)(layers.Flatten()(inputs))]
-    for width in problem.widths:
+    for width in problem.backbone.widths:
         states.append(normalized(layers.Dense(width)(states[-1])))
     return states[1:]
 
@@ -42,7 +41,7 @@ def mlp(inputs: keras.KerasTensor, problem: Problem) -> list:
 def separable_cnn(inputs: keras.KerasTensor, problem: Problem) -> list:
     """CIFAR-10."""
     x, states = layers.Rescaling(1 / 255)(inputs), []
-    for stage, width in enumerate(problem.widths):
+    for stage, width in enumerate(problem.backbone.widths):
         x = x if stage == 0 else layers.AveragePooling2D(2)(x)
         x = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(x)
         x = normalized(layers.Conv2D(width, 1)(x))
@@ -52,8 +51,8 @@ def separable_cnn(inputs: keras.KerasTensor, problem: Problem) -> list:
 
 def bilstm(inputs: keras.KerasTensor, problem: Problem) -> list:
     """IMDB."""
-    x, states = layers.Embedding(VOCABULARY, problem.embedding_dim)(inputs), []
-    for width in problem.widths:
+    x, states = layers.Embedding(VOCABULARY, problem.backbone.embedding_dim)(inputs), []
+    for width in problem.backbone.widths:
         lstm = layers.LSTM(width, return_sequences=True, return_state=True)
         x, forward, _, backward, _ = layers.Bidirectional(lstm)(x)
         states.append(layers.Concatenate()([forward, backward]))
@@ -69,7 +68,7 @@ def classifier(problem: Problem) -> keras.Model:
     return keras.Model(inputs, laya(BACKBONES[problem.name](inputs, problem), problem))
 
 
-def fit(problem: Problem, jit_compile: bool) -> Callable[[], None]:
+def fit(problem: Problem, jit_compile: bool) -> Training:
     """``model.fit`` on a pipeline in memory."""
     model = classifier(problem)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -77,10 +76,10 @@ def fit(problem: Problem, jit_compile: bool) -> Callable[[], None]:
     order = problem.order.reshape(-1)
     data = tf.data.Dataset.from_tensor_slices((problem.inputs[order], problem.labels[order]))
     data = data.batch(BATCH, drop_remainder=True).cache().prefetch(tf.data.AUTOTUNE)
-    return lambda: model.fit(data, verbose=0) and None
+    return Training(lambda: model.fit(data, verbose=0) and None, model.count_params())
 
 
-def compiled_loop(problem: Problem, jit_compile: bool) -> Callable[[], None]:
+def compiled_loop(problem: Problem, jit_compile: bool) -> Training:
     """One ``tf.function`` for all steps; batches are gathered inside."""
     model, optimizer = classifier(problem), keras.optimizers.Adam(1e-3)
     optimizer.build(model.trainable_variables)
@@ -99,7 +98,7 @@ def compiled_loop(problem: Problem, jit_compile: bool) -> Callable[[], None]:
         for i in tf.range(len(problem.order)):
             step(order[i])
 
-    return chunk
+    return Training(chunk, model.count_params())
 
 
 if __name__ == "__main__":

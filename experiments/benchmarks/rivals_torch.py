@@ -2,14 +2,13 @@
 
 import math
 import sys
-from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
 
 import torch
 from torch import nn
 
-from experiments.benchmarks.problems import PROBLEMS, VOCABULARY, Problem, serve
+from experiments.benchmarks.problems import PROBLEMS, VOCABULARY, Problem, Training, serve
 
 
 class Laya(nn.Module):
@@ -18,15 +17,17 @@ class Laya(nn.Module):
     def __init__(self, problem: Problem) -> None:
         super().__init__()
         directions = 2 if problem.name == "bilstm" else 1
-        widths = [directions * width for width in problem.widths]
-        dim, layers = problem.dim, len(widths)
-        self.backbone, self.temperature = BACKBONES[problem.name](problem), problem.temperature
+        widths = [directions * width for width in problem.backbone.widths]
+        dim, layers = problem.head.dim, len(widths)
+        self.backbone, self.temperature = BACKBONES[problem.name](problem), problem.head.temperature
         self.adapters = nn.ModuleList(nn.Linear(width, dim) for width in widths)
         self.psi = nn.Identity()
-        if problem.psi == "mlp":
+        if problem.head.psi == "mlp":
             self.psi = nn.Sequential(nn.Linear(dim, dim), nn.GELU(), nn.Linear(dim, dim), nn.GELU())
-        hidden = nn.Linear(layers * dim, problem.scorer_width)
-        self.scorer = nn.Sequential(nn.Flatten(), hidden, nn.GELU(), nn.Linear(problem.scorer_width, layers))
+        hidden = nn.Linear(layers * dim, problem.head.scorer_width)
+        self.scorer = nn.Sequential(
+            nn.Flatten(), hidden, nn.GELU(), nn.Linear(problem.head.scorer_width, layers)
+        )
         self.classifier = nn.Linear(dim, problem.classes)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -42,7 +43,7 @@ class MLP(nn.Module):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
-        widths = (math.prod(problem.shape), *problem.widths)
+        widths = (math.prod(problem.shape), *problem.backbone.widths)
         self.stages = nn.ModuleList(
             nn.Sequential(nn.Linear(a, b), nn.LayerNorm(b, eps=1e-3), nn.GELU()) for a, b in pairwise(widths)
         )
@@ -61,7 +62,7 @@ class SeparableCNN(nn.Module):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
-        widths = (problem.shape[-1], *problem.widths)
+        widths = (problem.shape[-1], *problem.backbone.widths)
         self.convolutions = nn.ModuleList(
             nn.Sequential(
                 nn.Identity() if a == widths[0] else nn.AvgPool2d(2),
@@ -88,8 +89,8 @@ class BiLSTM(nn.Module):
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(VOCABULARY, problem.embedding_dim)
-        widths = (problem.embedding_dim, *(2 * width for width in problem.widths))
+        self.embedding = nn.Embedding(VOCABULARY, problem.backbone.embedding_dim)
+        widths = (problem.backbone.embedding_dim, *(2 * width for width in problem.backbone.widths))
         self.layers = nn.ModuleList(nn.LSTM(a, b // 2, bidirectional=True) for a, b in pairwise(widths))
 
     def forward(self, tokens: torch.Tensor) -> list[torch.Tensor]:
@@ -104,7 +105,7 @@ class BiLSTM(nn.Module):
 BACKBONES = {"mlp": MLP, "separable_cnn": SeparableCNN, "bilstm": BiLSTM}
 
 
-def train(problem: Problem, compiled: bool) -> Callable[[], None]:
+def train(problem: Problem, compiled: bool) -> Training:
     """The training steps of one chunk."""
     model = Laya(problem)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, eps=1e-7, fused=True)
@@ -122,7 +123,7 @@ def train(problem: Problem, compiled: bool) -> Callable[[], None]:
             loss(batch).backward()
             optimizer.step()
 
-    return chunk
+    return Training(chunk, sum(parameter.numel() for parameter in model.parameters()))
 
 
 if __name__ == "__main__":

@@ -47,9 +47,17 @@ class Rival:
             text=True,
         )
 
-    def wait(self) -> bool:
-        """Waits until it has compiled; False if it could not."""
-        return self._read() == "ready"
+    def wait(self, parameters: int) -> bool:
+        """Waits until it has compiled; False if it could not.
+
+        Raises:
+          RuntimeError: it trains another network, by its number of parameters.
+        """
+        said = self._read()
+        # PyTorch's LSTM has two biases where one does.
+        if said and abs(int(said) / parameters - 1) > 0.001:
+            raise RuntimeError(f"a rival trains {said} parameters, expected about {parameters}")
+        return bool(said)
 
     def __call__(self) -> float:
         """Seconds of the problem's steps."""
@@ -140,7 +148,10 @@ def compare_all(problem: Problem) -> dict[str, dict[str, float]]:
         for way in ways
         if (problem.name, way) not in HOPELESS
     }
-    ready: dict[str, Callable[[], float]] = {name: rival for name, rival in rivals.items() if rival.wait()}
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(engine_of(problem).initial()[0].parameters))
+    ready: dict[str, Callable[[], float]] = {
+        name: rival for name, rival in rivals.items() if rival.wait(parameters)
+    }
     for name in rivals.keys() - ready.keys():
         print(f"{problem.name}: {name} could not run", file=sys.stderr)
     flops = step_flops(problem) * problem.steps

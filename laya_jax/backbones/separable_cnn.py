@@ -16,7 +16,7 @@ from laya_jax.checks import check_counts
 from laya_jax.typing import Array, Float
 
 FEW_CHANNELS = 8
-"""Fewer do not fill a CPU's vector registers."""
+"""Of fewer, a CPU reads a row's positions and channels as one: measured faster for 3, slower for 64."""
 
 
 class SeparableCNN(nn.Module):
@@ -145,7 +145,6 @@ def shifted_multiply_adds(images: Array, kernel: Array) -> Array:
            [4., 4.]], dtype=float32)
     """
     batch, height, width, channels = images.shape
-    # Of few channels, all of a row's positions stand side by side: they fill a CPU's registers.
     fold = channels if channels < FEW_CHANNELS else 1
     images = images.reshape(batch, height, width * fold, channels // fold)
     total = jnp.zeros(images.shape, images.dtype)

@@ -67,6 +67,10 @@ def test_few_labels_are_as_many_of_each_class_and_drawn_by_seed():
     assert frozen.few(dataset, "all", 0) is dataset
 
 
+def test_no_head_is_tuned_over_more_settings_than_another():
+    assert {len(set(settings)) for settings in frozen.CANDIDATES.values()} == {6}
+
+
 def test_a_missing_path_is_named(tmp_path, capsys):
     with pytest.raises(SystemExit) as stop:
         frozen.main(["--problems", "imdb", "--results", str(tmp_path)])

@@ -1,10 +1,13 @@
 import dataclasses
+import json
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
+from small_models import write_bert, write_vit
 
-from laya_jax.data import Dataset, Examples, Preprocessing
+from laya_jax.data import DataConfig, Dataset, Examples, Preprocessing
 from laya_jax.training import BackboneConfig, Config, HeadConfig
 from laya_jax.training.parallel import ParallelConfig
 from laya_jax.training.session import start
@@ -85,3 +88,48 @@ def tiny_config():
 @pytest.fixture
 def with_head(tiny_config):
     return lambda **fields: dataclasses.replace(tiny_config, head=HeadConfig(dim=4, **fields))
+
+
+@pytest.fixture
+def cache_home(tmp_path, monkeypatch):
+    """Where hidden states are kept: a folder of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "laya_jax" / "hidden_states"
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Sixty images of three colours."""
+    generator = np.random.default_rng(0)
+    for label, name in enumerate(("red", "green", "blue")):
+        folder = tmp_path / "photos" / name
+        folder.mkdir(parents=True)
+        for number in range(20):
+            pixels = generator.integers(0, 100, (12, 12, 3)).astype(np.uint8)
+            pixels[..., label] += 100
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def frozen_vit(tmp_path, photos):
+    """A small head on a small frozen ViT."""
+    return Config(
+        data=DataConfig(source=f"images:{photos}"),
+        backbone=BackboneConfig(kind="vit", path=str(write_vit(tmp_path / "vit")), freeze=True),
+        head=HeadConfig(dim=8),
+        batch_size=16,
+        epochs=3,
+    )
+
+
+@pytest.fixture
+def frozen_bert(tmp_path):
+    """A small head on a small frozen BERT."""
+    rows = [
+        {"text": f"a {word} film" * number, "label": word} for number in range(20) for word in ("good", "bad")
+    ]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    backbone = BackboneConfig(kind="bert", path=str(write_bert(tmp_path / "bert")), freeze=True)
+    data = DataConfig(source=f"texts:{tmp_path / 'texts.jsonl'}", max_length=6)
+    return Config(data=data, backbone=backbone, head=HeadConfig(dim=8), batch_size=8, epochs=2)

@@ -1,0 +1,26 @@
+"""What tests of runs on frozen backbones look at."""
+
+import jax
+
+from laya_jax.training import load_model
+
+
+class Counter:
+    """A listener that remembers how many hidden states were computed."""
+
+    def __init__(self):
+        self.extracted_ones, self.lines = [], []
+
+    def extracted(self, done, total):
+        self.extracted_ones.append((done, total))
+
+    def steps(self, done, total):
+        pass
+
+    def epoch(self, run, line):
+        self.lines.append(line)
+
+
+def leaves(path):
+    """The parameters of a run."""
+    return jax.tree.leaves(load_model(path).parameters)

@@ -5,50 +5,24 @@ A parameter tree is the same everywhere: what ``variables["params"]`` of the Lin
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
-import numpy as np
 
-from laya_jax.layer_attention import (
-    adapt,
-    affine,
-    attend,
-    contribute,
-    drop_out,
-    gelu,
-    layer_normalize,
-    mix,
-    rms_normalize,
-    score_layers,
-)
+from laya_jax.layer_attention import affine, attend, contribute, gelu, layer_normalize, mix
 from laya_jax.parameters import Shapes, adapter_shapes, affine_shapes
-from laya_jax.typing import Affine, Array, Bool, Float, HiddenStates, Parameters
+from laya_jax.reading import (
+    PLAIN,
+    LayerMask,
+    Reading,
+    adapted_layers,
+    kept_layers,
+    read_layers,
+    with_layer_dropout,
+)
+from laya_jax.typing import Affine, Array, Float, HiddenStates, Parameters
 
 PSI = ("identity", "mlp")
-
-LayerMask: TypeAlias = Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndarray, "batch layer"] | None
-
-
-class Reading(NamedTuple):
-    """How a head reads the layers before it weighs or joins them.
-
-    Attributes:
-      layer_normalized: whether every hidden state is brought to mean 0 and standard deviation 1 first.
-      rms_normalized: whether every adapted layer ``z_i`` is brought to the root mean square 1.
-      dropout: share of the numbers of every ``z_i`` that are left out where a key is given.
-      layer_dropout: share of each sample's layers that are masked where a key is given.
-    """
-
-    layer_normalized: bool = False
-    rms_normalized: bool = False
-    dropout: float = 0.0
-    layer_dropout: float = 0.0
-
-
-PLAIN = Reading()
-"""As in the paper."""
 
 
 class HeadOutput(NamedTuple):
@@ -138,37 +112,11 @@ def laya(
     >>> laya(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).attention
     Array([[0.5, 0.5]], dtype=float32)
     """
-    layer_mask = _with_layer_dropout(layer_mask, hidden_states, reading, key)
+    layer_mask = with_layer_dropout(layer_mask, hidden_states, reading, key)
     scores, z = read_layers(parameters, hidden_states, reading, key)
-    return _mixed(parameters["classifier"], attend(scores, temperature, layer_mask), _kept(z, layer_mask))
-
-
-def read_layers(
-    parameters: Parameters,
-    hidden_states: HiddenStates,
-    reading: Reading = PLAIN,
-    key: Array | None = None,
-) -> tuple[Float[Array, "batch layer heads"], Float[Array, "batch layer dim"]]:
-    """What LAYA or the scalar mix makes of the layers before it weighs them: scores, and z.
-
-    Arguments as for ``laya``; the parameters tell which of the two they belong to.
-
-    Returns:
-      Scores before the temperature, [B, L, G], and adapted layers ``z``, [B, L, D].
-
-    >>> shapes = scalar_mix_shapes([3, 4], num_classes=2, dim=5)
-    >>> parameters = jax.tree.map(jnp.ones, shapes, is_leaf=lambda shape: isinstance(shape, tuple))
-    >>> scores, z = read_layers(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))])
-    >>> scores[..., 0], z.shape
-    (Array([[1., 1.]], dtype=float32), (1, 2, 5))
-    """
-    z = _adapted(parameters, hidden_states, reading, key)
-    if "scores" in parameters:
-        return parameters["scores"][None, :, None] + jnp.zeros_like(z[:, :, :1]), z
-    u = z
-    if "psi_0" in parameters:
-        u = gelu(affine(parameters["psi_1"], gelu(affine(parameters["psi_0"], z))))
-    return score_layers(parameters["scorer_hidden"], parameters["scorer_output"], u), z
+    return _mixed(
+        parameters["classifier"], attend(scores, temperature, layer_mask), kept_layers(z, layer_mask)
+    )
 
 
 def scalar_mix_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
@@ -203,9 +151,9 @@ def scalar_mix(
     >>> scalar_mix(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).attention
     Array([[0.5, 0.5]], dtype=float32)
     """
-    layer_mask = _with_layer_dropout(layer_mask, hidden_states, reading, key)
+    layer_mask = with_layer_dropout(layer_mask, hidden_states, reading, key)
     scores, z = read_layers(parameters, hidden_states, reading, key)
-    return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), _kept(z, layer_mask))
+    return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), kept_layers(z, layer_mask))
 
 
 def concat_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
@@ -241,8 +189,8 @@ def concat(
     >>> concat(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))]).logits.shape
     (1, 2)
     """
-    layer_mask = _with_layer_dropout(layer_mask, hidden_states, reading, key)
-    z = _kept(_adapted(parameters, hidden_states, reading, key), layer_mask)
+    layer_mask = with_layer_dropout(layer_mask, hidden_states, reading, key)
+    z = kept_layers(adapted_layers(parameters, hidden_states, reading, key), layer_mask)
     batch, layers, dim = z.shape
     aggregate = gelu(affine(parameters["hidden"], z.reshape(batch, layers * dim)))
     return HeadOutput(affine(parameters["classifier"], aggregate), None, None, aggregate)
@@ -286,35 +234,6 @@ def last_layer(
         jnp.pad(contribution, (*earlier, (0, 0))),
         aggregate,
     )
-
-
-def _adapted(
-    parameters: Parameters, hidden_states: HiddenStates, reading: Reading, key: Array | None
-) -> Float[Array, "batch layer dim"]:
-    if reading.layer_normalized:
-        hidden_states = layer_normalize(hidden_states)
-    z = adapt([parameters[f"adapter_{i}"] for i in range(len(hidden_states))], hidden_states)
-    z = rms_normalize(z) if reading.rms_normalized else z
-    return drop_out(key, z, reading.dropout) if key is not None and reading.dropout else z
-
-
-def _with_layer_dropout(
-    layer_mask: LayerMask, hidden_states: HiddenStates, reading: Reading, key: Array | None
-) -> LayerMask:
-    """The mask with some more of each sample's layers masked at random, unless none would be left."""
-    if key is None or not reading.layer_dropout:
-        return layer_mask
-    shape = (hidden_states[0].shape[0], len(hidden_states))
-    allowed = jnp.broadcast_to(True if layer_mask is None else jnp.asarray(layer_mask), shape)
-    kept = allowed & jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - reading.layer_dropout, shape)
-    return jnp.where(jnp.any(kept, axis=1, keepdims=True), kept, allowed)
-
-
-def _kept(z: Float[Array, "batch layer dim"], layer_mask: LayerMask) -> Float[Array, "batch layer dim"]:
-    """Zeros in place of masked layers: zero attention alone would let through what is not finite."""
-    if layer_mask is None:
-        return z
-    return jnp.where(jnp.broadcast_to(layer_mask, z.shape[:2])[..., None], z, 0)
 
 
 def _mixed(

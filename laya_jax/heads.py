@@ -23,8 +23,9 @@ from laya_jax.checks import (
     check_static_mask,
     check_temperature,
 )
-from laya_jax.functional import HeadOutput, LayerMask, Reading
+from laya_jax.functional import HeadOutput
 from laya_jax.parameters import Shapes, hidden_widths, initial_value, promote
+from laya_jax.reading import LayerMask, Reading
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 

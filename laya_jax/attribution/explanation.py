@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from laya_jax.checks import check_hidden_states
-from laya_jax.functional import read_layers
 from laya_jax.heads import Head, LayaHead, ScalarMixHead
 from laya_jax.layer_attention import attend, vote
 from laya_jax.parameters import promote
+from laya_jax.reading import read_layers
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 

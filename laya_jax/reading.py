@@ -1,0 +1,116 @@
+"""How a head reads the layers before it weighs or joins them: adapted, normalised, some left out."""
+
+from typing import NamedTuple, TypeAlias
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from laya_jax.layer_attention import (
+    adapt,
+    affine,
+    drop_out,
+    gelu,
+    layer_normalize,
+    rms_normalize,
+    score_layers,
+)
+from laya_jax.typing import Array, Bool, Float, HiddenStates, Parameters
+
+LayerMask: TypeAlias = Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndarray, "batch layer"] | None
+
+
+class Reading(NamedTuple):
+    """How a head reads the layers before it weighs or joins them.
+
+    Attributes:
+      layer_normalized: whether every hidden state is brought to mean 0 and standard deviation 1 first.
+      rms_normalized: whether every adapted layer ``z_i`` is brought to the root mean square 1.
+      dropout: share of the numbers of every ``z_i`` that are left out where a key is given.
+      layer_dropout: share of each sample's layers that are masked where a key is given.
+    """
+
+    layer_normalized: bool = False
+    rms_normalized: bool = False
+    dropout: float = 0.0
+    layer_dropout: float = 0.0
+
+
+PLAIN = Reading()
+"""As in the paper."""
+
+
+def read_layers(
+    parameters: Parameters,
+    hidden_states: HiddenStates,
+    reading: Reading = PLAIN,
+    key: Array | None = None,
+) -> tuple[Float[Array, "batch layer heads"], Float[Array, "batch layer dim"]]:
+    """What LAYA or the scalar mix makes of the layers before it weighs them: scores, and z.
+
+    Args:
+      parameters: of the head; they tell which of the two it is.
+      hidden_states: L arrays [B, d_i], or one array [L, B, d].
+      reading: how the layers are read.
+      key: random, of dropout while training; None leaves nothing out.
+
+    Returns:
+      Scores before the temperature, [B, L, G], and adapted layers ``z``, [B, L, D].
+
+    >>> adapters = {f"adapter_{i}": {"kernel": jnp.ones((3, 5)), "bias": jnp.zeros(5)} for i in range(2)}
+    >>> parameters = {**adapters, "scores": jnp.ones(2)}
+    >>> scores, z = read_layers(parameters, [jnp.ones((1, 3)), jnp.ones((1, 3))])
+    >>> scores[..., 0], z.shape
+    (Array([[1., 1.]], dtype=float32), (1, 2, 5))
+    """
+    z = adapted_layers(parameters, hidden_states, reading, key)
+    if "scores" in parameters:
+        return parameters["scores"][None, :, None] + jnp.zeros_like(z[:, :, :1]), z
+    u = z
+    if "psi_0" in parameters:
+        u = gelu(affine(parameters["psi_1"], gelu(affine(parameters["psi_0"], z))))
+    return score_layers(parameters["scorer_hidden"], parameters["scorer_output"], u), z
+
+
+def adapted_layers(
+    parameters: Parameters, hidden_states: HiddenStates, reading: Reading = PLAIN, key: Array | None = None
+) -> Float[Array, "batch layer dim"]:
+    """``z_i = g_i(h_i)``, [B, L, D], normalised and with numbers left out; arguments as of ``read_layers``.
+
+    >>> adapters = {"adapter_0": {"kernel": jnp.ones((3, 5)), "bias": jnp.zeros(5)}}
+    >>> adapted_layers(adapters, [jnp.ones((1, 3))], Reading(rms_normalized=True))
+    Array([[[1., 1., 1., 1., 1.]]], dtype=float32)
+    """
+    if reading.layer_normalized:
+        hidden_states = layer_normalize(hidden_states)
+    z = adapt([parameters[f"adapter_{i}"] for i in range(len(hidden_states))], hidden_states)
+    z = rms_normalize(z) if reading.rms_normalized else z
+    return drop_out(key, z, reading.dropout) if key is not None and reading.dropout else z
+
+
+def with_layer_dropout(
+    layer_mask: LayerMask, hidden_states: HiddenStates, reading: Reading, key: Array | None
+) -> LayerMask:
+    """The mask with some more of each sample's layers masked at random, unless none would be left.
+
+    >>> with_layer_dropout(None, [jnp.ones((1, 3))], Reading(layer_dropout=0.9), jax.random.key(0))
+    Array([[ True]], dtype=bool)
+    """
+    if key is None or not reading.layer_dropout:
+        return layer_mask
+    shape = (hidden_states[0].shape[0], len(hidden_states))
+    allowed = jnp.broadcast_to(True if layer_mask is None else jnp.asarray(layer_mask), shape)
+    kept = allowed & jax.random.bernoulli(jax.random.fold_in(key, 1), 1 - reading.layer_dropout, shape)
+    return jnp.where(jnp.any(kept, axis=1, keepdims=True), kept, allowed)
+
+
+def kept_layers(z: Float[Array, "batch layer dim"], layer_mask: LayerMask) -> Float[Array, "batch layer dim"]:
+    """Zeros in place of masked layers: zero attention alone would let through what is not finite.
+
+    >>> kept_layers(jnp.array([[[jnp.nan], [2.0]]]), jnp.array([False, True]))
+    Array([[[0.],
+            [2.]]], dtype=float32)
+    """
+    if layer_mask is None:
+        return z
+    return jnp.where(jnp.broadcast_to(layer_mask, z.shape[:2])[..., None], z, 0)

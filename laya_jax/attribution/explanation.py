@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from laya_jax.base_head import Head
 from laya_jax.checks import check_hidden_states
-from laya_jax.heads import Head, LayaHead, ScalarMixHead
+from laya_jax.heads import LayaHead, ScalarMixHead
 from laya_jax.layer_attention import attend, vote
 from laya_jax.parameters import promote
 from laya_jax.reading import read_layers

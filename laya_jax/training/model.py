@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from laya_jax.backbones import MLP, BiLSTM, SeparableCNN
+from laya_jax.base_head import Head
 from laya_jax.classifier import Classifier
 from laya_jax.data import Preprocessing, Schema
-from laya_jax.heads import ConcatHead, Head, LastLayerHead, LayaHead, ScalarMixHead
+from laya_jax.heads import ConcatHead, LastLayerHead, LayaHead, ScalarMixHead
 from laya_jax.training.config import BackboneConfig, Config, HeadConfig
 from laya_jax.typing import Array, Parameters
 

@@ -11,7 +11,7 @@ Records are written to ``results/frozen/``, tables to ``results/frozen.*``. Kill
 
 import argparse
 import dataclasses
-import json
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,18 +30,19 @@ from experiments.configs.frozen import (
     SHORT,
     SINGLE,
     Setting,
+    on_one_layer,
 )
 from experiments.records import RESULTS
 from experiments.statistics import compare_paired, summarize
 from experiments.tables import Table, write_tables
 from laya_jax.cli import keep_compilations
 from laya_jax.data import DataConfig, Dataset
-from laya_jax.training import BackboneConfig, Config, Engine, HeadConfig, OptimizerConfig, ParallelConfig
+from laya_jax.training import BackboneConfig, Config, Engine, OptimizerConfig, ParallelConfig
 from laya_jax.training.config import to_json
 from laya_jax.training.material import FROZEN, gather
 from laya_jax.training.metrics import measure
 from laya_jax.training.parallel import make_parallel
-from laya_jax.training.run import write_json
+from laya_jax.training.run import read_json, write_json
 
 ONE = ParallelConfig(devices=1)
 IMAGE_SIZE = 224
@@ -54,11 +55,13 @@ class Problem(NamedTuple):
       name: of the data set.
       config: of a run on it.
       dataset: of hidden states, [N, L, D].
+      weights: checksum of the backbone's.
     """
 
     name: str
     config: Config
     dataset: Dataset
+    weights: int
 
 
 def load_problem(name: str, asked: argparse.Namespace) -> Problem:
@@ -72,7 +75,8 @@ def load_problem(name: str, asked: argparse.Namespace) -> Problem:
     config = Config(data=data, backbone=backbone, epochs=EPOCHS[name], patience=EPOCHS[name])
     material = gather(config, make_parallel(ONE, batch_size=config.batch_size))
     # In memory: it is read hundreds of times.
-    return Problem(name, config, material.dataset.with_inputs(np.asarray))
+    weights = (material.backbone or {})["weights"]
+    return Problem(name, config, material.dataset.with_inputs(np.asarray), weights)
 
 
 def few(dataset: Dataset, labels: str, seed: int) -> Dataset:
@@ -141,6 +145,8 @@ def compare(
         "problem": problem.name,
         "labels": labels,
         "head": name,
+        "epochs": problem.config.epochs,
+        "weights": problem.weights,
         "tried": [
             {"setting": _json(setting), "validation": each["validation"]}
             for setting, each in zip(settings, tried, strict=True)
@@ -152,9 +158,8 @@ def compare(
 
 def compare_single_layers(problem: Problem, labels: str, seeds: int) -> Iterator[dict[str, Any]]:
     """The same of heads that read one layer: the best layer on validation, and the best on the test split."""
-    head = HeadConfig(kind="last_layer", layer_normalized=True)
     layers = [
-        compare(problem, labels, SINGLE, [Setting(head, rate, layer) for rate in (1e-3, 3e-3)], seeds)
+        compare(problem, labels, SINGLE, on_one_layer(layer), seeds)
         for layer in range(problem.dataset.preprocessing.shape[0])
     ]
     by_layer = {
@@ -177,12 +182,22 @@ def compute_missing(asked: argparse.Namespace, problem: Problem) -> None:
         names = CANDIDATES if problem.name == "paintings" and labels == "all" else (*SHORT, RECOMMENDED)
         for name in names:
             path = _path(asked.results, problem.name, labels, name)
-            if not path.exists():
+            if not _is_done(path, problem, CANDIDATES[name], asked.seeds):
                 _write(path, compare(problem, labels, name, CANDIDATES[name], asked.seeds))
         paths = {name: _path(asked.results, problem.name, labels, name) for name in (SINGLE, ORACLE)}
-        if not all(path.exists() for path in paths.values()):
+        if not all(_is_done(path, problem, on_one_layer(), asked.seeds) for path in paths.values()):
             for record in compare_single_layers(problem, labels, asked.seeds):
                 _write(paths[record["head"]], record)
+
+
+def _is_done(path: Path, problem: Problem, settings: Sequence[Setting], seeds: int) -> bool:
+    """Whether a record is of these settings, whatever their layer, of this backbone, and of as many seeds."""
+    if not path.exists():
+        return False
+    record = read_json(path)
+    tried = [{**each["setting"], "layer": None} for each in record["tried"]]
+    of_backbone = record.get("weights", problem.weights) == problem.weights
+    return of_backbone and tried == [_json(each) for each in settings] and len(record["runs"]) >= seeds
 
 
 def records_of(results: Path, problem: str, labels: str) -> dict[str, dict[str, Any]]:
@@ -190,7 +205,7 @@ def records_of(results: Path, problem: str, labels: str) -> dict[str, dict[str, 
     others = [name for name in CANDIDATES if name != "last layer"]
     names = ("last layer", SINGLE, ORACLE, *others)
     paths = {name: _path(results, problem, labels, name) for name in names}
-    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.exists()}
+    return {name: read_json(path) for name, path in paths.items() if path.exists()}
 
 
 def table_of(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
@@ -273,7 +288,7 @@ def _by_seed(record: Mapping[str, Any]) -> dict[int, float]:
 
 
 def _path(results: Path, problem: str, labels: str, name: str) -> Path:
-    plain = name.strip().replace(",", "").replace(" ", "-")
+    plain = "-".join(re.findall(r"[\w]+", name))
     return results / "frozen" / f"{problem}-{labels}" / f"{plain}.json"
 
 

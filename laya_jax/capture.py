@@ -225,13 +225,13 @@ def _run(
     wanted: Callable[[str], bool],
 ) -> list[LayerOutput]:
     """Outputs of the wanted layers, in the order of their calls."""
-    calls: list[tuple[str, Array]] = []
+    calls: list[tuple[str, _Inner]] = []
 
     def note(next_function: Any, args: Any, kwargs: Any, context: Any) -> Any:
         output = next_function(*args, **kwargs)
         array = first_array(output)
         if array is not None and chosen(context.module, context.method_name):
-            calls.append(("/".join(context.module.path), array))
+            calls.append(("/".join(context.module.path), _Inner.of(array)))
         return output
 
     def chosen(module: nn.Module, method: str) -> bool:
@@ -254,12 +254,23 @@ def _run(
     return outputs
 
 
-def _is_scanned(name: str, inner: Array, value: Array) -> bool:
+class _Inner(NamedTuple):
+    """What a layer's output was inside all transforms; the array itself would leak out of them."""
+
+    shape: tuple[int, ...]
+    over_samples: bool
+
+    @classmethod
+    def of(cls, array: Array) -> "_Inner":
+        # JAX has no public test for what it traces with; a tracer of vmap is known by its batch_dim.
+        return cls(array.shape, hasattr(array, "batch_dim"))
+
+
+def _is_scanned(name: str, inner: _Inner, value: Array) -> bool:
     """Whether a layer's output was stacked by depth, which its value as it came out of the layer tells."""
-    # nn.vmap over samples only takes an axis away and gives it back. JAX has no public test for what it
-    # traces with; such a tracer is known by its batch_dim.
-    over_samples = hasattr(inner, "batch_dim") and not hasattr(value, "batch_dim")
-    if value.ndim == inner.ndim or over_samples:
+    # nn.vmap over samples only takes an axis away and gives it back.
+    over_samples = inner.over_samples and not _Inner.of(value).over_samples
+    if value.ndim == len(inner.shape) or over_samples:
         return False
     if value.shape[1:] != inner.shape:
         raise ValueError(

@@ -1,5 +1,6 @@
 """A backbone and a head as one Linen module."""
 
+import inspect
 from typing import Any
 
 import flax.linen as nn
@@ -43,12 +44,15 @@ class Classifier(nn.Module):
         Args:
           *inputs: the backbone's.
           layer_mask: the head's: True where a layer may be used, [L] or [B, L].
-          deterministic: the head's: False while training with dropout.
+          deterministic: the head's, and the backbone's if it takes it and is not frozen: False while training
+            with dropout.
           **options: the backbone's.
 
         Returns:
           The head's ``HeadOutput``.
         """
+        if "deterministic" in inspect.signature(type(self.backbone).__call__).parameters:
+            options["deterministic"] = deterministic or self.freeze_backbone
         states = self.hidden_states(*inputs, **options)
         return self.head(states, layer_mask, deterministic=deterministic)
 

@@ -17,6 +17,7 @@ from laya_jax.reading import (
     Reading,
     adapted_layers,
     kept_layers,
+    kept_states,
     read_layers,
     with_layer_dropout,
 )
@@ -152,7 +153,7 @@ def scalar_mix(
     Array([[0.5, 0.5]], dtype=float32)
     """
     layer_mask = with_layer_dropout(layer_mask, hidden_states, reading, key)
-    scores, z = read_layers(parameters, hidden_states, reading, key)
+    scores, z = read_layers(parameters, kept_states(hidden_states, layer_mask), reading, key)
     return _mixed(parameters["classifier"], attend(scores, layer_mask=layer_mask), kept_layers(z, layer_mask))
 
 
@@ -190,7 +191,8 @@ def concat(
     (1, 2)
     """
     layer_mask = with_layer_dropout(layer_mask, hidden_states, reading, key)
-    z = kept_layers(adapted_layers(parameters, hidden_states, reading, key), layer_mask)
+    states = kept_states(hidden_states, layer_mask)
+    z = kept_layers(adapted_layers(parameters, states, reading, key), layer_mask)
     batch, layers, dim = z.shape
     aggregate = gelu(affine(parameters["hidden"], z.reshape(batch, layers * dim)))
     return HeadOutput(affine(parameters["classifier"], aggregate), None, None, aggregate)

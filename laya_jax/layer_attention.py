@@ -151,7 +151,7 @@ def score_layers(
     """
     batch, layers, dim = u.shape
     scores = affine(output, gelu(affine(hidden, u.reshape(batch, layers * dim))))
-    return scores.reshape(batch, layers, -1)
+    return scores.reshape(batch, layers, scores.shape[1] // layers)
 
 
 def attend(
@@ -207,7 +207,8 @@ def mix(
     Array([[4., 9.]], dtype=float32)
     """
     batch, layers, dim = z.shape
-    parts = z.astype(attention.dtype).reshape(batch, layers, attention.shape[2], -1)
+    heads = attention.shape[2]
+    parts = z.astype(attention.dtype).reshape(batch, layers, heads, dim // heads)
     return jnp.einsum("blg,blgd->bgd", attention, parts).reshape(batch, dim).astype(z.dtype)
 
 
@@ -261,7 +262,9 @@ def contribute(
 
 def _standardized(state: Array) -> Array:
     precise = _at_least_float32(state)
-    centred = precise - jnp.mean(precise, axis=-1, keepdims=True)
+    # A constant's mean is off by rounding, and normalised that would be as large as any other state.
+    constant = jnp.max(precise, axis=-1, keepdims=True) == jnp.min(precise, axis=-1, keepdims=True)
+    centred = jnp.where(constant, 0, precise - jnp.mean(precise, axis=-1, keepdims=True))
     return rms_normalize(centred).astype(state.dtype)
 
 

@@ -104,6 +104,23 @@ def with_layer_dropout(
     return jnp.where(jnp.any(kept, axis=1, keepdims=True), kept, allowed)
 
 
+def kept_states(hidden_states: HiddenStates, layer_mask: LayerMask) -> HiddenStates:
+    """Zeros in place of masked hidden states, for a head that reads no masked layer.
+
+    Zeros in place of what is made of them would be too late for the gradient of an adapter's kernel: it is a
+    product with the hidden states, and not finite where they are not.
+
+    >>> kept_states([jnp.array([[jnp.nan, 1.0]]), jnp.ones((1, 1))], jnp.array([False, True]))
+    (Array([[0., 0.]], dtype=float32), Array([[1.]], dtype=float32))
+    """
+    if layer_mask is None:
+        return hidden_states
+    keep = jnp.broadcast_to(layer_mask, (hidden_states[0].shape[0], len(hidden_states))).T[..., None]
+    if isinstance(hidden_states, Array):
+        return jnp.where(keep, hidden_states, 0)
+    return tuple(jnp.where(*pair, 0) for pair in zip(keep, hidden_states, strict=True))
+
+
 def kept_layers(z: Float[Array, "batch layer dim"], layer_mask: LayerMask) -> Float[Array, "batch layer dim"]:
     """Zeros in place of masked layers: zero attention alone would let through what is not finite.
 

@@ -153,6 +153,8 @@ def test_a_scan_over_layers_comes_as_one_stacked_array(remat):
     np.testing.assert_allclose(jnp.stack(apart[1:]), stacked, atol=1e-6)
     output, _ = LayaHead(num_classes=3, dim=4).init_with_output(jax.random.key(0), stacked)
     assert output.attention.shape == (4, 3)
+    with jax.checking_leaks():
+        jax.jit(lambda v: capture(model, v, TOKENS, layers="layers", pooling="mean"))(variables)
 
 
 def test_a_layer_called_twice_comes_twice():

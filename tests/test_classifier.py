@@ -1,3 +1,4 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,6 +38,33 @@ def test_the_paper_model_has_its_number_of_parameters():
     )
     variables = jax.eval_shape(classifier.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 784), "float32"))
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 711_277
+
+
+@pytest.mark.parametrize(("backbone", "inputs"), BACKBONES)
+def test_a_batch_may_be_empty(backbone, inputs):
+    classifier = Classifier(backbone=backbone, head=HEADS[0])
+    variables = classifier.init(jax.random.key(0), inputs)
+    assert classifier.apply(variables, inputs[:0]).logits.shape == (0, 3)
+
+
+class WithDropout(nn.Module):
+    @nn.compact
+    def __call__(self, inputs, *, deterministic):
+        return [nn.Dropout(0.5)(inputs, deterministic=deterministic)]
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_a_backbone_with_dropout_is_random_while_it_trains(frozen):
+    classifier = Classifier(backbone=WithDropout(), head=HEADS[-1], freeze_backbone=frozen)
+    inputs = jnp.ones((2, 50))
+    variables = classifier.init(jax.random.key(0), inputs)
+
+    def logits(seed, **options):
+        return classifier.apply(variables, inputs, rngs={"dropout": jax.random.key(seed)}, **options).logits
+
+    np.testing.assert_array_equal(logits(1), logits(2))
+    changed = np.any(np.asarray(logits(1, deterministic=False) != logits(2, deterministic=False)))
+    assert bool(changed) is not frozen
 
 
 @pytest.mark.parametrize("frozen", [True, False])

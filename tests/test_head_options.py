@@ -63,6 +63,10 @@ def test_without_a_scorer_a_masked_layer_may_hold_anything(make_hidden_states, n
     mask = [True, False, True]
     logits = [HEADS[name].apply(variables, s, mask).logits for s in (hidden_states, changed)]
     np.testing.assert_array_equal(*logits)
+    for states in (changed, jnp.stack([state[:, :6] for state in changed])):
+        variables = randomised(HEADS[name], states)
+        gradient = jax.grad(lambda v, states=states: jnp.sum(HEADS[name].apply(v, states, mask).logits))
+        assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient(variables)))
 
 
 @pytest.mark.parametrize("name", ADDITIVE)

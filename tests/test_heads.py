@@ -202,3 +202,10 @@ def test_any_widths_depths_masks_and_temperatures(data):
     assert not output.attention[:, ~np.array(mask)].any()
     total = np.asarray(variables["params"]["classifier"]["bias"]) + output.contributions.sum(axis=1)
     np.testing.assert_allclose(total, output.logits, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_batch_may_be_empty(make_hidden_states, name):
+    hidden_states = make_hidden_states(WIDTHS, batch=0)
+    output = HEADS[name].apply(randomised(HEADS[name], hidden_states), hidden_states)
+    assert output.logits.shape == (0, 5)

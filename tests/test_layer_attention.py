@@ -140,6 +140,13 @@ def test_normalised_layers_have_mean_zero_and_deviation_one_whatever_their_scale
     np.testing.assert_allclose(stacked[0], stacked[1], rtol=1e-5)
 
 
+def test_a_constant_state_of_any_value_and_width_becomes_zeros():
+    values = jax.random.normal(jax.random.key(0), (500, 1)) * 100
+    for width in (96, 768):
+        (normalized,) = jax.jit(layer_normalize)([jnp.broadcast_to(values, (500, width))])
+        np.testing.assert_array_equal(normalized, np.zeros((500, width)))
+
+
 def test_dropout_keeps_the_mean():
     dropped = drop_out(jax.random.key(0), jnp.ones((100, 10, 100), jnp.bfloat16), 0.25)
     assert dropped.dtype == jnp.bfloat16

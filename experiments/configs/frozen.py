@@ -1,6 +1,7 @@
 """Heads on frozen backbones: the settings that ``experiments.frozen`` tries of each head.
 
-Every head has six, so that none is tuned more than another.
+Every head has six, so that none is tuned more than another; a head on one layer has the same six, whichever
+layer that is.
 """
 
 import dataclasses
@@ -47,12 +48,20 @@ def _regularized(head: HeadConfig) -> list[Setting]:
     ]
 
 
-CANDIDATES: Mapping[str, list[Setting]] = {
-    "last layer": [
-        Setting(HeadConfig(kind="last_layer", layer_normalized=normalized), rate)
+def on_one_layer(layer: int | None = None) -> list[Setting]:
+    """Settings of the usual output layer on this layer, the last if None."""
+    return [
+        Setting(HeadConfig(kind="last_layer", layer_normalized=normalized), rate, layer)
         for normalized in (False, True)
-        for rate in (1e-3, 3e-3, 1e-2)
-    ],
+        for rate in (3e-3, 1e-2, 3e-2)
+    ]
+
+
+RECOMMENDED = "laya, recommended (and dropout)"
+SINGLE, ORACLE = "best single layer", "best single layer, by the test split"
+
+CANDIDATES: Mapping[str, list[Setting]] = {
+    "last layer": on_one_layer(),
     "concat": _regularized(dataclasses.replace(NORMALIZED, kind="concat")),
     "scalar mix": _regularized(dataclasses.replace(NORMALIZED, kind="scalar_mix")),
     "laya, as in the paper": _rates(HeadConfig()),
@@ -60,10 +69,8 @@ CANDIDATES: Mapping[str, list[Setting]] = {
     "laya, normalised layers": _rates(NORMALIZED),
     "  and a uniform start": _rates(dataclasses.replace(NORMALIZED, uniform_start=True)),
     "  and 24 attention heads": _rates(REMEDIED),
-    "  and dropout of numbers and layers": _regularized(REMEDIED),
+    RECOMMENDED: _regularized(REMEDIED),
 }
 """Settings of each head; those of single layers are made of the number of layers."""
 
 SHORT = ("last layer", "concat", "scalar mix", "laya, as in the paper", "laya, normalised z")
-RECOMMENDED = "  and dropout of numbers and layers"
-SINGLE, ORACLE = "best single layer", "best single layer, by the test split"

@@ -4,14 +4,15 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+from flax.core import meta
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from laya_jax.base_head import Head
-from laya_jax.checks import check_hidden_states
+from laya_jax.checks import check_hidden_states, check_parameters
 from laya_jax.heads import LayaHead, ScalarMixHead
 from laya_jax.layer_attention import attend, vote
-from laya_jax.parameters import promote
+from laya_jax.parameters import hidden_widths, promote
 from laya_jax.reading import read_layers
 from laya_jax.typing import Array, HiddenStates, Parameters
 
@@ -95,8 +96,9 @@ def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> 
       An ``Explanation``, in float32 or better.
 
     Raises:
-      TypeError: a head that does not weigh layers.
+      TypeError: a head that does not weigh layers, or an NNX head.
       ValueError: a head with a layer mask; leave the masked layers out of the hidden states instead.
+        Parameters that do not fit the head and the hidden states.
 
     >>> import jax
     >>> head, hidden_states = LayaHead(num_classes=3, dim=4), [jnp.ones((2, 5)), jnp.ones((2, 6))]
@@ -107,11 +109,15 @@ def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> 
     """
     if not isinstance(head, LayaHead | ScalarMixHead):
         raise TypeError(
-            f"head is a {type(head).__name__}, expected a LayaHead or ScalarMixHead: no other weighs layers"
+            f"head is a {type(head).__module__}.{type(head).__name__}, expected a Linen LayaHead or "
+            "ScalarMixHead, as which an NNX head has its settings: no other weighs layers"
         )
     if head.layer_mask is not None:
         raise ValueError(f"head.layer_mask is {head.layer_mask}, expected None")
-    parameters, hidden_states = promote(parameters, check_hidden_states(hidden_states), head.dtype)
+    hidden_states, parameters = check_hidden_states(hidden_states), meta.unbox(dict(parameters))
+    widths = hidden_widths(hidden_states)
+    check_parameters(parameters, head.shapes(widths), f"{len(widths)} hidden states of widths {widths}")
+    parameters, hidden_states = promote(parameters, hidden_states, head.dtype)
     temperature = head.temperature if isinstance(head, LayaHead) else 1.0
     scores, z = read_layers(parameters, hidden_states, head.reading)
     classifier = parameters["classifier"]

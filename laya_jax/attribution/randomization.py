@@ -25,8 +25,9 @@ def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[
 
     Reference: Adebayo et al. 2018, Sanity checks for saliency maps.
 
-    >>> trained = {"head": {"scores": 1, "adapter_0": 1}, "backbone": {"dense_0": 1, "dense_1": 1}}
-    >>> fresh = {"head": {"scores": 0, "adapter_0": 0}, "backbone": {"dense_0": 0, "dense_1": 0}}
+    >>> head = {"scores": 1, "adapter_0": 1, "adapter_1": 1}
+    >>> trained = {"head": head, "backbone": {"dense_0": 1, "dense_1": 1}}
+    >>> fresh = {"head": dict.fromkeys(head, 0), "backbone": {"dense_0": 0, "dense_1": 0}}
     >>> dict(randomizations(trained, fresh))["backbone from h2"]["backbone"]
     {'dense_0': 1, 'dense_1': 0}
     """
@@ -34,8 +35,10 @@ def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[
     for part, names in of_head.items():
         yield part, _replaced(parameters, fresh, "head", partial(_starts, names))
     depths = {layer_number(name) for name in parameters.get("backbone", ())}
+    # What a network reads first may be a hidden state, too: then its first layer makes the second one.
+    before = sum(name.startswith(ADAPTERS) for name in parameters["head"]) - max(depths, default=0) - 1
     for depth in sorted(depths, reverse=True):
-        part = f"backbone from h{depth + 1}" if depth >= 0 else "whole backbone"
+        part = f"backbone from h{before + depth + 1}" if depth >= 0 else "whole backbone"
         yield part, _replaced(parameters, fresh, "backbone", partial(_is_after, depth))
 
 

@@ -34,11 +34,19 @@ def masked_logits(explanation: Explanation, masks: NDArray) -> NDArray:
     Returns:
       [M, N, K].
 
+    Raises:
+      ValueError, TypeError: masks of another shape or dtype.
+
     >>> alone = Explanation(np.zeros((1, 2)), np.array([[[2.0], [4.0]]]), np.ones((1, 2)), np.ones(1))
     >>> masked_logits(alone, np.array([[True, True], [True, False], [False, False]]))[:, 0, 0]
     array([4., 3., 1.], dtype=float32)
     """
-    return np.concatenate(in_parts(logits_of_masks, explanation, np.asarray(masks)), axis=1)
+    masks, layers = np.asarray(masks), explanation.by_head[0].shape[1]
+    if masks.dtype != bool:
+        raise TypeError(f"masks has dtype {masks.dtype}, expected bool (True keeps a layer)")
+    if masks.ndim != 2 or masks.shape[1] != layers:
+        raise ValueError(f"masks has shape {masks.shape}, expected [mask, {layers}]")
+    return np.concatenate(in_parts(logits_of_masks, explanation, masks), axis=1)
 
 
 def all_masks(layers: int) -> NDArray:
@@ -69,7 +77,7 @@ def in_parts(function: Callable[..., Any], explanation: Explanation, masks: NDAr
     at_once = max(1, LARGEST // (max(1, len(masks)) * max(layers * heads, classes)))
     return [
         jax.tree.map(np.asarray, function(*arrays_of(explanation.take(slice(i, i + at_once))), masks, *more))
-        for i in range(0, number, at_once)
+        for i in range(0, max(number, 1), at_once)
     ]
 
 

@@ -1,5 +1,6 @@
 """One long short-term memory, with a gradient that keeps little and forms large products."""
 
+import math
 from functools import partial
 from typing import NamedTuple, TypeAlias
 
@@ -150,7 +151,7 @@ def _recur_forward(
 
     zeros = jnp.zeros((batch, width), sequence.dtype)
     last, kept = jax.lax.scan(block, (zeros, zeros), (sequence, present), reverse=reverse)
-    states = kept[0].reshape(-1, batch, width)[:length]
+    states = _joined(kept[0])[:length]
     return (states, last[0]), (History(sequence, present, *kept), weights)
 
 
@@ -192,7 +193,7 @@ def _recur_backward(
     inputs = (history, _blocks(of_states))
     (_, of_weights), of_sequence = jax.lax.scan(block, carry, inputs, reverse=not reverse)
     of_weights = jax.tree.map(lambda total, leaf: total.astype(leaf.dtype), of_weights, weights)
-    return of_sequence.reshape(-1, *of_sequence.shape[2:])[: len(of_states)], None, of_weights
+    return _joined(of_sequence)[: len(of_states)], None, of_weights
 
 
 recur.defvjp(_recur_forward, _recur_backward)
@@ -247,7 +248,12 @@ def _blocks(sequence: Array) -> Array:
     """[T, ...] as [blocks, STEPS, ...], filled up with zeros at the end, where nothing is present."""
     length = sequence.shape[0]
     filled = jnp.pad(sequence, ((0, -length % STEPS), *((0, 0),) * (sequence.ndim - 1)))
-    return filled.reshape(-1, STEPS, *sequence.shape[1:])
+    return filled.reshape(len(filled) // STEPS, STEPS, *sequence.shape[1:])
+
+
+def _joined(blocks: Array) -> Array:
+    """[blocks, STEPS, ...] as [blocks * STEPS, ...]."""
+    return blocks.reshape(len(blocks) * STEPS, *blocks.shape[2:])
 
 
 def _before(first: Array, after: Array, reverse: bool) -> Array:
@@ -258,4 +264,4 @@ def _before(first: Array, after: Array, reverse: bool) -> Array:
 
 
 def _rows(block: Array) -> Array:
-    return block.reshape(-1, block.shape[-1])
+    return block.reshape(math.prod(block.shape[:-1]), block.shape[-1])

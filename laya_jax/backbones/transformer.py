@@ -43,8 +43,8 @@ class SelfAttention(nn.Module):
         options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
         def projected(name: str) -> Array:
-            parts = nn.Dense(width, name=name, **options)(states).reshape(batch, length, self.heads, -1)
-            return parts.swapaxes(1, 2)
+            parts = nn.Dense(width, name=name, **options)(states)
+            return parts.reshape(batch, length, self.heads, width // self.heads).swapaxes(1, 2)
 
         mixed = dot_product_attention(projected("query"), projected("key"), projected("value"), mask)
         return nn.Dense(width, name="out", **options)(mixed.swapaxes(1, 2).reshape(batch, length, width))

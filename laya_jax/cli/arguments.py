@@ -41,7 +41,8 @@ class Train:
         backbone: --backbone vit:PATH or bert:PATH, and --freeze to train the head alone.
       run_dir: directory to write to, a new one; None takes a free name in runs/.
       seeds: trains one run per seed instead of the one of --seed.
-      side_by_side: trains all seeds in one program, which pays on accelerators.
+      side_by_side: trains all seeds in one program, which pays on accelerators; resumed, each goes on
+        alone, and ends the same but for rounding.
       baseline: trains a second run with this head, to compare with; digits does so with last_layer.
       tensorboard: writes the metrics for TensorBoard, too.
       config: what is trained.

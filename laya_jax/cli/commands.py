@@ -1,8 +1,11 @@
 """The commands: each reads its arguments, calls ``laya_jax.training`` and shows what came out."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,16 +25,28 @@ from laya_jax.cli.arguments import (
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_can_write, write_predictions
 from laya_jax.cli.tensorboard import TensorBoard
-from laya_jax.data import Examples, load, read_inputs
-from laya_jax.training import EXPERIMENTS, Config, export_model, find_runs, load_model, predict, resume, start
+from laya_jax.data import Examples, read_inputs
+from laya_jax.training import (
+    EXPERIMENTS,
+    Config,
+    export_model,
+    find_runs,
+    load_model,
+    predict,
+    resume,
+    split_of,
+    start,
+)
 from laya_jax.training.abstract import lower
 from laya_jax.training.compile_check import compile_check
 from laya_jax.training.experiments import config_for
 from laya_jax.training.exported import TrainedModel
+from laya_jax.training.loop import Interrupted
 from laya_jax.training.metrics import measure
 from laya_jax.training.parallel import connect
 from laya_jax.training.recorder import faithfulness
-from laya_jax.training.run import check_is_new, free_path
+from laya_jax.training.run import RunDirectory, check_is_new, free_path
+from laya_jax.training.session import all_of
 
 USAGE = f"""\
 laya {__version__}: classifiers that read all layers of a network, and say which ones they used.
@@ -73,6 +88,7 @@ def _train(arguments: Sequence[str]) -> None:
     config = config_for(named, backbone.pretrained, freeze=backbone.freeze)
     default = Train(experiment=named, config=config, baseline=baseline)  # type: ignore[arg-type]
     asked = parse(Train, arguments, program="laya train", default=default)
+    _check_first(named, asked.experiment)
     console = Console(as_json=asked.output.json)
     connect(asked.parallel)
     listener = TensorBoard(console) if asked.tensorboard else console
@@ -83,7 +99,8 @@ def _train(arguments: Sequence[str]) -> None:
     paths = [parent] if len(configs) == 1 else paths
     heads = ", ".join(dict.fromkeys(config.head.kind for config in configs))
     console.start(f"training {heads} on {named}", asked.parallel.devices)
-    results = start(configs, paths, asked.parallel, listener, side_by_side=asked.side_by_side)
+    with _going_on(parent):
+        results = start(configs, paths, asked.parallel, listener, side_by_side=asked.side_by_side)
     console.results(results)
     console.print_json({"runs": results})
 
@@ -91,10 +108,15 @@ def _train(arguments: Sequence[str]) -> None:
 def _variants(asked: Train) -> list[Config]:
     """The configs that are trained: every seed, and the same with the baseline's head."""
     seeds = tuple(dict.fromkeys(asked.seeds)) or (asked.config.seed,)
-    heads = [asked.config.head]
-    if asked.baseline not in (None, asked.config.head.kind):
-        heads.append(dataclasses.replace(asked.config.head, kind=asked.baseline))
-    return [dataclasses.replace(asked.config, seed=seed, head=head) for head in heads for seed in seeds]
+    config, configs = asked.config, [asked.config]
+    if asked.baseline not in (None, config.head.kind):
+        # What only LAYA can be asked for is not asked of another head.
+        loss = dataclasses.replace(config.loss, attention_entropy=0.0)
+        head = dataclasses.replace(config.head, kind=asked.baseline)
+        configs.append(
+            dataclasses.replace(config, head=head, loss=config.loss if head.kind == "laya" else loss)
+        )
+    return [dataclasses.replace(each, seed=seed) for each in configs for seed in seeds]
 
 
 def _resume(arguments: Sequence[str]) -> None:
@@ -103,13 +125,25 @@ def _resume(arguments: Sequence[str]) -> None:
     connect(asked.parallel)
     listener = TensorBoard(console) if asked.tensorboard else console
     console.start(f"resuming {asked.run}", asked.parallel.devices)
-    results = []
-    for run in find_runs(Path(asked.run)):
+
+    def go_on(run: RunDirectory) -> dict[str, Any]:
         default = Resume(run=asked.run, config=run.config)
         given = parse(Resume, arguments, program="laya resume", default=default)
-        results.append(resume(run, asked.parallel, listener, given.config))
+        return resume(run, asked.parallel, listener, given.config)
+
+    with _going_on(Path(asked.run)):
+        results = all_of(partial(go_on, run) for run in find_runs(Path(asked.run)))
     console.results(results)
     console.print_json({"runs": results})
+
+
+@contextmanager
+def _going_on(path: Path) -> Iterator[None]:
+    """Lets an interruption name the path of all runs, of which one was interrupted."""
+    try:
+        yield
+    except Interrupted as interrupted:
+        raise Interrupted(interrupted.signal_number, path) from None
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
@@ -134,9 +168,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
 def _labelled(model: TrainedModel, asked: Evaluate) -> Examples:
     """The examples that a model is tested on."""
     if asked.data is None:
-        dataset = load(model.config.data, model.schema.encoder, decode=False)
-        examples: Examples = getattr(dataset, asked.split)
-        return examples
+        return split_of(model, asked.split)
     unlabelled = read_inputs(asked.data, model.schema, model.config.data)
     if unlabelled.labels is None:
         raise ValueError(f"data is {asked.data!r}, which has no labels to test against")
@@ -180,6 +212,7 @@ def _compile_check(arguments: Sequence[str]) -> None:
     config = config_for(named, backbone.pretrained, freeze=backbone.freeze)
     default = CompileCheck(experiment=named, config=config)
     asked = parse(CompileCheck, arguments, program="laya compile-check", default=default)
+    _check_first(named, asked.experiment)
     console = Console(as_json=asked.output.json)
     report = compile_check(asked.config, asked.topology)
     console.say(str(report))
@@ -190,6 +223,11 @@ def _compile_check(arguments: Sequence[str]) -> None:
 def _experiment(arguments: Sequence[str]) -> str:
     """The experiment that is named first, before tyro can read the rest with its defaults."""
     return arguments[0] if arguments and not arguments[0].startswith("-") else "digits"
+
+
+def _check_first(named: str, asked: str) -> None:
+    if asked != named:
+        raise ValueError(f"experiment is {asked!r} after the options, expected before them")
 
 
 COMMANDS = {

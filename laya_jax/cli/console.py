@@ -110,6 +110,8 @@ class Console:
         self.say(f"{result['run']} on {result['data']}: {metrics['examples']:,} examples")
         for name in ("accuracy", "macro_f1", "calibration_error", "loss"):
             self.say(f"  {name.replace('_', ' '):<20}{metrics[name]:.4f}")
+        if metrics["effective_depth"] is not None:
+            self.say(f"  {'effective depth':<20}{metrics['effective_depth']:.2f}")
         self._profile(result["head"], metrics["attention"], result["faithfulness"])
 
     def prediction(self, result: Mapping[str, Any], class_names: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from laya_jax.checks import check_choice, check_count
 from laya_jax.cli.arguments import Attribute, Explained, Report, parse
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_parent
-from laya_jax.data import Examples, load, read_inputs
+from laya_jax.data import Examples, read_inputs
 from laya_jax.report import (
     Attributed,
     Explainer,
@@ -23,7 +23,7 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
-from laya_jax.training import ParallelConfig, find_runs, load_model
+from laya_jax.training import ParallelConfig, find_runs, load_model, split_of
 from laya_jax.training.exported import WEIGHTS
 from laya_jax.training.parallel import connect
 from laya_jax.training.run import check_is_new, write_text
@@ -83,13 +83,14 @@ def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measure
     explainers = _explainers(runs, asked.parallel)
     first = next(iter(explainers.values()))
     random_labels, outliers = _random_labels(asked, first), _outliers(asked, first)
-    data = first.model.config.data
-    examples: Examples = getattr(load(data, first.model.schema.encoder, decode=False), asked.split)
+    # Runs that tell the same of their data need not all read them.
+    unlike = {each.model.fingerprint: each.model for each in explainers.values()}
+    examples, *_ = (split_of(model, asked.split) for model in unlike.values())
     console.start(f"explaining {', '.join(map(str, explainers))}", asked.parallel.devices)
     measured = []
     for path, explainer in explainers.items():
         found = attribute(explainer, examples, outliers=outliers, random_labels=random_labels)
-        found.numbers.update(run=str(path), data=f"{data.source}, {asked.split} split")
+        found.numbers.update(run=str(path), data=f"{first.model.config.data.source}, {asked.split} split")
         measured.append(found)
     return Measured(measured, first, examples, stability(measured))
 

@@ -20,8 +20,8 @@ class DataConfig:
 
     Attributes:
       source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (by tensorflow-datasets), or data of
-        your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class, or train/, validation/ and
-        test/ of such), texts:FILE (.csv or .jsonl with text and label).
+        your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class, or train/, validation/ or
+        val/, and test/ of such), texts:FILE (.csv or .jsonl with text and label).
       directory: where tensorflow-datasets keeps its files; None takes its own default.
       validation_fraction: share of the training data that is held out to choose the best epoch.
       test_fraction: share of the data that is held out to test on, where they have no test split.
@@ -59,6 +59,8 @@ class DataConfig:
         check_count("data.split_seed", self.split_seed, least=0)
         if self.image_size is not None:
             check_count("data.image_size", self.image_size)
+            if kind_of(self.source) != "images":
+                raise ValueError(f"data.image_size is {self.image_size}, expected None for {self.source!r}")
         check_count("data.vocabulary_size", self.vocabulary_size, least=3)
         check_count("data.max_length", self.max_length)
         check_choice("data.keep", self.keep, ("start", "end"))

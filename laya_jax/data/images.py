@@ -14,8 +14,11 @@ from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, 
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
-SPLITS = ("train", "validation", "test")
-"""Folders of splits; the last two need not be there."""
+SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
+"""Folders of splits, and which; all but train need not be there."""
+
+UNREADABLE = ("I", "I;16", "I;16B", "I;16L", "F")
+"""Kinds of pixels that are more than 8 bits deep: Pillow would cut them off."""
 
 LARGEST_DECODED = 2**31
 """Bytes of pixels up to which images are decoded at once."""
@@ -90,29 +93,30 @@ def load_images(config: DataConfig) -> Dataset:
 
     Raises:
       FileNotFoundError: there is no such folder, or there are no images in it.
-      ValueError: an image that cannot be read, images of mixed sizes, or one class only.
+      ValueError: an image that cannot be read, images of mixed sizes, one class only, or a folder that
+        would be left out.
     """
     folder = path_of(config.source)
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    parts = [folder / name for name in SPLITS] if (folder / "train").is_dir() else [folder]
-    class_names = sorted(path.name for path in _visible(parts[0]) if path.is_dir())
-    labelled = [_labelled_paths(part, class_names) if part.is_dir() else [] for part in parts]
-    if not labelled[0]:
+    parts = _parts(folder)
+    class_names = _folders(parts["train"])
+    labelled = {split: _labelled_paths(part, class_names) for split, part in parts.items()}
+    if not labelled["train"]:
         raise FileNotFoundError(
             f"{folder} has no images in sub-folders, expected a sub-folder for each class with "
             f"{', '.join(SUFFIXES)} files"
         )
-    shape = image_shape([path for path, _ in labelled[0]], config.image_size)
+    shape = image_shape([path for path, _ in labelled["train"]], config.image_size)
 
     def examples(rows: Sequence[tuple[Path, int]]) -> Examples:
         files = ImageFiles([path for path, _ in rows], shape, resize=config.image_size is not None)
         return Examples(files, np.array([label for _, label in rows], np.int32))
 
-    train = examples(labelled[0])
-    validation, test = (examples(rows) if rows else None for rows in (labelled[1:] or [[], []]))
+    splits = {split: examples(rows) for split, rows in labelled.items() if rows}
     preprocessing = Preprocessing("images", shape, scale=(255.0,))
-    return make_dataset(train, test, class_names, preprocessing, config, validation)
+    validation = splits.get("validation")
+    return make_dataset(splits["train"], splits.get("test"), class_names, preprocessing, config, validation)
 
 
 def read_unlabelled_images(
@@ -158,25 +162,44 @@ def read_image(path: Path, size: int | None, channels: int) -> NDArray[np.uint8]
 
     try:
         with Image.open(path) as file:
+            deep = file.mode if file.mode in UNREADABLE else None
             image = file.convert("L" if channels == 1 else "RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path} cannot be read as an image: {error}") from error
+    if deep is not None:
+        raise ValueError(f"{path} has pixels of mode {deep}, expected 8 bits a channel")
     if size is not None:
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(image.height, image.width, channels)
 
 
+def _parts(folder: Path) -> dict[str, Path]:
+    """Folders of the splits; of a folder without them, itself, to train on."""
+    names = _folders(folder)
+    if "train" not in names:
+        return {"train": folder}
+    others = [name for name in names if name not in SPLITS]
+    if others or {"validation", "val"} <= set(names):
+        raise ValueError(
+            f"{folder} has the folders {', '.join(names)}, expected train, validation (or val) and test"
+        )
+    return {SPLITS[name]: folder / name for name in names}
+
+
+def _folders(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
 def _labelled_paths(folder: Path, class_names: Sequence[str]) -> list[tuple[Path, int]]:
+    unknown = [name for name in _folders(folder) if name not in class_names]
+    if unknown:
+        raise ValueError(f"{folder} has the classes {', '.join(unknown)}, which train/ has not")
     return [
         (path, label)
         for label, name in enumerate(class_names)
         for path in sorted((folder / name).rglob("*"))
         if _is_image(path)
     ]
-
-
-def _visible(folder: Path) -> list[Path]:
-    return [path for path in folder.iterdir() if not path.name.startswith(".")]
 
 
 def _is_image(path: Path) -> bool:

@@ -18,7 +18,7 @@ from laya_jax import base_head, heads
 from laya_jax.checks import check_counts, check_hidden_states, check_layer_masks, check_parameters
 from laya_jax.functional import HeadOutput
 from laya_jax.parameters import hidden_widths, initial_value, promote
-from laya_jax.typing import Parameters
+from laya_jax.typing import Array, Parameters
 
 
 class Head(nnx.Module):
@@ -27,12 +27,18 @@ class Head(nnx.Module):
     Attributes:
       settings: the Linen head that says what this one computes.
       widths: of the hidden states, in order.
+      deterministic: whether nothing is left out by dropout: True until ``train()``, again after ``eval()``.
+      rngs: where dropout draws from, the stream "dropout" of what the head was made with; None without
+        dropout, or if there was none.
     """
 
     def __init__(self, settings: base_head.Head, widths: Sequence[int], rngs: nnx.Rngs) -> None:
         check_counts("widths", widths)
         self.settings = settings
         self.widths = tuple(widths)
+        self.deterministic = True
+        draws = settings.is_random and ("dropout" in rngs or "default" in rngs)
+        self.rngs = rngs["dropout"].fork() if draws else nnx.data(None)
         for name, shape in settings.shapes(self.widths).items():
             value = initial_value(
                 rngs.params(), shape, settings.kernel_init_of(name), settings.bias_init, settings.param_dtype
@@ -46,7 +52,7 @@ class Head(nnx.Module):
     ) -> HeadOutput:
         """Predicts from the hidden states; arguments, result and errors as for the Linen heads.
 
-        ``rngs`` are given while training a head with dropout, and only then.
+        A head with dropout leaves something out after ``train()``, or where ``rngs`` are given.
         """
         hidden_states = check_hidden_states(hidden_states)
         if hidden_widths(hidden_states) != self.widths:
@@ -59,8 +65,19 @@ class Head(nnx.Module):
             settings.layer_mask, layer_mask, hidden_states[0].shape[0], len(hidden_states)
         )
         parameters = linen_parameters(self)
-        key = rngs.dropout() if rngs is not None and settings.is_random else None
+        key = self._dropout_key(rngs) if settings.is_random else None
         return settings.compute(*promote(parameters, hidden_states, settings.dtype), mask, key)
+
+    def _dropout_key(self, rngs: nnx.Rngs | None) -> Array | None:
+        if rngs is not None:
+            return rngs.dropout()
+        if self.deterministic:
+            return None
+        if self.rngs is None:
+            raise ValueError(
+                'rngs had no stream "dropout" when this head was made, expected one to train with dropout'
+            )
+        return self.rngs()
 
 
 class HeadSettings(TypedDict, total=False):

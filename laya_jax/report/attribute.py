@@ -13,6 +13,7 @@ from laya_jax.attribution import Explanation
 from laya_jax.attribution.randomization import randomizations
 from laya_jax.data import Examples
 from laya_jax.report.explainer import Explained, Explainer
+from laya_jax.training.config import to_json
 from laya_jax.training.metrics import measure
 from laya_jax.training.model import initial_parameters
 from laya_jax.training.recorder import faithfulness as deletion
@@ -64,6 +65,7 @@ def attribute(
     numbers: dict[str, Any] = {
         "head": explainer.model.config.head.kind,
         "seed": explainer.model.config.seed,
+        "config": _to_json(to_json(explainer.model.config)),
         "class_names": list(explainer.model.schema.class_names),
         "metrics": dataclasses.asdict(measure(logits, attention, labels)),
         "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
@@ -88,14 +90,22 @@ def attribute(
 
 
 def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
-    """How alike the attentions of the first run and of those with such a head are; None if it is alone."""
-    explanations = [
-        run.explained.explanation for run in runs if run.numbers["head"] == runs[0].numbers["head"]
-    ]
-    attentions = [explanation.attention for explanation in explanations if explanation is not None]
-    if len(attentions) < 2 or len({attention.shape for attention in attentions}) > 1:
-        return None
-    return _to_json(attribution.stability(attentions))
+    """How alike the attentions of ``other_seeds(runs)`` are; None if there are none to compare."""
+    attentions = [run.explained.weighed().attention for run in other_seeds(runs)]
+    return _to_json(attribution.stability(attentions)) if attentions else None
+
+
+def other_seeds(runs: Sequence[Attributed]) -> list[Attributed]:
+    """The first run and those that differ from it, and from each other, in their seed alone.
+
+    Empty if there is only the first, or if its head weighs no layers.
+    """
+    if runs[0].explained.explanation is None:
+        return []
+    unseeded = {**runs[0].numbers["config"], "seed": None}
+    alike = [run for run in runs if {**run.numbers["config"], "seed": None} == unseeded]
+    by_seed = {run.numbers["seed"]: run for run in reversed(alike)}
+    return [run for run in alike if by_seed[run.numbers["seed"]] is run] if len(by_seed) > 1 else []
 
 
 def _inside_the_head(
@@ -194,11 +204,13 @@ def _detections(scores: dict[str, NDArray], positive: NDArray) -> dict[str, Any]
 
 
 def _to_json(value: Any) -> Any:
-    """Named tuples as objects, arrays as lists."""
+    """Named tuples as objects, arrays and tuples as lists."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if hasattr(value, "_asdict"):
         value = value._asdict()
     if isinstance(value, dict):
         return {name: _to_json(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_to_json(each) for each in value]
     return value

@@ -13,7 +13,7 @@ from laya_jax.heads import LayaHead, ScalarMixHead
 from laya_jax.training import ParallelConfig, TrainedModel
 from laya_jax.training.feed import Feed
 from laya_jax.training.material import head_alone, readable
-from laya_jax.training.parallel import make_parallel
+from laya_jax.training.parallel import divisible, make_parallel
 from laya_jax.training.predictor import Predictor
 from laya_jax.training.steps import Reader
 from laya_jax.typing import Array, Parameters
@@ -51,8 +51,8 @@ class Explainer:
 
     def __init__(self, model: TrainedModel, parallel: ParallelConfig) -> None:
         self.model, self.explained = model, head_alone(model)
-        size = model.config.batch_size
-        self._parallel = make_parallel(parallel, batch_size=size)
+        self._parallel = make_parallel(parallel)
+        size = divisible(model.config.batch_size, self._parallel)
         preprocessing = self.explained.schema.preprocessing
         reader = explanation_reader(self.explained.classifier)
         self._predictor = Predictor(reader, preprocessing, self._parallel, batch_size=size)

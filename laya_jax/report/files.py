@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.attribution import effective_depth, label_suspicion, layer_curves, of_class
-from laya_jax.report.attribute import Attributed
+from laya_jax.report.attribute import Attributed, other_seeds
 
 SHOWN = 40
 """Samples in the figure of contributions."""
@@ -72,10 +72,6 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         writer.writerows(zip(*columns.values(), strict=True))
 
 
-def _name(run: Attributed) -> str:
-    return f"{run.numbers['head']} {run.numbers['seed']}"
-
-
 def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     """Writes figures of the first run, and of how alike the runs are, as .png and .pdf.
 
@@ -93,10 +89,10 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
         "contributions": plots.stacked_contributions(explanation.take(slice(SHOWN))),
         "faithfulness": plots.faithfulness_curves(layer_curves(explanation)),
     }
-    weighing = [run for run in runs if run.explained.explanation is not None]
-    if len(weighing) > 1:
-        attentions = [run.explained.weighed().attention for run in weighing]
-        figures["stability"] = plots.stability_map(attentions, [_name(run) for run in weighing])
+    if compared := other_seeds(runs):
+        attentions = [run.explained.weighed().attention for run in compared]
+        names = [f"{run.numbers['head']} {run.numbers['seed']}" for run in compared]
+        figures["stability"] = plots.stability_map(attentions, names)
     measured = first.numbers["faithfulness"]
     caption = (
         f"{measured['flips_without_top_layer']:.1%} of predictions change without their layer of most "

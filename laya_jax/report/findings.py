@@ -190,7 +190,7 @@ def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[
         yield Finding(
             "Same top layer over seeds",
             "not measured",
-            "give several runs",
+            "give several runs that differ in their seed alone",
             "unknown",
             "Two trainings that differ in their seed alone may use other layers and predict equally well.",
         )

@@ -11,7 +11,7 @@ from laya_jax.training.engine import Engine
 from laya_jax.training.experiments import EXPERIMENTS
 from laya_jax.training.exported import TrainedModel, export_model, import_model
 from laya_jax.training.parallel import ParallelConfig
-from laya_jax.training.session import find_runs, load_model, predict, resume, start
+from laya_jax.training.session import find_runs, load_model, predict, resume, split_of, start
 
 __all__ = [
     "EXPERIMENTS",
@@ -29,5 +29,6 @@ __all__ = [
     "load_model",
     "predict",
     "resume",
+    "split_of",
     "start",
 ]

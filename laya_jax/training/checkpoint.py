@@ -83,24 +83,22 @@ class Checkpoints:
           DamagedCheckpointError: it cannot be read, or not as it was written.
           ValueError: it was written in another version.
         """
-        try:
-            content = self._manager.restore(
-                step,
-                args=self._arguments.Composite(
-                    state=self._arguments.StandardRestore(_fields(like)),
-                    progress=self._arguments.JsonRestore(),
-                ),
-            )
-            state, progress = TrainState(**content["state"]), dict(content["progress"])
-            version, expected = progress.pop("version"), progress.pop("checksum")
-            self._best_steps[step] = progress.pop("best_step")
-        except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
-            raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
+        progress = dict(self._read(step, "progress", self._arguments.JsonRestore()))
+        # A state of another version may be of another structure, which is no damage.
+        version, expected = progress.pop("version", None), progress.pop("checksum", None)
         if version != VERSION:
             raise ValueError(f"checkpoint {step} is of version {version}, expected {VERSION}")
+        state = TrainState(**self._read(step, "state", self._arguments.StandardRestore(_fields(like))))
         if checksum(state) != expected:
             raise DamagedCheckpointError(f"checkpoint {step} is not what was written")
+        self._best_steps[step] = progress.pop("best_step")
         return state, progress
+
+    def _read(self, step: int, item: str, how: Any) -> Any:
+        try:
+            return self._manager.restore(step, args=self._arguments.Composite(**{item: how}))[item]
+        except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
+            raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
 
     def best(self, like: TrainState) -> TrainState:
         """The best state that the latest intact checkpoint knows of.

@@ -52,6 +52,8 @@ class BackboneConfig:
         if pretrained != (self.path is not None):
             expected = f"a pretrained {self.kind}" if pretrained else f"None for {self.kind!r}"
             raise ValueError(f"backbone.path is {self.path!r}, expected {expected}")
+        if self.pooling is not None and not pretrained:
+            raise ValueError(f"backbone.pooling is {self.pooling!r}, expected None for {self.kind!r}")
         if self.freeze and not pretrained:
             raise ValueError(
                 f"backbone.freeze is True for {self.kind!r}, which starts at random; expected a pretrained "

@@ -15,6 +15,7 @@ from laya_jax.training.pretrained import backbone_of, sizes_of
 from laya_jax.training.run import (
     BACKBONE,
     CONFIG,
+    DATA,
     check_is_new,
     read_json,
     read_schema,
@@ -34,12 +35,14 @@ class TrainedModel(NamedTuple):
       schema: class names, preprocessing, encoder of texts.
       classifier: the module: ``classifier.apply({"params": parameters}, schema.preprocessing(inputs))``.
       parameters: of the classifier.
+      fingerprint: of the data that it was trained on; None if it was exported before that was written.
     """
 
     config: Config
     schema: Schema
     classifier: Classifier
     parameters: Parameters
+    fingerprint: int | None = None
 
 
 def export_model(model: TrainedModel, directory: str | Path) -> None:
@@ -62,7 +65,7 @@ def export_model(model: TrainedModel, directory: str | Path) -> None:
     arrays = {
         name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(model.parameters, sep="/").items()
     }
-    write_schema(directory, model.schema)
+    write_schema(directory, model.schema, fingerprint=model.fingerprint)
     write_json(directory / CONFIG, to_json(model.config))
     if model.config.backbone.path is not None:
         write_json(directory / BACKBONE, {"sizes": sizes_of(model.classifier.backbone)})
@@ -94,7 +97,8 @@ def import_model(directory: str | Path) -> TrainedModel:
         raise ValueError(f"{directory / WEIGHTS} cannot be read: {error}") from error
     expected = jax.eval_shape(lambda: initial_parameters(classifier, schema.preprocessing, 0))
     _check_arrays(arrays, flatten_dict(expected, sep="/"), directory / WEIGHTS)
-    return TrainedModel(config, schema, classifier, unflatten_dict(arrays, sep="/"))
+    fingerprint = read_json(directory / DATA).get("fingerprint")
+    return TrainedModel(config, schema, classifier, unflatten_dict(arrays, sep="/"), fingerprint)
 
 
 def _check_arrays(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:

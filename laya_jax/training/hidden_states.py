@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -43,6 +43,16 @@ SHORTEST = 32
 """Texts are cut to the next multiple of this many tokens that holds them."""
 
 
+class StatesKey(NamedTuple):
+    """What hidden states depend on, as a hash in hexadecimal digits."""
+
+    digits: str
+
+    def checksum(self) -> int:
+        """The hash, shortened."""
+        return int(self.digits[:8], 16)
+
+
 class CachedStates:
     """Hidden states on disk: a read-only array [N, L, D] of float32.
 
@@ -54,7 +64,7 @@ class CachedStates:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, path: Path, key: str) -> None:
+    def __init__(self, path: Path, key: StatesKey) -> None:
         self._states = np.load(path, mmap_mode="r")
         self.path = path
         self.key = key
@@ -75,7 +85,7 @@ class CachedStates:
 
     def checksum(self) -> int:
         """What changes with anything that they depend on."""
-        return int(self.key[:8], 16)
+        return self.key.checksum()
 
 
 class HiddenStates(nn.Module):
@@ -111,7 +121,7 @@ def cached_hidden_states(
     directory = cache_directory() if directory is None else directory
     if jax.process_count() > 1:  # hosts need not share their disks
         directory = directory / f"process-{jax.process_index()}-of-{jax.process_count()}"
-    folder = directory / key
+    folder = directory / key.digits
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder / LOCK):
         if any_process(_done(folder) < len(inputs)):
@@ -121,12 +131,12 @@ def cached_hidden_states(
     return CachedStates(folder / STATES, key)
 
 
-def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) -> str:
+def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) -> StatesKey:
     """A hash of everything that hidden states depend on, but for rounding.
 
     >>> from laya_jax.backbones import ViT
     >>> preprocessing = Preprocessing("images", (2, 2, 1))
-    >>> len(key_of(np.zeros((3, 2, 2, 1)), Pretrained(ViT(), {"w": np.zeros(2)}), preprocessing))
+    >>> len(key_of(np.zeros((3, 2, 2, 1)), Pretrained(ViT(), {"w": np.zeros(2)}), preprocessing).digits)
     32
     """
     known = hashlib.blake2b(repr((pretrained.backbone, preprocessing)).encode(), digest_size=16)
@@ -138,7 +148,7 @@ def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) ->
     else:
         known.update(repr((inputs.shape, inputs.dtype)).encode())
         known.update(np.ascontiguousarray(inputs).data)
-    return known.hexdigest()
+    return StatesKey(known.hexdigest())
 
 
 def cache_directory() -> Path:
@@ -171,6 +181,8 @@ def _compute(
     shape = (number, *hidden_shape(pretrained.backbone, preprocessing))
     new: dict[str, Any] = {} if done else {"dtype": np.float32, "shape": shape}
     states = np.lib.format.open_memmap(folder / STATES, mode="r+" if done else "w+", **new)
+    if not done:
+        _reserve(folder / STATES)
     parameters, left = parallel.replicate(pretrained.parameters), done
     for rows, length in _parts(inputs, preprocessing):
         rows, left = rows[left:], max(0, left - len(rows))
@@ -184,6 +196,17 @@ def _compute(
             states.flush()
             write_json(folder / PROGRESS, {"done": done, "of": number})
             progress(done, number)
+
+
+def _reserve(path: Path) -> None:
+    """Gives a file its room on the disk: in a sparse one, a full disk would kill the process that writes."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def make_extractor(

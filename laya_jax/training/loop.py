@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
@@ -22,10 +23,9 @@ SAVE_EVERY = 300.0
 class Interrupted(Exception):  # noqa: N818  no error: the run is saved and can go on
     """Training was asked to stop, and stopped after saving."""
 
-    def __init__(self, signal_number: int, recorders: Sequence[Recorder]) -> None:
-        paths = " ".join(str(recorder.run.path) for recorder in recorders)
+    def __init__(self, signal_number: int, path: Path) -> None:
         name = signal.Signals(signal_number).name
-        super().__init__(f"interrupted by {name}, saved; to go on: laya resume {paths}")
+        super().__init__(f"interrupted by {name}, saved; to go on: laya resume {path}")
         self.signal_number = signal_number
 
 
@@ -137,7 +137,13 @@ def _run(
             line = recorders[index].end_epoch(metrics, states[index])
             listener.epoch(recorders[index].run, line)
         if any_process(interruption.signal_number is not None):
-            raise Interrupted(interruption.signal_number or signal.SIGTERM, recorders)
+            raise _interrupted(interruption, recorders)
+
+
+def _interrupted(interruption: Interruption, recorders: Sequence[Recorder]) -> Interrupted:
+    path = recorders[0].run.path
+    folder = path if len(recorders) == 1 else path.parent
+    return Interrupted(interruption.signal_number or signal.SIGTERM, folder)
 
 
 def _rest_of_epoch(
@@ -168,5 +174,5 @@ def _rest_of_epoch(
                     recorders[index].save(state)
             saved = now
         if interrupted:
-            raise Interrupted(interruption.signal_number or signal.SIGTERM, recorders)
+            raise _interrupted(interruption, recorders)
     return placed, step

@@ -23,6 +23,8 @@ AXIS = "batch"
 class ParallelConfig:
     """On what a run is computed; its result does not depend on it but for rounding.
 
+    With dropout, pmap and microbatches leave out other numbers than one device that takes the batch whole.
+
     Attributes:
       parallel: jit (the compiler distributes the batch over all devices and hosts) or pmap (one copy of
         the step per device).
@@ -184,8 +186,12 @@ class PmapParallel:
         return jax.device_put(np.stack([np.asarray(part) for part in parts]), self.by_device)
 
 
-def make_parallel(config: ParallelConfig, *, batch_size: int) -> Parallel:
+def make_parallel(config: ParallelConfig, *, batch_size: int = 0) -> Parallel:
     """The way that is configured, over the devices that there are.
+
+    Args:
+      config: what was asked for.
+      batch_size: of training, which has to divide; 0 for what has no batches yet.
 
     Raises:
       ValueError: another backend than required, more devices than there are, or a batch that does not
@@ -212,6 +218,16 @@ def make_parallel(config: ParallelConfig, *, batch_size: int) -> Parallel:
     if batch_size % len(devices):
         raise ValueError(f"batch_size is {batch_size}, expected a multiple of the {len(devices)} devices")
     return MeshParallel(devices) if config.parallel == "jit" else PmapParallel(devices)
+
+
+def divisible(batch_size: int, parallel: Parallel) -> int:
+    """The least batch that is as large and divides by the devices: where nothing is trained, any will do.
+
+    >>> divisible(128, MeshParallel(jax.devices()[:3]))
+    129
+    """
+    devices = len(parallel.devices)
+    return -(-batch_size // devices) * devices
 
 
 def any_process(flag: bool) -> bool:

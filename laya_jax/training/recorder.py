@@ -55,9 +55,12 @@ class Recorder:
         return self.stopping.stops or self.epoch >= self.run.config.epochs
 
     def resume(self, initial: TrainState) -> TrainState:
-        """The latest state that can be gone on from: of the latest intact checkpoint, else the initial one.
+        """The latest state to go on from: of the latest intact checkpoint, the initial one if there is none.
 
         Whatever was written after it is deleted, and will be written again.
+
+        Raises:
+          DamagedCheckpointError: there are checkpoints, but no intact one.
         """
         state = initial
         for step in self.checkpoints.steps():
@@ -74,6 +77,12 @@ class Recorder:
             self.totals = EpochTotals(**progress["totals"])
             self.epoch = progress["epoch"]
             break
+        else:
+            if self.checkpoints.steps():
+                raise DamagedCheckpointError(
+                    f"{self.run.path} has no checkpoint that can be read; delete "
+                    f"{self.checkpoints.directory} to start the run over"
+                )
         for step in self.checkpoints.steps():
             if step > state.step:
                 self.checkpoints.delete(step)

@@ -103,6 +103,10 @@ class RunDirectory:
         """What the run's model knows of its data."""
         return read_schema(self.path)
 
+    def fingerprint(self) -> int:
+        """That of the data that the run started with."""
+        return int(read_json(self.path / DATA)["fingerprint"])
+
     def backbone(self) -> dict[str, Any] | None:
         """What is known of the run's pretrained backbone, if it has one."""
         return read_json(self.path / BACKBONE) if (self.path / BACKBONE).exists() else None
@@ -124,7 +128,7 @@ class RunDirectory:
                 f"the config differs from that of the run in {self.path}: {'; '.join(changes)}; "
                 "start a new run with it"
             )
-        if read_json(self.path / DATA)["fingerprint"] != fingerprint:
+        if self.fingerprint() != fingerprint:
             raise ValueError(
                 f"the data of {config.data.source!r} are not those that the run in {self.path} started with"
             )

@@ -1,29 +1,35 @@
 """Training, resuming, evaluating and predicting as one call each: what the command line does."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from laya_jax.data import Dataset, Examples
+from laya_jax.backbones import Pretrained
+from laya_jax.data import Dataset, Examples, load
 from laya_jax.training.checkpoint import Checkpoints, checksum
 from laya_jax.training.config import Config
 from laya_jax.training.engine import Engine
 from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
 from laya_jax.training.feed import Feed
+from laya_jax.training.hidden_states import key_of
 from laya_jax.training.loop import SILENT, Listener, train
 from laya_jax.training.material import Material, gather, head_alone, readable
 from laya_jax.training.model import initial_parameters, make_classifier
-from laya_jax.training.parallel import ParallelConfig, barrier, make_parallel
+from laya_jax.training.parallel import ParallelConfig, barrier, divisible, make_parallel
 from laya_jax.training.predictor import Predictor
 from laya_jax.training.pretrained import pretrained_of
+from laya_jax.training.recorder import NonFiniteLossError
 from laya_jax.training.run import CHECKPOINTS, CONFIG, RunDirectory, check_is_new
 from laya_jax.training.state import TrainState, initial_state, make_optimizer
 from laya_jax.training.steps import Outputs, output_reader
+
+T = TypeVar("T")
 
 
 def start(
@@ -55,10 +61,15 @@ def start(
         pass  # what is wrong with one shows before anything is written
     # All directories are there before the first run starts, so that resuming finds those that had not begun.
     runs = [_create(path, config, material) for path, config in zip(paths, configs, strict=True)]
-    results: dict[int, dict[str, Any]] = {}
-    for group, engine in zip(groups, _engines(configs, groups, material, parallel), strict=True):
-        trained = train(engine, [runs[index] for index in group], listener)
-        results.update(zip(group, trained, strict=True))
+    engines = zip(groups, _engines(configs, groups, material, parallel), strict=True)
+    trained = all_of(
+        partial(train, engine, [runs[index] for index in group], listener) for group, engine in engines
+    )
+    results = {
+        index: result
+        for group in zip(groups, trained, strict=True)
+        for index, result in zip(*group, strict=True)
+    }
     return [results[index] for index in range(len(configs))]
 
 
@@ -88,13 +99,33 @@ def resume(
     return run.result() or train(engine, [run], listener)[0]
 
 
+def all_of(trainings: Iterable[Callable[[], T]]) -> list[T]:
+    """What each training returns. That one diverged shows when all others have finished.
+
+    Raises:
+      NonFiniteLossError: one or more did.
+    """
+    results, diverged = [], []
+    for training in trainings:
+        try:
+            results.append(training())
+        except NonFiniteLossError as error:
+            diverged.append(str(error))
+    if diverged:
+        raise NonFiniteLossError("; ".join(diverged))
+    return results
+
+
 def find_runs(path: Path) -> list[RunDirectory]:
     """The run at this path, or the runs in the folder that it is.
 
     Raises:
       FileNotFoundError: there is none.
     """
-    inside = sorted(child for child in path.glob("*") if (child / CONFIG).exists()) if path.is_dir() else []
+    # What begins with a dot is the draft of a run that was killed while it was made.
+    inside = (
+        sorted(child for child in path.glob("[!.]*") if (child / CONFIG).exists()) if path.is_dir() else []
+    )
     if (path / CONFIG).exists() or not inside:
         return [RunDirectory.open(path)]
     return [RunDirectory.open(child) for child in inside]
@@ -125,7 +156,31 @@ def load_model(path: str | Path) -> TrainedModel:
     like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(initial))
     state: TrainState = Checkpoints(path / CHECKPOINTS, read_only=True).best(like)
     given = {"backbone": pretrained.parameters} if pretrained and frozen else {}
-    return TrainedModel(run.config, schema, classifier, {**given, **state.parameters})
+    return TrainedModel(run.config, schema, classifier, {**given, **state.parameters}, run.fingerprint())
+
+
+def split_of(model: TrainedModel, split: str) -> Examples:
+    """The examples of a split of the data that a model was trained on, as they are stored.
+
+    Args:
+      model: from ``load_model``.
+      split: "train", "validation" or "test".
+
+    Raises:
+      ValueError: the data have changed, so that its splits are others.
+    """
+    frozen, encoder = model.config.backbone.freeze, model.schema.encoder
+    seen = dataset = load(model.config.data, encoder, decode=not frozen)
+    if frozen:
+        pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
+        seen = dataset.with_inputs(lambda inputs: key_of(inputs, pretrained, model.schema.preprocessing))
+    if model.fingerprint not in (None, fingerprint(seen)):
+        raise ValueError(
+            f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
+            f"{split} split may hold examples that were trained on"
+        )
+    examples: Examples = getattr(dataset, split)
+    return examples
 
 
 def predict(
@@ -143,11 +198,11 @@ def predict(
       parallel: on what to compute.
       explain: whether to measure, too, how far attention can be believed.
     """
-    sizes = {"batch_size": model.config.batch_size}
-    devices = make_parallel(parallel, **sizes)
+    devices = make_parallel(parallel)
+    batch_size = divisible(model.config.batch_size, devices)
     examples, model = readable(model, examples, devices), head_alone(model)
     reader = output_reader(model.classifier, explain=explain)
-    predictor = Predictor(reader, model.schema.preprocessing, devices, **sizes)
+    predictor = Predictor(reader, model.schema.preprocessing, devices, batch_size=batch_size)
     outputs: Outputs = predictor.outputs(devices.replicate(model.parameters), Feed(examples, devices))[0]
     return outputs
 

@@ -1,10 +1,13 @@
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from laya_jax import ConcatHead, LastLayerHead, LayaHead, ScalarMixHead
-from laya_jax.attribution import all_masks, explain, masked_logits, rescaled
+from laya_jax import nnx as laya_nnx
+from laya_jax.attribution import all_masks, explain, masked_logits, rescaled, shapley_values
 
 WIDTHS = (5, 7, 6)
 HEADS = {
@@ -105,7 +108,7 @@ def test_collapsed_attention_still_tells_what_the_other_layers_would_do(make_hid
 def test_a_head_that_does_not_weigh_layers_is_refused(head, make_hidden_states):
     hidden_states = make_hidden_states(WIDTHS)
     parameters = head.init(jax.random.key(0), hidden_states)["params"]
-    with pytest.raises(TypeError, match=f"head is a {type(head).__name__}, expected a LayaHead or ScalarMix"):
+    with pytest.raises(TypeError, match=f"{type(head).__name__}, expected a Linen LayaHead or ScalarMix"):
         explain(head, parameters, hidden_states)
 
 
@@ -115,3 +118,48 @@ def test_a_head_with_a_mask_of_its_own_is_refused(make_hidden_states):
     parameters = head.init(jax.random.key(0), hidden_states)["params"]
     with pytest.raises(ValueError, match=r"head.layer_mask is \(True, False, True\), expected None"):
         explain(head, parameters, hidden_states)
+
+
+def test_boxed_parameters_are_explained(make_hidden_states):
+    hidden_states = make_hidden_states(WIDTHS)
+    boxed = nn.with_partitioning(nn.initializers.lecun_normal(), (None, "model"))
+    head = LayaHead(num_classes=4, dim=6, kernel_init=boxed)
+    output, variables = head.init_with_output(jax.random.key(0), hidden_states)
+    np.testing.assert_allclose(
+        explain(head, variables["params"], hidden_states).logits, output.logits, atol=1e-5
+    )
+
+
+def test_what_does_not_fit_the_head_is_named(head, make_hidden_states):
+    hidden_states = make_hidden_states(WIDTHS)
+    parameters = parameters_of(head, hidden_states)
+    with pytest.raises(ValueError, match=r"do not fit 3 hidden states .*params.* is not expected"):
+        explain(head, {"params": parameters}, hidden_states)
+    with pytest.raises(ValueError, match="do not fit 1 hidden states"):
+        explain(head, parameters, hidden_states[:1])
+    nnx_head = laya_nnx.LayaHead(WIDTHS, num_classes=4, dim=6, rngs=nnx.Rngs(0))
+    with pytest.raises(TypeError, match=r"laya_jax\.nnx.*expected a Linen LayaHead or ScalarMixHead"):
+        explain(nnx_head, parameters, hidden_states)
+    explanation = explain(nnx_head.settings, laya_nnx.linen_parameters(nnx_head), hidden_states)
+    np.testing.assert_allclose(explanation.logits, nnx_head(hidden_states).logits, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("masks", "error", "message"),
+    [
+        ([True, False, True], ValueError, r"masks has shape \(3,\), expected \[mask, 3\]"),
+        ([[True, False]], ValueError, r"masks has shape \(1, 2\), expected \[mask, 3\]"),
+        ([[1, 0, 1]], TypeError, "masks has dtype int64, expected bool"),
+    ],
+)
+def test_masks_that_are_none_are_refused(make_hidden_states, masks, error, message):
+    hidden_states, head = make_hidden_states(WIDTHS), HEADS["laya"]
+    explanation = explain(head, parameters_of(head, hidden_states), hidden_states)
+    with pytest.raises(error, match=message):
+        masked_logits(explanation, masks)
+
+
+def test_no_samples_have_attributions_too(make_hidden_states):
+    hidden_states, head = make_hidden_states(WIDTHS, batch=0), HEADS["heads"]
+    explanation = explain(head, parameters_of(head, hidden_states), hidden_states)
+    assert shapley_values(explanation).values.shape == (0, 3, 4)

@@ -108,7 +108,8 @@ def test_parameters_are_made_random_part_by_part():
     def tree(value):
         return {
             "head": {
-                name: {"kernel": value} for name in ("adapter_0", "scorer_hidden", "psi_0", "classifier")
+                name: {"kernel": value}
+                for name in ("adapter_0", "adapter_1", "scorer_hidden", "psi_0", "classifier")
             },
             "backbone": {name: {"kernel": value} for name in ("embedding", "forward_0", "forward_1")},
         }
@@ -132,6 +133,6 @@ def test_parameters_are_made_random_part_by_part():
         )
 
     assert random("scorer") == ["head/psi_0", "head/scorer_hidden"]
-    assert random("adapters") == ["head/adapter_0"]
+    assert random("adapters") == ["head/adapter_0", "head/adapter_1"]
     assert random("backbone from h2") == ["backbone/forward_1"]
     assert random("whole backbone") == ["backbone/embedding", "backbone/forward_0", "backbone/forward_1"]

@@ -170,6 +170,9 @@ def test_what_is_no_model_is_named(folder, tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no pretrained model in .*nowhere: it has no config\.json"):
         load_pretrained(tmp_path / "nowhere")
     config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "quick_gelu"}))
+    with pytest.raises(ValueError, match=r"hidden_act of .*config\.json is 'quick_gelu', expected 'gelu'"):
+        load_pretrained(folder)
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "clip"}))
     with pytest.raises(ValueError, match="is 'clip', expected one of dinov2, vit, bert"):
         load_pretrained(folder)
@@ -184,6 +187,21 @@ def test_a_bert_has_its_sizes_from_its_config(tmp_path):
     of = tensors(model, jnp.ones((1, 3), int))
     backbone, parameters = load_pretrained(write_bert(tmp_path / "m", of))
     assert backbone == model
+    for name, array in flatten_dict(parameters, sep="/").items():
+        np.testing.assert_array_equal(array, of[name])
+
+
+def test_a_bert_may_have_the_names_that_tensorflows_had(tmp_path):
+    of = tensors(SMALL_BERT, jnp.ones((1, 3), int))
+    folder = write_bert(tmp_path / "m", of)
+    arrays = load_file(folder / "model.safetensors")
+    old = {
+        "bert." + name.replace("Norm.weight", "Norm.gamma").replace("Norm.bias", "Norm.beta"): array
+        for name, array in arrays.items()
+    }
+    assert set(old).isdisjoint(arrays)
+    save_file(old, folder / "model.safetensors")
+    _, parameters = load_pretrained(folder)
     for name, array in flatten_dict(parameters, sep="/").items():
         np.testing.assert_array_equal(array, of[name])
 

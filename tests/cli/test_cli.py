@@ -10,8 +10,10 @@ from PIL import Image
 from small_runs import QUICK, SMALL
 
 from laya_jax.cli import main
+from laya_jax.cli.arguments import Train
+from laya_jax.cli.commands import _variants
 from laya_jax.data import load
-from laya_jax.training import EXPERIMENTS
+from laya_jax.training import EXPERIMENTS, Config, LossConfig
 
 
 def test_the_first_command_compares_with_the_last_layer_and_tells_where_everything_is(laya, tmp_path):
@@ -194,3 +196,10 @@ def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, t
     shutil.rmtree(tmp_path / "vit")
     status, out, err = laya("evaluate", "exported", "--devices", "1", "--json")
     assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy), err
+
+
+def test_a_baseline_is_not_asked_for_what_only_laya_can_do():
+    config = Config(loss=LossConfig(attention_entropy=0.1))
+    laya, baseline = _variants(Train(experiment="digits", config=config, baseline="last_layer"))
+    assert laya == config
+    assert (baseline.head.kind, baseline.loss) == ("last_layer", LossConfig())

@@ -82,6 +82,9 @@ def test_what_is_no_folder_of_images_is_refused(photos, tmp_path):
         (photos / "cat" / "00.png").write_bytes(broken)
         with pytest.raises(ValueError, match=r"00\.png cannot be read as an image"):
             load(source(photos))
+    Image.fromarray(np.full((4, 6), 999, np.uint16)).save(photos / "cat" / "00.png")
+    with pytest.raises(ValueError, match=r"00\.png has pixels of mode I;16, expected 8 bits a channel"):
+        load(source(photos))
 
 
 def test_one_class_is_refused(photos):
@@ -122,6 +125,17 @@ def test_splits_that_are_there_are_taken_as_they_are(photos, tmp_path):
     dataset = load(source(tmp_path / "split"))
     sizes = [len(split.labels) for split in (dataset.train, dataset.validation, dataset.test)]
     assert sizes == [24, 10, 6]
+    (tmp_path / "split" / "validation").rename(tmp_path / "split" / "val")
+    renamed = load(source(tmp_path / "split"))
+    np.testing.assert_array_equal(renamed.validation.inputs, dataset.validation.inputs)
+    for folder in ("validation", "valid"):
+        (tmp_path / "split" / folder).mkdir()
+        with pytest.raises(ValueError, match=f"has the folders .*{folder}.*, expected train, validation"):
+            load(source(tmp_path / "split"))
+        (tmp_path / "split" / folder).rmdir()
+    (tmp_path / "split" / "test" / "Dog").mkdir()
+    with pytest.raises(ValueError, match="test has the classes Dog, which train/ has not"):
+        load(source(tmp_path / "split"))
     shutil.rmtree(tmp_path / "split" / "test")
     dataset = load(source(tmp_path / "split"))
     assert len(dataset.validation.labels) == 10

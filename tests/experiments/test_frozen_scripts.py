@@ -43,17 +43,28 @@ def test_heads_on_frozen_backbones_are_compared_and_tabulated(place, monkeypatch
     given += ["--vit", str(place / "vit"), "--paintings", str(place / "photos")]
     frozen.main([*given, "--seeds", "2"])
     table = (place / "results" / "frozen.txt").read_text()
-    for row in ("last layer", "best single layer (h", "by the test split (h", "scalar mix", "and dropout"):
+    for row in (
+        "last layer",
+        "best single layer (h",
+        "by the test split (h",
+        "scalar mix",
+        "laya, recommended",
+    ):
         assert row in table
     path = place / "results" / "frozen" / "paintings-all" / "scalar-mix.json"
     record = json.loads(path.read_text())
     assert [run["seed"] for run in record["runs"]] == [0, 1]
     assert len(record["tried"]) == 2
     assert record["runs"][0]["test"]["examples"] == 12
-    # What is there is not computed again.
+    # What is there is not computed again, but for what is of another backbone, other settings or fewer seeds.
     path.write_text(json.dumps({**record, "runs": [{**run, "seconds": 1234.5} for run in record["runs"]]}))
     frozen.main([*given, "--seeds", "2"])
     assert "1234.5" in (place / "results" / "frozen.txt").read_text()
+    for change in ({"weights": 1}, {"tried": record["tried"][:1]}, {"runs": record["runs"][:1]}):
+        path.write_text(json.dumps({**record, **change}))
+        frozen.main([*given, "--seeds", "2"])
+        again = json.loads(path.read_text())
+        assert [run["test"] for run in again["runs"]] == [run["test"] for run in record["runs"]]
 
 
 def test_few_labels_are_as_many_of_each_class_and_drawn_by_seed():
@@ -69,6 +80,8 @@ def test_few_labels_are_as_many_of_each_class_and_drawn_by_seed():
 
 def test_no_head_is_tuned_over_more_settings_than_another():
     assert {len(set(settings)) for settings in frozen.CANDIDATES.values()} == {6}
+    one_of = [setting._replace(layer=None) for setting in frozen.on_one_layer(3)]
+    assert one_of == frozen.CANDIDATES["last layer"]
 
 
 def test_a_missing_path_is_named(tmp_path, capsys):

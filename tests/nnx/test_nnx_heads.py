@@ -143,3 +143,22 @@ def test_dropout_is_random_where_rngs_are_given(make_hidden_states):
     first, second = head(hidden_states, rngs=rngs).logits, head(hidden_states, rngs=rngs).logits
     assert np.any(first != second)
     np.testing.assert_allclose(head(hidden_states).attention, np.full((4, 3), 1 / 3), atol=1e-6)
+
+
+def test_dropout_is_random_after_train_and_not_after_eval(make_hidden_states):
+    class Model(nnx.Module):
+        def __init__(self, rngs):
+            self.head = laya_nnx.LayaHead(WIDTHS, num_classes=5, dim=8, layer_dropout=0.5, rngs=rngs)
+
+    hidden_states, model = make_hidden_states(WIDTHS), Model(nnx.Rngs(0))
+    predict = nnx.jit(lambda model: model.head(hidden_states).logits)
+    np.testing.assert_array_equal(predict(model), predict(model))
+    model.train()
+    assert np.any(predict(model) != predict(model))
+    model.eval()
+    np.testing.assert_array_equal(predict(model), predict(model))
+    assert set(laya_nnx.linen_parameters(model.head)) == set(model.head.settings.shapes(WIDTHS))
+    model = Model(nnx.Rngs(params=0))
+    model.train()
+    with pytest.raises(ValueError, match='rngs had no stream "dropout" when this head was made'):
+        model.head(hidden_states)

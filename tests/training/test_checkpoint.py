@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import shutil
 import warnings
 from typing import Any, NamedTuple
 
@@ -112,8 +114,10 @@ def test_another_version_is_refused(checkpoints, monkeypatch):
     checkpoints.save(state(3), {}, best_step=3)
     checkpoints.wait()
     monkeypatch.setattr(checkpoint, "VERSION", 2)
-    with pytest.raises(ValueError, match="checkpoint 3 is of version 1, expected 2"):
-        checkpoints.restore(3, like(3))
+    of_another_structure = dataclasses.replace(like(3), parameters={"another": np.zeros(3)})
+    for each in (like(3), of_another_structure):
+        with pytest.raises(ValueError, match="checkpoint 3 is of version 1, expected 2"):
+            checkpoints.restore(3, each)
 
 
 def damage_latest(run):
@@ -137,12 +141,23 @@ def test_a_run_whose_latest_checkpoint_is_damaged_goes_on_from_the_one_before(
     assert checksum(mine) == checksum(theirs)
 
 
-def test_a_run_of_which_nothing_is_intact_starts_over(unfinished_run, finished_run, silent):
+def test_a_run_of_which_nothing_can_be_read_is_left_as_it_is(unfinished_run, finished_run, silent):
+    def nothing_changed():
+        return {path: path.read_bytes() for path in files_of(unfinished_run) if path.name != ".lock"}
+
     for path in files_of(unfinished_run / "checkpoints"):
-        path.write_bytes(b"")
+        if "/state/" in str(path):
+            path.write_bytes(b"")
+    before = nothing_changed()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        result = resume(RunDirectory.open(unfinished_run), ONE_DEVICE, silent)
+        with pytest.raises(
+            DamagedCheckpointError, match=r"has no checkpoint that can be read; delete .*start"
+        ):
+            resume(RunDirectory.open(unfinished_run), ONE_DEVICE, silent)
+    assert nothing_changed() == before
+    shutil.rmtree(unfinished_run / "checkpoints")
+    result = resume(RunDirectory.open(unfinished_run), ONE_DEVICE, silent)
     assert [line["epoch"] for line in silent.lines] == [1, 2, 3]
     assert result["test"] == json.loads((finished_run / "result.json").read_text())["test"]
 

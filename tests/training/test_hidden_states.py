@@ -1,7 +1,9 @@
 """The cache of a frozen backbone's hidden states."""
 
 import dataclasses
+import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,8 +16,9 @@ from PIL import Image
 from real_processes import train_in_two_processes_and_one
 
 from laya_jax.data import Examples
+from laya_jax.data.images import ImageFiles
+from laya_jax.training import export_model, load_model, predict, split_of, start
 from laya_jax.training import hidden_states as cache
-from laya_jax.training import load_model, predict, start
 from laya_jax.training.hidden_states import cached_hidden_states
 from laya_jax.training.parallel import MeshParallel, ParallelConfig
 from laya_jax.training.pretrained import load_for, pretrained_of
@@ -126,3 +129,32 @@ def test_predicting_reads_the_cache(frozen_vit, tmp_path, cache_home):
     assert sorted(cache_home.iterdir()) == before
     predict(model, Examples(dataset.test.inputs[:2], dataset.test.labels[:2]), ONE_DEVICE)
     assert len(list(cache_home.iterdir())) == len(before) + 1
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_splits_of_changed_data_are_noticed_without_computing_anything(
+    frozen_vit, tmp_path, cache_home, photos, exported
+):
+    start([frozen_vit], [tmp_path / "run"], ONE_DEVICE)
+    model = load_model(tmp_path / "run")
+    if exported:
+        export_model(model, tmp_path / "model")
+        model = load_model(tmp_path / "model")
+    shutil.rmtree(cache_home)
+    assert isinstance(split_of(model, "test").inputs, ImageFiles)
+    next(photos.rglob("*.png")).unlink()
+    with pytest.raises(ValueError, match="are not those that the model was trained on"):
+        split_of(model, "test")
+    assert not cache_home.exists()
+
+
+def test_a_full_disk_is_noticed_before_anything_is_computed(frozen_vit, tmp_path, monkeypatch):
+    def no_room(descriptor, offset, size):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", no_room)
+    counter = Counter()
+    with pytest.raises(OSError, match=r"No space left on device: '.*states\.npy'"):
+        start([frozen_vit], [tmp_path / "run"], ONE_DEVICE, counter)
+    assert counter.extracted_ones == []
+    assert not (tmp_path / "run").exists()

@@ -9,19 +9,23 @@ import jax
 import numpy as np
 import pytest
 
-from laya_jax.data import load
+from laya_jax.data import DataConfig, load
 from laya_jax.training import (
+    BackboneConfig,
+    Config,
     OptimizerConfig,
     ParallelConfig,
+    export_model,
     find_runs,
     load_model,
     loop,
     predict,
     resume,
+    split_of,
     start,
 )
 from laya_jax.training.checkpoint import Checkpoints, checksum
-from laya_jax.training.loop import Interrupted
+from laya_jax.training.loop import Interrupted, train
 from laya_jax.training.metrics import measure
 from laya_jax.training.recorder import NonFiniteLossError
 from laya_jax.training.run import RunDirectory
@@ -96,7 +100,7 @@ def test_interrupted_anywhere_a_run_ends_in_the_same_bits(
     monkeypatch.setattr("laya_jax.training.feed.CHUNK", 5)
     run = tmp_path / "run"
     with pytest.raises(
-        Interrupted, match=f"interrupted by {number.name}, saved; to go on: laya resume"
+        Interrupted, match=f"interrupted by {number.name}, saved; to go on: laya resume {run}$"
     ) as stop:
         start([small_config], [run], ONE_DEVICE, Interrupter(chunk, number))
     assert stop.value.signal_number == number
@@ -177,6 +181,45 @@ def test_further_seeds_neither_compile_nor_move_data_again(small_config, tmp_pat
     assert first._feed("train") is second._feed("train")
 
 
+def test_one_seed_that_diverges_keeps_no_other_from_training(small_config, silent, tmp_path, monkeypatch):
+    def diverging(engine, runs, listener):
+        if engine.seeds == (1,):
+            raise NonFiniteLossError("seed 1 diverged")
+        return train(engine, runs, listener)
+
+    monkeypatch.setattr("laya_jax.training.session.train", diverging)
+    configs = [dataclasses.replace(small_config, seed=seed, epochs=1) for seed in (1, 2)]
+    with pytest.raises(NonFiniteLossError, match="seed 1 diverged"):
+        start(configs, [tmp_path / "1", tmp_path / "2"], ONE_DEVICE, silent)
+    assert (tmp_path / "2" / "result.json").exists()
+
+
+def test_what_is_left_of_a_directory_half_made_is_no_run(run_copy):
+    shutil.copytree(run_copy, run_copy.parent / ".run-draft")
+    assert [run.path for run in find_runs(run_copy.parent)] == [run_copy]
+
+
+def write_points(path, inputs):
+    np.savez(path, inputs=inputs, labels=np.arange(len(inputs)) % 2)
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_model_is_not_tested_on_splits_of_other_data(tmp_path, exported):
+    inputs = np.random.default_rng(0).random((200, 4)).astype(np.float32)
+    write_points(tmp_path / "points.npz", inputs)
+    data = DataConfig(source=f"npz:{tmp_path / 'points.npz'}")
+    config = Config(data=data, backbone=BackboneConfig(widths=(4,)), epochs=1, batch_size=16)
+    start([config], [tmp_path / "run"], ONE_DEVICE)
+    model = load_model(tmp_path / "run")
+    if exported:
+        export_model(model, tmp_path / "model")
+        model = load_model(tmp_path / "model")
+    assert len(split_of(model, "test").labels) == 20
+    write_points(tmp_path / "points.npz", inputs[1:])
+    with pytest.raises(ValueError, match="are not those that the model was trained on: its test split may"):
+        split_of(model, "test")
+
+
 def test_data_that_have_changed_are_refused(unfinished_run, silent, monkeypatch):
     run = RunDirectory.open(unfinished_run)
     dataset = load(run.config.data)
@@ -199,6 +242,13 @@ def test_a_run_without_a_checkpoint_cannot_predict(run_copy):
     shutil.rmtree(run_copy / "checkpoints")
     with pytest.raises(FileNotFoundError, match="no intact checkpoint yet"):
         load_model(run_copy)
+
+
+@pytest.mark.parametrize("devices", [3, 7])
+def test_any_number_of_devices_predicts_the_same(finished_run, small_config, devices):
+    model, test = load_model(finished_run), load(small_config.data).test
+    one, several = (predict(model, test, ParallelConfig(devices=number)).logits for number in (1, devices))
+    np.testing.assert_allclose(one, several, atol=1e-5)
 
 
 def test_what_dropout_leaves_out_is_the_same_after_a_kill(small_config, tmp_path):

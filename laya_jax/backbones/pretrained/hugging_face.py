@@ -35,13 +35,25 @@ def from_hugging_face(path: Path, options: Mapping[str, Any]) -> tuple[nn.Module
     kind = config.get("model_type")
     if kind not in LAYOUTS:
         raise ValueError(f"model_type of {path / CONFIG} is {kind!r}, expected one of {', '.join(LAYOUTS)}")
+    if config.get("hidden_act", "gelu") != "gelu":
+        raise ValueError(f"hidden_act of {path / CONFIG} is {config['hidden_act']!r}, expected 'gelu'")
     try:
         backbone, rules, unused = LAYOUTS[kind](config, options)
     except KeyError as missing:
         raise ValueError(f"{path / CONFIG} does not say {missing}") from missing
     arrays = _read_safetensors(path / WEIGHTS)
-    arrays = {re.sub(rf"^{kind}\.", "", name): array for name, array in arrays.items()}
+    arrays = {_present_name(name, kind): array for name, array in arrays.items()}
     return backbone, assemble(arrays, rules, unused, backbone, path / WEIGHTS)
+
+
+def _present_name(name: str, kind: str) -> str:
+    """An array's name without the prefix of models with a task, and as it is since TensorFlow's are gone.
+
+    >>> _present_name("bert.embeddings.LayerNorm.gamma", "bert")
+    'embeddings.LayerNorm.weight'
+    """
+    name = re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name.removeprefix(f"{kind}."))
+    return re.sub(r"LayerNorm\.beta$", "LayerNorm.bias", name)
 
 
 def _dinov2(config: Mapping[str, Any], options: Mapping[str, Any]) -> tuple[nn.Module, Rules, str]:

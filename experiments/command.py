@@ -39,6 +39,11 @@ def training_options(parser: argparse.ArgumentParser, seeds: int) -> None:
     """Adds the options of scripts that train what is missing."""
     parser.add_argument("--seeds", type=int, default=seeds, help="how many, from 0 on; 0 trains nothing")
     parser.add_argument("--epochs", type=int, help="at most, instead of what the configs say")
+    place_options(parser)
+
+
+def place_options(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that say where everything is."""
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records, tables and figures")
     parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the run directories")
     parser.add_argument("--processes", type=int, default=cores(), help="runs that are trained side by side")

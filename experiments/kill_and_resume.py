@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import orbax.checkpoint
 
 from laya_jax.training.exported import TrainedModel
 from laya_jax.training.session import load_model
@@ -84,12 +85,20 @@ def without_times(value: Any) -> Any:
     return value
 
 
+def latest_state(run: Path) -> Any:
+    """The state of the latest checkpoint: parameters, the optimizer's state, step."""
+    latest = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
+        return checkpointer.restore((latest / "state").absolute())
+
+
 def account(run: Path) -> tuple[list[Any], Any, list[bytes]]:
-    """All that has to be the same: metrics, result, and the bytes of the best parameters."""
+    """All that has to be the same: metrics, result, the bytes of the best parameters and the latest state."""
     metrics = [without_times(json.loads(line)) for line in (run / "metrics.jsonl").read_text().splitlines()]
     result = without_times(json.loads((run / "result.json").read_text()))
     model: TrainedModel = load_model(run)
-    return metrics, result, [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(model.parameters)]
+    leaves = jax.tree.leaves((model.parameters, latest_state(run)))
+    return metrics, result, [np.asarray(leaf).tobytes() for leaf in leaves]
 
 
 def main() -> None:

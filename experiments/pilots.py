@@ -11,7 +11,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.command import errors_in_a_line, places_of, training_options
+from experiments.command import errors_in_a_line, place_options, places_of
 from experiments.configs import MODULES
 from experiments.records import Job, finished
 from experiments.runs import train_missing
@@ -66,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--datasets", nargs="+", choices=PILOTED, default=PILOTED)
-    training_options(parser, seeds=1)
+    place_options(parser)
+    parser.add_argument("--seeds", type=int, choices=(0, 1), default=1, help="0 trains nothing")
     asked = parser.parse_args(arguments)
     with errors_in_a_line("pilots"):
         places = places_of(asked)

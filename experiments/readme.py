@@ -16,7 +16,7 @@ from experiments import artworks, table1, table2
 from experiments.configs import HEADS, MODULES, PAPER
 from experiments.figures import TITLES, class_profile, mean_profile
 from experiments.paper import FIGURE_1, FIGURE_2, TABLE_1, TABLE_2
-from experiments.records import RESULTS, finished
+from experiments.records import RESULTS, fastest_epoch, finished
 from experiments.statistics import summarize
 from experiments.tables import Table
 
@@ -112,14 +112,16 @@ def _accuracy(records: Records, dataset: str, head: str) -> tuple[str, str, str]
 
 
 def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
-    paper = table2.name_of(table2.HeadConfig(**TABLE_2[dataset])).removeprefix("laya-")
+    theirs = table2.HeadConfig(**TABLE_2[dataset])
+    paper = table2.name_of(theirs).removeprefix("laya-")
     grid = len(table2.grid(dataset, "laya"))
     whole = table2.comparable(table2.by_setting(records, dataset, "laya"), grid)
     if not whole:
         return paper, "", "not run yet"
     best = max(whole, key=lambda setting: table2.accuracy(whole[setting], "validation"))
     ours = f"{table2.name_of(best).removeprefix('laya-')} ({table2.accuracy(whole[best], 'validation'):.4f})"
-    same = "the same" if best == table2.HeadConfig(**TABLE_2[dataset]) else "another setting"
+    other = "another setting" if theirs in whole else "the paper's setting is not run yet"
+    same = "the same" if best == theirs else other
     return paper, ours, f"{same}; {len(whole)} of {grid} settings, {len(whole[best])} of {table2.SEEDS} seeds"
 
 
@@ -185,11 +187,10 @@ def measured(records: Records) -> str:
     if not records:
         return "Not measured yet."
     accuracies = [record["test"]["accuracy"] for record in records]
-    seconds = summarize([record["seconds"] for record in records]).mean
     seeds = f"{len(records)} seed{'s' * (len(records) > 1)}"
     return (
         f"Measured: test accuracy {summarize(accuracies).mean:.4f} ({min(accuracies):.4f} to "
-        f"{max(accuracies):.4f}), {seeds}, {seconds:.0f} s each on one core of a CPU."
+        f"{max(accuracies):.4f}), {seeds}; {fastest_epoch(records):.1f} s an epoch on a CPU's core."
     )
 
 

@@ -1,7 +1,7 @@
 """What is kept of a run: one JSON, from which every table and figure is made."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,6 +94,15 @@ def attention_statistics(
         "standard_deviation": found.deviation.tolist(),
         **{group: getattr(found, group).to_json() for group in ("all", "correct", "wrong")},
     }
+
+
+def fastest_epoch(records: Sequence[Mapping[str, Any]]) -> float:
+    """Seconds of the fastest epoch of all runs: the one figure that nothing else on the machine has slowed.
+
+    >>> fastest_epoch([{"curve": [{"seconds": 9.0}, {"seconds": 3.0}]}, {"curve": [{"seconds": 4.0}]}])
+    3.0
+    """
+    return float(min(line["seconds"] for record in records for line in record["curve"]))
 
 
 def finished(jobs: Sequence[Job], results: Path) -> list[dict[str, Any]]:

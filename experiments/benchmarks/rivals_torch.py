@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from experiments.benchmarks.problems import PROBLEMS, VOCABULARY, Problem, Training, serve
+from laya_jax.training.parallel import cores
 
 
 class Laya(nn.Module):
@@ -127,6 +128,6 @@ def train(problem: Problem, compiled: bool) -> Training:
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
+    torch.set_num_threads(cores())
     problem = PROBLEMS[sys.argv[1]]
     serve({"eager": partial(train, problem, False), "compiled": partial(train, problem, True)})

@@ -86,6 +86,21 @@ def test_runs_of_other_seeds_are_compared(measured):
     assert stability([runs[0], measured("laya", 0, (16,))]) is None
 
 
+def test_only_runs_that_differ_in_their_seed_alone_are_compared(measured, tmp_path):
+    first, other, mix = measured(), measured("laya", 1), measured("scalar_mix", 1)
+    assert stability([first, first]) is None
+    assert stability([first, mix]) is None
+    assert stability([first, other, first, mix])["runs"] == 2
+    sharper = other._replace(numbers={**other.numbers, "config": {**other.numbers["config"], "epochs": 9}})
+    assert stability([first, sharper]) is None
+    not_measured = {finding.name: finding for finding in findings(first.numbers)}["Same top layer over seeds"]
+    assert not_measured.reference == "give several runs that differ in their seed alone"
+    write_figures(tmp_path, [first, mix, measured("laya", 0, (16,))])
+    assert not (tmp_path / "stability.png").exists()
+    write_figures(tmp_path, [first, mix, other])
+    assert (tmp_path / "stability.png").exists()
+
+
 def test_attention_to_strange_inputs_and_of_random_labels(explainer, digits):
     strange = Examples(
         np.random.default_rng(0).permutation(digits.inputs.ravel()).reshape(digits.inputs.shape),

@@ -5,8 +5,9 @@
 
 The backbones are a ViT on paintings of 11 styles (class tokens of 12 blocks) and a BERT on IMDB's reviews
 (the first 128 tokens, means over tokens, 7 hidden states). Every head is trained with as many settings on one
-seed; the best on validation is then trained with every seed. A setting's epoch is the best on validation.
-Records are written to ``results/frozen/``, tables to ``results/frozen.*``. Killed, the same command goes on.
+seed; the best on validation is then trained with every seed. A setting's epoch is the best on validation,
+and several passes where labels are few. Records are written to ``results/frozen/``, tables to
+``results/frozen.*``. Killed, the same command goes on.
 """
 
 import argparse
@@ -24,6 +25,7 @@ from experiments.command import errors_in_a_line
 from experiments.configs.frozen import (
     CANDIDATES,
     EPOCHS,
+    FEWEST_STEPS,
     LABELS,
     ORACLE,
     RECOMMENDED,
@@ -37,6 +39,7 @@ from experiments.statistics import compare_paired, summarize
 from experiments.tables import Table, write_tables
 from laya_jax.cli import keep_compilations
 from laya_jax.data import DataConfig, Dataset
+from laya_jax.data.batches import steps_per_epoch
 from laya_jax.training import BackboneConfig, Config, Engine, OptimizerConfig, ParallelConfig
 from laya_jax.training.config import to_json
 from laya_jax.training.material import FROZEN, gather
@@ -100,24 +103,27 @@ def of_layer(dataset: Dataset, layer: int | None) -> Dataset:
 
 def train_setting(problem: Problem, labels: str, setting: Setting, seeds: Sequence[int]) -> Iterator[Any]:
     """Trains a setting with each seed, in memory: what came out at the best epoch by validation."""
-    engine = None
+    engine, passes = None, 1
     for seed in seeds:
         start = time.monotonic()
         if engine is None or labels != "all":
             dataset = of_layer(few(problem.dataset, labels, seed), setting.layer)
+            batch_size = min(128, len(dataset.train.labels))
+            passes = -(-FEWEST_STEPS // steps_per_epoch(len(dataset.train.labels), batch_size))
             config = dataclasses.replace(
                 problem.config,
                 head=setting.head,
                 optimizer=OptimizerConfig(learning_rate=setting.rate, schedule="cosine"),
-                batch_size=min(128, len(dataset.train.labels)),
+                batch_size=batch_size,
+                epochs=passes * problem.config.epochs,
             )
             engine = Engine(config, dataset, ONE, pretrained=FROZEN)
         engine = engine.with_seeds([seed])
         best, placed, step = (-1.0, 0, None), engine.place(engine.initial()), 0
         for epoch in range(1, problem.config.epochs + 1):
-            for state, _ in engine.train(placed, step, engine.steps_per_epoch):
+            for state, _ in engine.train(placed, step, passes * engine.steps_per_epoch):
                 placed = state
-            step += engine.steps_per_epoch
+            step += passes * engine.steps_per_epoch
             logits = engine.outputs(placed, "validation")[0].logits
             accuracy = float(np.mean(np.argmax(logits, axis=1) == engine.dataset.validation.labels))
             if accuracy > best[0]:

@@ -14,6 +14,10 @@ LABELS = ("10", "50", "all")
 """Labelled examples of each class to train on."""
 
 EPOCHS = {"paintings": 40, "imdb": 10}
+
+FEWEST_STEPS = 10
+"""Steps that an epoch has at least: few examples, of which it has hardly one, come several times in it."""
+
 RATES = (3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3)
 LEFT_OUT = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.15))
 """Dropout, and dropout of layers."""
@@ -53,7 +57,7 @@ def on_one_layer(layer: int | None = None) -> list[Setting]:
     return [
         Setting(HeadConfig(kind="last_layer", layer_normalized=normalized), rate, layer)
         for normalized in (False, True)
-        for rate in (3e-3, 1e-2, 3e-2)
+        for rate in (5e-3, 2e-2, 8e-2)
     ]
 
 

@@ -6,6 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy import stats
 
+ROUNDING = 1e-12
+"""Differences that differ by less are the same."""
+
 
 class Summary(NamedTuple):
     """Of one number over the seeds.
@@ -70,7 +73,7 @@ def compare_paired(ours: dict[int, float], theirs: dict[int, float]) -> Differen
         return None
     differences = np.array([ours[seed] - theirs[seed] for seed in seeds])
     mean, deviation = float(differences.mean()), float(differences.std(ddof=1))
-    if deviation == 0:
+    if np.ptp(differences) < ROUNDING:
         return Difference(len(seeds), mean, mean, mean, float(mean == 0), float("inf") if mean else 0.0)
     half = float(stats.t.ppf(0.975, len(seeds) - 1)) * deviation / len(seeds) ** 0.5
     p = float(stats.ttest_1samp(differences, 0).pvalue)

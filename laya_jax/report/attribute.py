@@ -103,9 +103,11 @@ def other_seeds(runs: Sequence[Attributed]) -> list[Attributed]:
     if runs[0].explained.explanation is None:
         return []
     unseeded = {**runs[0].numbers["config"], "seed": None}
-    alike = [run for run in runs if {**run.numbers["config"], "seed": None} == unseeded]
-    by_seed = {run.numbers["seed"]: run for run in reversed(alike)}
-    return [run for run in alike if by_seed[run.numbers["seed"]] is run] if len(by_seed) > 1 else []
+    by_seed: dict[int, Attributed] = {}
+    for run in runs:
+        if {**run.numbers["config"], "seed": None} == unseeded:
+            by_seed.setdefault(run.numbers["seed"], run)
+    return list(by_seed.values()) if len(by_seed) > 1 else []
 
 
 def _inside_the_head(

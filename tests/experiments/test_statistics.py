@@ -35,6 +35,7 @@ def test_a_difference_is_the_paired_t_test_over_the_seeds_that_both_have():
 
 def test_a_difference_that_is_the_same_for_all_seeds_needs_no_test():
     assert compare_paired({0: 0.75, 1: 0.5}, {0: 0.5, 1: 0.25}).p == 0
+    assert compare_paired({0: 0.3, 1: 0.2, 2: 0.7}, {0: 0.2, 1: 0.1, 2: 0.6}).p == 0
     assert compare_paired({0: 0.5, 1: 0.5}, {0: 0.5, 1: 0.5}).p == 1
 
 

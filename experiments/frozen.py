@@ -12,7 +12,6 @@ and several passes where labels are few. Records are written to ``results/frozen
 
 import argparse
 import dataclasses
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -34,9 +33,9 @@ from experiments.configs.frozen import (
     Setting,
     on_one_layer,
 )
+from experiments.frozen_tables import path_of, tables_of
 from experiments.records import RESULTS
-from experiments.statistics import compare_paired, summarize
-from experiments.tables import Table, write_tables
+from experiments.tables import write_tables
 from laya_jax.cli import keep_compilations
 from laya_jax.data import DataConfig, Dataset
 from laya_jax.data.batches import steps_per_epoch
@@ -187,76 +186,23 @@ def compute_missing(asked: argparse.Namespace, problem: Problem) -> None:
     for labels in asked.labels:
         names = CANDIDATES if problem.name == "paintings" and labels == "all" else (*SHORT, RECOMMENDED)
         for name in names:
-            path = _path(asked.results, problem.name, labels, name)
+            path = path_of(asked.results, problem.name, labels, name)
             if not _is_done(path, problem, CANDIDATES[name], asked.seeds):
                 _write(path, compare(problem, labels, name, CANDIDATES[name], asked.seeds))
-        paths = {name: _path(asked.results, problem.name, labels, name) for name in (SINGLE, ORACLE)}
+        paths = {name: path_of(asked.results, problem.name, labels, name) for name in (SINGLE, ORACLE)}
         if not all(_is_done(path, problem, on_one_layer(), asked.seeds) for path in paths.values()):
             for record in compare_single_layers(problem, labels, asked.seeds):
                 _write(paths[record["head"]], record)
 
 
 def _is_done(path: Path, problem: Problem, settings: Sequence[Setting], seeds: int) -> bool:
-    """Whether a record is of these settings, whatever their layer, of this backbone, and of as many seeds."""
+    """Whether a record is of these settings, whatever their layer, of this problem, and of as many seeds."""
     if not path.exists():
         return False
-    record = read_json(path)
+    record, known = read_json(path), {"weights": problem.weights, "epochs": problem.config.epochs}
+    of_problem = all(record.get(name, value) == value for name, value in known.items())
     tried = [{**each["setting"], "layer": None} for each in record["tried"]]
-    of_backbone = record.get("weights", problem.weights) == problem.weights
-    return of_backbone and tried == [_json(each) for each in settings] and len(record["runs"]) >= seeds
-
-
-def records_of(results: Path, problem: str, labels: str) -> dict[str, dict[str, Any]]:
-    """The records that are there, by head, in the order of the tables."""
-    others = [name for name in CANDIDATES if name != "last layer"]
-    names = ("last layer", SINGLE, ORACLE, *others)
-    paths = {name: _path(results, problem, labels, name) for name in names}
-    return {name: read_json(path) for name, path in paths.items() if path.exists()}
-
-
-def table_of(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
-    """A row per head; differences are paired by seed."""
-    columns = (
-        "head",
-        "accuracy",
-        "macro-F1",
-        "recommended LAYA minus it",
-        "p",
-        "parameters",
-        "seconds a run",
-    )
-    table = Table(title, columns)
-    best = _by_seed(records[RECOMMENDED]) if RECOMMENDED in records else {}
-    for name, record in records.items():
-        test = [run["test"] for run in record["runs"]]
-        accuracy, f1 = (summarize([each[key] for each in test]) for key in ("accuracy", "macro_f1"))
-        difference = compare_paired(best, _by_seed(record)) if name != RECOMMENDED else None
-        table.add(
-            name + (f" (h{record['setting']['layer'] + 1})" if "by_layer" in record else ""),
-            f"{accuracy.mean:.4f} ± {accuracy.deviation:.4f}",
-            f"{f1.mean:.4f}",
-            ""
-            if difference is None
-            else f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]",
-            "" if difference is None else f"{difference.p:.2g}",
-            f"{record['runs'][0]['parameters']:,}",
-            f"{np.mean([run['seconds'] for run in record['runs']]):.1f}",
-        )
-    return table
-
-
-def tables_of(results: Path) -> list[Table]:
-    """A table for each data set and number of labels that there are records of."""
-    titles = {"paintings": "Paintings, frozen ViT-S/14", "imdb": "IMDB, frozen MiniLM"}
-    found = []
-    for problem, title in titles.items():
-        for labels in reversed(LABELS):
-            records = records_of(results, problem, labels)
-            if records:
-                seeds = len(next(iter(records.values()))["runs"])
-                amount = "all labels" if labels == "all" else f"{labels} labels a class"
-                found.append(table_of(records, f"{title}, {amount}, {seeds} seeds"))
-    return found
+    return of_problem and tried == [_json(each) for each in settings] and len(record["runs"]) >= seeds
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -287,15 +233,6 @@ def _check_given(asked: argparse.Namespace, names: Sequence[str]) -> None:
     for name in names:
         if getattr(asked, name) is None:
             raise ValueError(f"--{name} is not given, expected a path")
-
-
-def _by_seed(record: Mapping[str, Any]) -> dict[int, float]:
-    return {run["seed"]: run["test"]["accuracy"] for run in record["runs"]}
-
-
-def _path(results: Path, problem: str, labels: str, name: str) -> Path:
-    plain = "-".join(re.findall(r"[\w]+", name))
-    return results / "frozen" / f"{problem}-{labels}" / f"{plain}.json"
 
 
 def _write(path: Path, record: Mapping[str, Any]) -> None:

@@ -110,12 +110,10 @@ def _variants(asked: Train) -> list[Config]:
     seeds = tuple(dict.fromkeys(asked.seeds)) or (asked.config.seed,)
     config, configs = asked.config, [asked.config]
     if asked.baseline not in (None, config.head.kind):
-        # What only LAYA can be asked for is not asked of another head.
-        loss = dataclasses.replace(config.loss, attention_entropy=0.0)
-        head = dataclasses.replace(config.head, kind=asked.baseline)
-        configs.append(
-            dataclasses.replace(config, head=head, loss=config.loss if head.kind == "laya" else loss)
-        )
+        head, loss = dataclasses.replace(config.head, kind=asked.baseline), config.loss
+        if head.kind != "laya":  # no other can be asked for it
+            loss = dataclasses.replace(loss, attention_entropy=0.0)
+        configs.append(dataclasses.replace(config, head=head, loss=loss))
     return [dataclasses.replace(each, seed=seed) for each in configs for seed in seeds]
 
 

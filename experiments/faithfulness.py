@@ -9,28 +9,24 @@ another kind. They are written to ``results/faithfulness/``, the table to ``resu
 Table 1 whose directories are gone are trained again; the same seed gives the same run.
 """
 
-import argparse
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from experiments import table1
-from experiments.command import Places, errors_in_a_line, places_of, training_options
-from experiments.configs import MODULES, PAPER, config_of
+from experiments.command import Places
+from experiments.configs import PAPER
 from experiments.records import Job
 from experiments.runs import train_missing
-from experiments.tables import Table, write_tables
+from experiments.study import Study
+from experiments.tables import Table
 from laya_jax.data import DataConfig, Examples, load
 from laya_jax.report import Explainer, attribute, stability
 from laya_jax.training import ParallelConfig, load_model
-from laya_jax.training.run import write_json
 
-SEEDS = 5
 RANDOM_LABELS_EPOCHS = 10
 """Long enough to learn some of the shuffled labels by heart."""
 
@@ -132,20 +128,27 @@ def shuffled_words(tokens: NDArray, seed: int) -> NDArray:
     return shuffled
 
 
-def random_labels_job(dataset: str, epochs: int | None) -> Job:
-    """A run of LAYA on shuffled labels."""
-    config = config_of(dataset, "laya")
-    length = RANDOM_LABELS_EPOCHS if epochs is None else epochs
+def jobs_of(dataset: str, seeds: int, epochs: int | None) -> list[Job]:
+    """The LAYA runs of Table 1."""
+    return table1.jobs_of([dataset], ["laya"], seeds, epochs)
+
+
+def random_labels_job(job: Job) -> Job:
+    """The run of a job on shuffled labels."""
+    length = min(RANDOM_LABELS_EPOCHS, job.config.epochs)
     config = dataclasses.replace(
-        config, data=dataclasses.replace(config.data, label_noise=1.0), epochs=length, patience=length
+        job.config,
+        data=dataclasses.replace(job.config.data, label_noise=1.0),
+        epochs=length,
+        patience=length,
     )
-    return Job(f"faithfulness/{dataset}-random-labels", dataset, config)
+    return Job(f"faithfulness/{job.dataset}-random-labels", job.dataset, config)
 
 
-def measure(dataset: str, seeds: int, epochs: int | None, places: Places) -> dict[str, Any]:
+def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
     """Everything that ``laya attribute`` measures of the LAYA runs of a data set."""
-    jobs, random = table1.jobs_of([dataset], ["laya"], seeds, epochs), random_labels_job(dataset, epochs)
-    train_missing([*jobs, random], places, again=True)
+    random, dataset = random_labels_job(jobs[0]), jobs[0].dataset
+    train_missing([random], places, again=True)
     one = ParallelConfig(devices=1)
     other = Explainer(load_model(places.runs / random.name), one)
     examples = load(jobs[0].config.data).test
@@ -154,7 +157,7 @@ def measure(dataset: str, seeds: int, epochs: int | None, places: Places) -> dic
         explainer = Explainer(load_model(places.runs / job.name), one)
         runs.append(attribute(explainer, examples, outliers=outliers, random_labels=other))
         print(f"measured {job.name}", flush=True)
-    return {"dataset": dataset, "runs": [run.numbers for run in runs], "stability": stability(runs)}
+    return {"runs": [run.numbers for run in runs], "stability": stability(runs)}
 
 
 def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
@@ -200,33 +203,14 @@ def _images(source: str) -> NDArray:
     return np.asarray(load(DataConfig(source=source)).test.inputs)
 
 
-def _path(dataset: str, places: Places) -> Path:
-    return places.results / "faithfulness" / f"{dataset}.json"
-
-
-def _is_measured(path: Path, seeds: int) -> bool:
-    return path.exists() and len(json.loads(path.read_text())["runs"]) >= seeds
+STUDY = Study(
+    "faithfulness", __doc__, datasets=PAPER, seeds=5, jobs_of=jobs_of, measure=measure, table_of=table_of
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures what is missing, and makes the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--datasets", nargs="+", choices=MODULES, default=PAPER)
-    training_options(parser, seeds=SEEDS)
-    asked = parser.parse_args(arguments)
-    with errors_in_a_line("faithfulness"):
-        places = places_of(asked)
-        for dataset in asked.datasets if asked.seeds else ():
-            if not _is_measured(_path(dataset, places), asked.seeds):
-                found = measure(dataset, asked.seeds, asked.epochs, places)
-                _path(dataset, places).parent.mkdir(parents=True, exist_ok=True)
-                write_json(_path(dataset, places), found)
-        paths = [_path(dataset, places) for dataset in MODULES]
-        table = table_of([json.loads(path.read_text()) for path in paths if path.exists()])
-        write_tables([table], places.results / "faithfulness")
-    print(f"\n{table.as_text()}")
+    STUDY.main(arguments)
 
 
 if __name__ == "__main__":

@@ -7,26 +7,21 @@ Each score of ``laya_jax.attribution.label_suspicion`` ranks the training exampl
 stopped early. What it finds is written to ``results/label_noise/``, the table to ``results/label_noise.*``.
 """
 
-import argparse
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from experiments.command import Places, errors_in_a_line, places_of, training_options
-from experiments.configs import MODULES, config_of
+from experiments.command import Places
+from experiments.configs import config_of
 from experiments.records import Job
-from experiments.runs import train_missing
 from experiments.statistics import summarize
-from experiments.tables import Table, write_tables
+from experiments.study import Study
+from experiments.tables import Table
 from laya_jax.attribution import detection, label_suspicion, precision_at
 from laya_jax.data import load
 from laya_jax.report import Explainer
 from laya_jax.training import ParallelConfig, load_model
-from laya_jax.training.run import write_json
 
-SEEDS = 3
 NOISE = 0.1
 
 
@@ -44,7 +39,6 @@ def jobs_of(dataset: str, seeds: int, epochs: int | None) -> list[Job]:
 
 def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
     """How well each score finds the labels that are wrong."""
-    train_missing(jobs, places, again=True)
     data = jobs[0].config.data
     noisy = load(data).train
     wrong = noisy.labels != load(dataclasses.replace(data, label_noise=0.0)).train.labels
@@ -62,7 +56,7 @@ def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
         record = job.record(places.results)
         assert record is not None
         runs.append({"seed": job.config.seed, "test_accuracy": record["test"]["accuracy"], "scores": found})
-    return {"dataset": jobs[0].dataset, "examples": len(wrong), "wrong": int(wrong.sum()), "runs": runs}
+    return {"examples": len(wrong), "wrong": int(wrong.sum()), "runs": runs}
 
 
 def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
@@ -95,32 +89,20 @@ def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _path(dataset: str, places: Places) -> Path:
-    return places.results / "label_noise" / f"{dataset}.json"
-
-
-def _is_measured(path: Path, seeds: int) -> bool:
-    return path.exists() and len(json.loads(path.read_text())["runs"]) >= seeds
+STUDY = Study(
+    "label_noise",
+    __doc__,
+    datasets=["fashion-mnist"],
+    seeds=3,
+    jobs_of=jobs_of,
+    measure=measure,
+    table_of=table_of,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measures what is missing, and makes the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--datasets", nargs="+", choices=MODULES, default=["fashion-mnist"])
-    training_options(parser, seeds=SEEDS)
-    asked = parser.parse_args(arguments)
-    with errors_in_a_line("label_noise"):
-        places = places_of(asked)
-        for dataset in asked.datasets if asked.seeds else ():
-            if not _is_measured(_path(dataset, places), asked.seeds):
-                found = measure(jobs_of(dataset, asked.seeds, asked.epochs), places)
-                write_json(_path(dataset, places), found)
-        paths = [_path(dataset, places) for dataset in MODULES]
-        table = table_of([json.loads(path.read_text()) for path in paths if path.exists()])
-        write_tables([table], places.results / "label_noise")
-    print(f"\n{table.as_text()}")
+    STUDY.main(arguments)
 
 
 if __name__ == "__main__":

@@ -42,10 +42,19 @@ class Job(NamedTuple):
         if not path.exists():
             return None
         record: dict[str, Any] = json.loads(path.read_text())
-        changes = differences(from_json(Config, record["config"]), self.config)
-        if changes:
-            raise ValueError(f"{path} is of another config: {'; '.join(changes)}; move it away to train anew")
+        check_config(path, record, self.config)
         return record
+
+
+def check_config(path: Path, record: Mapping[str, Any], config: Config) -> None:
+    """Checks that a record, read from a path, is of a config.
+
+    Raises:
+      ValueError: it is of another one.
+    """
+    changes = differences(from_json(Config, record["config"]), config)
+    if changes:
+        raise ValueError(f"{path} is of another config: {'; '.join(changes)}; move it away to train anew")
 
 
 def write_record(job: Job, run: RunDirectory, dataset: Dataset, results: Path) -> None:

@@ -58,6 +58,13 @@ def test_runs_that_are_gone_are_trained_again_to_the_same_numbers(measured):
     assert (folder / "results/table1/digits/laya-seed1.json").read_bytes() == record
 
 
+def test_what_was_measured_of_another_config_is_refused(measured):
+    folder, _ = measured
+    done = run("faithfulness", folder, "--seeds", "2", "--epochs", "3")
+    assert done.returncode == 2
+    assert "faithfulness/digits.json is of another config: epochs: 2 -> 3" in done.stderr
+
+
 def test_wrong_labels_are_looked_for(tmp_path):
     done = run("label_noise", tmp_path, "--seeds", "2", "--epochs", "4")
     assert done.returncode == 0, done.stderr

@@ -77,9 +77,11 @@ def test_nothing_is_trained_twice(made):
 
 def test_a_record_of_another_config_is_refused(made):
     folder, _ = made
-    done = run("table1", folder, "--heads", "laya", "--seeds", "1", "--epochs", "3")
+    before = {path for path in folder.rglob("*") if path.is_file()}
+    done = run("table1", folder, "--heads", "concat", "laya", "--seeds", "3", "--epochs", "3")
     assert done.returncode == 2
     assert "is of another config: epochs: 2 -> 3" in done.stderr
+    assert before == {path for path in folder.rglob("*") if path.is_file()}
 
 
 def test_figures_are_drawn_from_the_records_alone(made):

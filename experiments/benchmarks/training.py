@@ -9,6 +9,7 @@ steps that are timed at once are so many that the start of an epoch in Keras's `
 a quarter of an hour on two cores.
 """
 
+import dataclasses
 import importlib.util
 import subprocess
 import sys
@@ -105,7 +106,8 @@ def engine_of(problem: Problem) -> Engine:
         preprocessing=Preprocessing(kind, problem.shape, scale=(255.0,)),
         encoder=Vocabulary(("",) * (VOCABULARY - 2)) if kind == "tokens" else None,
     )
-    return Engine(EXPERIMENTS[problem.experiment], dataset, ParallelConfig(devices=1))
+    config = dataclasses.replace(EXPERIMENTS[problem.experiment], batch_size=BATCH)
+    return Engine(config, dataset, ParallelConfig(devices=1))
 
 
 def product_seconds(flops: int) -> Callable[[], float]:

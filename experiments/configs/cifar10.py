@@ -21,11 +21,12 @@ GRID = {
 """The paper's grid for LAYA; scorer_width is in units of dim."""
 
 
-def _pilot(*widths: int) -> Config:
+def _pilot(*widths: int, batch_size: int = 128) -> Config:
     return dataclasses.replace(
         BASE,
         backbone=BackboneConfig(kind="separable_cnn", widths=widths),
         optimizer=OptimizerConfig(learning_rate=1e-3),
+        batch_size=batch_size,
         epochs=6,
     )
 
@@ -34,8 +35,10 @@ PILOTS = {
     "64-128-256": _pilot(64, 128, 256),
     "32-64-128": _pilot(32, 64, 128),
     "32-128-256": _pilot(32, 128, 256),
+    "batch-64": _pilot(64, 128, 256, batch_size=64),
+    "batch-32": _pilot(64, 128, 256, batch_size=32),
 }
-"""Widths to compare on the validation split."""
+"""Widths, and then batch sizes, to compare on the validation split."""
 
 
 def last_layer() -> Config:

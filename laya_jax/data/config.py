@@ -59,11 +59,26 @@ class DataConfig:
         check_count("data.split_seed", self.split_seed, least=0)
         if self.image_size is not None:
             check_count("data.image_size", self.image_size)
-            if kind_of(self.source) != "images":
-                raise ValueError(f"data.image_size is {self.image_size}, expected None for {self.source!r}")
         check_count("data.vocabulary_size", self.vocabulary_size, least=3)
         check_count("data.max_length", self.max_length)
         check_choice("data.keep", self.keep, ("start", "end"))
+        self._check_used()
+
+    def _check_used(self) -> None:
+        """An option that this source does not read would be passed over without a word."""
+        texts = kind_of(self.source) == "texts" or self.source == "imdb_reviews"
+        used = {
+            "directory": kind_of(self.source) == "tfds",
+            "image_size": kind_of(self.source) == "images",
+            **dict.fromkeys(("vocabulary_size", "max_length", "keep"), texts),
+        }
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if value != field.default and not used.get(field.name, True):
+                raise ValueError(
+                    f"data.{field.name} is {value!r}, expected {field.default!r} for {self.source!r}, which "
+                    "does not use it"
+                )
 
 
 def kind_of(source: str) -> str:

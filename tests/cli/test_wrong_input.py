@@ -50,6 +50,8 @@ def wrong_files(folder):
         ),
         (["train", "--seed", "1", "fashion-mnist"], "experiment is 'fashion-mnist' after the options"),
         (["train", "digits", "--data.image-size", "8"], "data.image_size is 8, expected None for 'digits'"),
+        (["train", "cifar10", "--data.keep", "end"], "data.keep is 'end', expected 'start' for 'cifar10'"),
+        (["train", "npz:a.npz", "--data.vocabulary-size", "9"], "data.vocabulary_size is 9, expected 20000"),
         (["train", "digits", "--backbone.pooling", "mean"], "backbone.pooling is 'mean', expected None for"),
         (["train", "npz:none.npz"], "none.npz"),
         (["train", "npz:broken.npz"], "broken.npz cannot be read as .npz"),

@@ -1,6 +1,6 @@
 """Writes README.md of this folder: each item of the paper, its command, the paper's value, and ours.
 
-The docstrings of the configs get what was measured, too.
+The README of the repository gets Table 1 at a glance, the docstrings of the configs what was measured.
 
 python -m experiments.readme
 """
@@ -21,6 +21,9 @@ from experiments.statistics import summarize
 from experiments.tables import Table
 
 README = Path(__file__).parent / "README.md"
+FRONT = Path(__file__).parents[1] / "README.md"
+"""README of the repository, which shows Table 1 at a glance between two marks."""
+MARKS = "<!-- written by experiments.readme -->\n\n", "\n\n<!-- until here -->"
 SEEDS = 5
 
 INTRODUCTION = """\
@@ -182,6 +185,37 @@ def make(results: Path) -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
+def glance(records: Records) -> Table:
+    """Accuracy of every head beside the paper's, and what paired tests say of LAYA."""
+    table = Table(
+        "Test accuracy over seeds, mean ± standard deviation, and the paper's in parentheses",
+        ("data set", *HEADS, "LAYA by paired tests"),
+    )
+    for dataset in PAPER:
+        of_heads = [_accuracy(of(records, dataset, head), dataset, head) for head in HEADS]
+        compared = table1.differences_table(records, [dataset]).rows
+        verdicts = [f"{row[-1].removeprefix('LAYA ')} than {row[1]}" for row in compared if "LAYA" in row[-1]]
+        table.add(
+            TITLES[dataset],
+            *(f"{ours or '?'} ({theirs})" for theirs, ours, _ in of_heads),
+            ", ".join(verdicts) or "no difference shown" * bool(compared),
+        )
+    return table
+
+
+def with_glance(text: str, table: Table) -> str:
+    """The text of the repository's README with this table.
+
+    Raises:
+      ValueError: the marks are not there.
+    """
+    before, start, rest = text.partition(MARKS[0])
+    _, end, after = rest.partition(MARKS[1])
+    if not (start and end):
+        raise ValueError(f"{FRONT} has no marks {MARKS[0].strip()} and {MARKS[1].strip()}")
+    return before + start + table.as_markdown() + end + after
+
+
 def measured(records: Records) -> str:
     """What the docstring of a config says of its runs."""
     if not records:
@@ -200,7 +234,7 @@ def with_measured(source: str, head: str, records: Records) -> str:
 
 
 def main() -> None:
-    """Writes the README, and what was measured into the docstrings of the configs."""
+    """Writes both READMEs, and what was measured into the docstrings of the configs."""
     records = finished(table1.jobs_of([*PAPER], HEADS, 20), RESULTS)
     for dataset in PAPER:
         path = Path(str(MODULES[dataset].__file__))
@@ -209,7 +243,9 @@ def main() -> None:
             source = with_measured(source, head, of(records, dataset, head))
         path.write_text(source, encoding="utf-8")
     README.write_text(make(RESULTS), encoding="utf-8")
-    print(f"written to {README}")
+    front = with_glance(FRONT.read_text(encoding="utf-8"), glance(records))
+    FRONT.write_text(front, encoding="utf-8")
+    print(f"written to {README} and {FRONT}")
 
 
 if __name__ == "__main__":

@@ -175,6 +175,9 @@ def test_the_classes_of_several_seeds_are_weighed_by_their_examples():
 
 def test_the_committed_tables_and_the_readme_are_those_of_the_committed_records():
     assert readme.README.read_text(encoding="utf-8") == readme.make(readme.RESULTS)
+    records = finished(table1.jobs_of([*PAPER], HEADS, 20), readme.RESULTS)
+    text = readme.FRONT.read_text(encoding="utf-8")
+    assert readme.with_glance(text, readme.glance(records)) == text
 
 
 @pytest.mark.parametrize("dataset", PAPER)

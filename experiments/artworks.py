@@ -6,18 +6,19 @@
 Two ways to train: the paper's (Adam 3e-5, at most 15 epochs, patience 3, its head) and the one that is
 recommended here for frozen backbones (``laya train images:FOLDER --backbone vit:PATH --freeze``). The
 paper's paintings of 21 styles and its ViT-B/16 are other ones than the 11 styles and the ViT-S/14 of our
-records, so that numbers do not compare. Records go to ``results/artworks/``, figures to
-``results/figures/``, the table to ``results/artworks.*``.
+records, so that numbers do not compare; give --results, too, with paintings or a ViT of your own. Records go
+to ``results/artworks/``, figures to ``results/figures/``, the table to ``results/artworks.*``.
 """
 
 import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from experiments.command import errors_in_a_line, places_of, training_options
 from experiments.figures import GROUPS, belief, class_profile, figure_1, figure_2, save
-from experiments.records import Job, finished
+from experiments.records import MOST_SEEDS, Job, finished
 from experiments.runs import train_missing
 from experiments.statistics import summarize
 from experiments.tables import Table, write_tables
@@ -52,6 +53,12 @@ def jobs_of(name: str, config: Config, seeds: int) -> list[Job]:
     ]
 
 
+def records_of(configs: Mapping[str, Config], results: Path) -> dict[str, Records]:
+    """What has finished of each way to train, where something has."""
+    by_way = {name: finished(jobs_of(name, config, MOST_SEEDS), results) for name, config in configs.items()}
+    return {name: records for name, records in by_way.items() if records}
+
+
 def draw(by_way: Mapping[str, Records], folder: Any) -> None:
     """Figure 3, the profiles side by side; figure 4, the heatmaps of each way."""
     import matplotlib as mpl
@@ -70,7 +77,8 @@ def draw(by_way: Mapping[str, Records], folder: Any) -> None:
 def table_of(by_way: Mapping[str, Records]) -> Table:
     """A row per way to train."""
     columns = ("training", "seeds", "accuracy", "macro-F1", "effective depth", "seconds a run")
-    table = Table("Paintings, LAYA on the frozen ViT-S/14", columns)
+    backbone = Path(next(iter(by_way.values()))[0]["config"]["backbone"]["path"]).name
+    table = Table(f"Paintings, LAYA on the frozen {backbone}", columns)
     for name, records in by_way.items():
         numbers = [
             summarize([record["test"][key] for record in records])
@@ -100,13 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             }
         jobs = {name: jobs_of(name, config, asked.seeds) for name, config in configs.items()}
         train_missing([job for mine in jobs.values() for job in mine], places)
-        every = {name: jobs_of(name, config, 20) for name, config in configs.items()}
-        by_way = {name: finished(mine, places.results) for name, mine in every.items()}
-        there = {name: records for name, records in by_way.items() if records}
-        if not there:
+        by_way = records_of(configs, places.results)
+        if not by_way:
             raise ValueError(f"no records in {places.results}")
-        draw(there, places.results / "figures")
-        table = table_of(there)
+        draw(by_way, places.results / "figures")
+        table = table_of(by_way)
         write_tables([table], places.results / "artworks")
     print(f"\n{table.as_text()}")
 

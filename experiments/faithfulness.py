@@ -4,9 +4,10 @@
     python -m experiments.faithfulness --datasets fashion-mnist
     python -m experiments.faithfulness --seeds 0                # the table of what there is
 
-The numbers are those of ``laya attribute``, with a run on shuffled labels for comparison and with inputs of
-another kind. They are written to ``results/faithfulness/``, the table to ``results/faithfulness.*``. Runs of
-Table 1 whose directories are gone are trained again; the same seed gives the same run.
+The numbers are those of ``laya attribute``, with inputs of another kind, and for comparison with the first
+run as it is on shuffled labels, after its last epoch. They are written to ``results/faithfulness/``, the
+table to ``results/faithfulness.*``. Runs of Table 1 whose directories are gone are trained again; the same
+seed gives the same run.
 """
 
 import dataclasses
@@ -64,7 +65,7 @@ ROWS: Mapping[str, Value] = {
         )
     },
     **{
-        f"correlation once random: {part}": (
+        f"correlation once random: {part}{', same seed' * (part == 'labels')}": (
             lambda of, part=part: _faith(of)["randomization"].get(part, {}).get("centred_correlation")
         )
         for part in ("scorer", "adapters", "backbone from h1", "labels")
@@ -150,14 +151,19 @@ def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
     random, dataset = random_labels_job(jobs[0]), jobs[0].dataset
     train_missing([random], places, again=True)
     one = ParallelConfig(devices=1)
-    other = Explainer(load_model(places.runs / random.name), one)
+    other = Explainer(load_model(places.runs / random.name, latest=True), one)
     examples = load(jobs[0].config.data).test
     outliers, runs = outliers_of(dataset, examples), []
     for job in jobs:
         explainer = Explainer(load_model(places.runs / job.name), one)
         runs.append(attribute(explainer, examples, outliers=outliers, random_labels=other))
         print(f"measured {job.name}", flush=True)
-    return {"runs": [run.numbers for run in runs], "stability": stability(runs)}
+    record = random.record(places.results) or {}
+    return {
+        "runs": [run.numbers for run in runs],
+        "stability": stability(runs),
+        "random_labels": record["curve"][-1]["train"],
+    }
 
 
 def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
@@ -170,6 +176,10 @@ def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
         table.add(name, *(_spread([value(run) for run in found["runs"]]) for found in measured))
     for name, field in STABILITY.items():
         table.add(name, *(_beside_chance(found["stability"], field) for found in measured))
+    learnt = (
+        f"{found['random_labels']['accuracy']:.3f}" if "random_labels" in found else "" for found in measured
+    )
+    table.add("accuracy of the run on shuffled labels on what it trained on", *learnt)
     return table
 
 

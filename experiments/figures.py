@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from experiments.command import errors_in_a_line
 from experiments.configs import MODULES
-from experiments.records import RESULTS, finished
+from experiments.records import MOST_SEEDS, RESULTS, finished
 from experiments.table1 import jobs_of
 from laya_jax.attribution.plots import STYLE
 
@@ -168,14 +168,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     with errors_in_a_line("figures"):
         records = {
-            dataset: finished(jobs_of([dataset], ["laya"], 20, asked.epochs), asked.results)
+            dataset: finished(jobs_of([dataset], ["laya"], MOST_SEEDS, asked.epochs), asked.results)
             for dataset in asked.datasets
         }
         there = {dataset: mine for dataset, mine in records.items() if mine}
         if not there:
             raise ValueError(f"no records in {asked.results}; python -m experiments.table1 makes them")
-    for path in draw(there, asked.results / "figures"):
-        print(f"{path}.png, .pdf")
+        for path in draw(there, asked.results / "figures"):
+            print(f"{path}.png, .pdf")
 
 
 if __name__ == "__main__":

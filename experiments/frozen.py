@@ -4,9 +4,10 @@
     python -m experiments.frozen --seeds 0                                     # the tables of what there is
 
 The backbones are a ViT on paintings of 11 styles (class tokens of 12 blocks) and a BERT on IMDB's reviews
-(the first 128 tokens, means over tokens, 7 hidden states). Every head is trained with as many settings on one
-seed; the best on validation is then trained with every seed. A setting's epoch is the best on validation,
-and several passes where labels are few. Records are written to ``results/frozen/``, tables to
+(the first 128 tokens, means over tokens, 7 hidden states). Every head is trained with several settings on one
+seed, LAYA with no more than others; the best on validation is then trained with every seed. A setting's epoch
+is the best on validation, and several passes where labels are few: to train on, that is, for the validation
+split stays whole. Records are written to ``results/frozen/``, tables to
 ``results/frozen.*``. Killed, the same command goes on.
 """
 
@@ -36,6 +37,7 @@ from experiments.configs.frozen import (
 from experiments.frozen_tables import path_of, tables_of
 from experiments.records import RESULTS
 from experiments.tables import write_tables
+from laya_jax.checks import check_count
 from laya_jax.cli import keep_compilations
 from laya_jax.data import DataConfig, Dataset
 from laya_jax.data.batches import steps_per_epoch
@@ -200,7 +202,7 @@ def _is_done(path: Path, problem: Problem, settings: Sequence[Setting], seeds: i
     if not path.exists():
         return False
     record, known = read_json(path), {"weights": problem.weights, "epochs": problem.config.epochs}
-    of_problem = all(record.get(name, value) == value for name, value in known.items())
+    of_problem = all(record.get(name) == value for name, value in known.items())
     tried = [{**each["setting"], "layer": None} for each in record["tried"]]
     return of_problem and tried == [_json(each) for each in settings] and len(record["runs"]) >= seeds
 
@@ -219,6 +221,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records and tables")
     asked = parser.parse_args(arguments)
     with errors_in_a_line("frozen"):
+        check_count("seeds", asked.seeds, least=0)
         keep_compilations()
         for name in asked.problems if asked.seeds else ():
             _check_given(asked, {"paintings": ("vit", "paintings"), "imdb": ("bert",)}[name])

@@ -2,8 +2,9 @@
 
     python -m experiments.kill_and_resume --kills 20
 
-Parameters, the optimizer's state, metrics and result have to be the same to the last bit (but for times).
-About four minutes on two cores; writes experiments/results/kill_and_resume.json.
+Each is killed at a random moment after a random epoch, so that it has something to go on from. Parameters,
+the optimizer's state, metrics and result have to be the same to the last bit (but for times). About four
+minutes on two cores; writes experiments/results/kill_and_resume.json.
 """
 
 import argparse
@@ -14,13 +15,14 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint
 
 from laya_jax.training.exported import TrainedModel
+from laya_jax.training.run import RunDirectory
 from laya_jax.training.session import load_model
 
 RESULTS = Path(__file__).parent / "results"
@@ -44,38 +46,47 @@ def finish(arguments: list[str]) -> None:
     subprocess.run(arguments, check=True, capture_output=True)
 
 
-def start(arguments: list[str], run: Path) -> subprocess.Popen:
-    """Starts a command and waits until its run has appeared."""
-    process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not run.exists() and process.poll() is None:
-        time.sleep(0.005)
-    return process
+class Progress(NamedTuple):
+    """How far a run has come, by what is on disk.
+
+    Attributes:
+      epochs: lines of its metrics.
+      checkpoints: names of their folders; one that was being written has a longer name.
+      finished: whether its result is there.
+    """
+
+    epochs: int
+    checkpoints: list[str]
+    finished: bool
+
+    @property
+    def resumable(self) -> bool:
+        """Whether it has something to go on from, and something left to do."""
+        return any(name.isdecimal() for name in self.checkpoints) and not self.finished
 
 
-def seconds_of(arguments: list[str], run: Path) -> float:
-    """How long a command works on its run."""
-    process = start(arguments, run)
-    appeared = time.monotonic()
-    process.wait()
-    return time.monotonic() - appeared
+def kill_after(arguments: list[str], run: Path, epochs: int, delay: float = 0.0) -> Progress:
+    """Starts a command and kills it some seconds after its run has written so many epochs and a checkpoint.
 
-
-def kill_after(arguments: list[str], run: Path, delay: float) -> str:
-    """Starts a command and kills it some seconds after its run has appeared; says how far it had come."""
-    process = start(arguments, run)
-    time.sleep(delay)
-    process.kill()
-    process.wait()
+    Raises:
+      RuntimeError: it ended before.
+    """
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        while not (reached := progress(run)).resumable or reached.epochs < epochs:
+            if process.poll() is not None:
+                raise RuntimeError(f"ended before epoch {epochs}: {process.communicate()[1]}")
+            time.sleep(0.002)
+        time.sleep(delay)
+        process.kill()
     return progress(run)
 
 
-def progress(run: Path) -> str:
-    """How far a run has come: its epochs and checkpoints on disk."""
+def progress(run: Path) -> Progress:
+    """How far a run has come."""
     metrics = run / "metrics.jsonl"
     epochs = len(metrics.read_text().splitlines()) if metrics.exists() else 0
     checkpoints = sorted(path.name for path in (run / "checkpoints").glob("*"))
-    finished = ", result written" if (run / "result.json").exists() else ""
-    return f"{epochs} epochs, checkpoints {checkpoints}{finished}"
+    return Progress(epochs, checkpoints, (run / "result.json").exists())
 
 
 def without_times(value: Any) -> Any:
@@ -110,25 +121,27 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    delays = random.Random(asked.seed)
+    generator = random.Random(asked.seed)
     with tempfile.TemporaryDirectory() as folder:
         undisturbed = Path(folder) / "undisturbed"
         finish(train_command(undisturbed, asked.epochs))
-        timed = Path(folder) / "timed"
-        duration = seconds_of(train_command(timed, asked.epochs), timed)
         expected = account(undisturbed)
+        seconds = [line["seconds"] for line in RunDirectory.open(undisturbed).lines()]
         rows = []
         for number in range(asked.kills):
             run = Path(folder) / f"killed-{number}"
-            delay = delays.uniform(0, duration)
-            reached = kill_after(train_command(run, asked.epochs), run, delay)
+            epochs, delay = generator.randrange(1, asked.epochs), generator.uniform(0, min(seconds))
+            reached = kill_after(train_command(run, asked.epochs), run, epochs, delay)
             finish(command("resume", run))
             same = account(run) == expected
-            rows.append({"killed_after": round(delay, 3), "reached": reached, "identical": same})
+            rows.append({**reached._asdict(), "resumable": reached.resumable, "identical": same})
             verdict = "identical" if same else "DIFFERENT"
-            print(f"{number + 1:>3}  killed after {delay:5.2f} s ({reached}): {verdict}")
-    identical = sum(row["identical"] for row in rows)
-    print(f"{identical} of {asked.kills} resumed runs are identical to the undisturbed one")
+            print(f"{number + 1:>3}  killed after {reached.epochs} epochs, {reached.checkpoints}: {verdict}")
+    identical, resumable = (sum(row[name] for row in rows) for name in ("identical", "resumable"))
+    print(
+        f"{identical} of {asked.kills} runs are identical to the undisturbed one; {resumable} went on from a "
+        "checkpoint"
+    )
     path = RESULTS / "kill_and_resume.json"
     path.write_text(json.dumps({"epochs": asked.epochs, "seed": asked.seed, "kills": rows}, indent=1) + "\n")
     sys.exit(identical != asked.kills)

@@ -62,7 +62,8 @@ def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
 def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
     """A row per score: how well it finds wrong labels."""
     table = Table(
-        f"Wrong labels found, {NOISE:.0%} of the training labels shuffled; mean ± deviation over seeds",
+        f"Wrong labels found, {NOISE:.0%} of the training labels shuffled, epochs chosen on validation with "
+        "right labels; mean ± deviation over seeds",
         (
             "data set",
             "wrong labels",

@@ -5,18 +5,20 @@ The README of the repository gets Table 1 at a glance, the docstrings of the con
 python -m experiments.readme
 """
 
+import argparse
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from experiments import artworks, table1, table2
+from experiments import artworks, faithfulness, frozen_tables, label_noise, pilots, table1, table2
+from experiments.command import errors_in_a_line
 from experiments.configs import HEADS, MODULES, PAPER
 from experiments.figures import TITLES, class_profile, mean_profile
 from experiments.paper import FIGURE_1, FIGURE_2, TABLE_1, TABLE_2
-from experiments.records import RESULTS, fastest_epoch, finished
+from experiments.records import MOST_SEEDS, RESULTS, fastest_epoch, finished
 from experiments.statistics import summarize
 from experiments.tables import Table
 
@@ -25,6 +27,10 @@ FRONT = Path(__file__).parents[1] / "README.md"
 """README of the repository, which shows Table 1 at a glance between two marks."""
 MARKS = "<!-- written by experiments.readme -->\n\n", "\n\n<!-- until here -->"
 SEEDS = 5
+HOW_CHOSEN = """\
+What the paper leaves open (widths, batch size, learning rate, which end of a review) was chosen by short runs
+of LAYA on validation (`python -m experiments.pilots`), and concat and scalar_mix have the d* of the paper's
+LAYA: if that favours a head, it is LAYA."""
 
 INTRODUCTION = """\
 # The paper's experiments, again
@@ -43,10 +49,38 @@ written by `python -m experiments.readme` from the records in `results/`; nothin
     python -m experiments.readme
 """
 
-BEYOND = ("artworks.md", "frozen.md", "faithfulness.md", "label_noise.md")
-"""Tables that the paper does not have, made by the scripts of the same names."""
-
 Records = Sequence[Mapping[str, Any]]
+
+
+def table1_records(results: Path) -> Records:
+    """Those of Table 1."""
+    return finished(table1.jobs_of([*MODULES], HEADS, MOST_SEEDS), results)
+
+
+def table2_records(results: Path) -> Records:
+    """Those of Table 2."""
+    return finished(table2.jobs_of([*MODULES], table2.TUNED, table2.SEEDS), results)
+
+
+def artworks_tables(results: Path) -> list[Table]:
+    """That of the artworks, if there are records."""
+    by_way = artworks.records_of(artworks.configs_of(artworks.VIT, artworks.PAINTINGS), results)
+    return [artworks.table_of(by_way)] if by_way else []
+
+
+TABLES: Mapping[str, Callable[[Path], list[Table]]] = {
+    "table1": lambda results: table1.tables_of(table1_records(results)),
+    "table2": lambda results: table2.tables_of(table2_records(results)),
+    "pilots": lambda results: [pilots.table_of(finished(pilots.jobs_of(pilots.PILOTED), results))],
+    "artworks": artworks_tables,
+    "frozen": frozen_tables.tables_of,
+    "faithfulness": faithfulness.STUDY.tables_of,
+    "label_noise": label_noise.STUDY.tables_of,
+}
+"""The tables of every script, from its records."""
+
+BEYOND = ("artworks", "frozen", "faithfulness", "label_noise")
+"""What the paper does not have."""
 
 
 def of(records: Records, dataset: str, head: str) -> list[Mapping[str, Any]]:
@@ -91,7 +125,7 @@ def items(records: Records, grids: Records, results: Path) -> Table:
 def _artworks(results: Path) -> Iterator[tuple[str, ...]]:
     """Rows of Figure 3, one per way to train."""
     for name, config in artworks.configs_of(artworks.VIT, artworks.PAINTINGS).items():
-        records = finished(artworks.jobs_of(name, config, 20), results)
+        records = finished(artworks.jobs_of(name, config, MOST_SEEDS), results)
         ours, stands = "", "not run yet"
         if records:
             mean, _ = mean_profile(records)
@@ -157,20 +191,16 @@ def figures(folder: Path) -> str:
     return "\n\n".join(f"![{path.stem}](results/figures/{path.name})" for path in paths)
 
 
-def _written(path: Path) -> str:
-    return path.read_text(encoding="utf-8") if path.exists() else ""
-
-
 def make(results: Path) -> str:
     """The text of the README."""
-    records = finished(table1.jobs_of([*MODULES], HEADS, 20), results)
-    grids = finished(table2.jobs_of([*MODULES], table2.TUNED, table2.SEEDS), results)
+    records, grids = table1_records(results), table2_records(results)
     parts = [INTRODUCTION, items(records, grids, results).as_markdown()]
     datasets = [dataset for dataset in PAPER if any(record["dataset"] == dataset for record in records)]
     parts += [
         "## Table 1",
         table1.results_table(records, datasets).as_markdown(),
         table1.differences_table(records, datasets).as_markdown(),
+        HOW_CHOSEN,
     ]
     if grids:
         parts += [
@@ -178,7 +208,7 @@ def make(results: Path) -> str:
             table2.best_table(grids, PAPER).as_markdown(),
             "All settings: `results/table2.md`.",
         ]
-    parts += [table for path in BEYOND if (table := _written(results / path))]
+    parts += [table.as_markdown() for name in BEYOND for table in TABLES[name](results)]
     drawn = figures(results / "figures")
     if drawn:
         parts += ["## Figures", drawn]
@@ -224,7 +254,7 @@ def measured(records: Records) -> str:
     seeds = f"{len(records)} seed{'s' * (len(records) > 1)}"
     return (
         f"Measured: test accuracy {summarize(accuracies).mean:.4f} ({min(accuracies):.4f} to "
-        f"{max(accuracies):.4f}), {seeds}; {fastest_epoch(records):.1f} s an epoch on a CPU's core."
+        f"{max(accuracies):.4f}), {seeds}; fastest epoch {fastest_epoch(records):.1f} s on a CPU's core."
     )
 
 
@@ -233,9 +263,24 @@ def with_measured(source: str, head: str, records: Records) -> str:
     return re.sub(rf'(--heads {head}\n\n    )[^"]*(\n    """)', rf"\g<1>{measured(records)}\g<2>", source)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Writes both READMEs, and what was measured into the docstrings of the configs."""
-    records = finished(table1.jobs_of([*PAPER], HEADS, 20), RESULTS)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.parse_args(arguments)
+    with errors_in_a_line("readme"):
+        write()
+    print(f"written to {README} and {FRONT}")
+
+
+def write() -> None:
+    """Writes what ``main`` says.
+
+    Raises:
+      ValueError: a record is of another config, or the repository's README has lost its marks.
+    """
+    records = table1_records(RESULTS)
     for dataset in PAPER:
         path = Path(str(MODULES[dataset].__file__))
         source = path.read_text(encoding="utf-8")
@@ -245,7 +290,6 @@ def main() -> None:
     README.write_text(make(RESULTS), encoding="utf-8")
     front = with_glance(FRONT.read_text(encoding="utf-8"), glance(records))
     FRONT.write_text(front, encoding="utf-8")
-    print(f"written to {README} and {FRONT}")
 
 
 if __name__ == "__main__":

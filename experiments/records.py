@@ -1,5 +1,6 @@
 """What is kept of a run: one JSON, from which every table and figure is made."""
 
+import dataclasses
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 
 from laya_jax.attribution import profiles
 from laya_jax.data import Dataset
+from laya_jax.data.config import kind_of
 from laya_jax.training import Config, load_model, predict
 from laya_jax.training.config import differences, from_json, to_json
 from laya_jax.training.parallel import ParallelConfig
 from laya_jax.training.run import ENVIRONMENT, RunDirectory, read_json, write_text
 
 RESULTS = Path(__file__).parent / "results"
+MOST_SEEDS = 20
+"""Records of so many seeds are looked for."""
 
 
 class Job(NamedTuple):
@@ -47,14 +51,24 @@ class Job(NamedTuple):
 
 
 def check_config(path: Path, record: Mapping[str, Any], config: Config) -> None:
-    """Checks that a record, read from a path, is of a config.
+    """Checks that a record, read from a path, is of a config, wherever its data and weights lie.
 
     Raises:
       ValueError: it is of another one.
     """
-    changes = differences(from_json(Config, record["config"]), config)
+    changes = differences(*map(_without_paths, (from_json(Config, record["config"]), config)))
     if changes:
         raise ValueError(f"{path} is of another config: {'; '.join(changes)}; move it away to train anew")
+
+
+def _without_paths(config: Config) -> Config:
+    kind, path = kind_of(config.data.source), config.backbone.path
+    source = config.data.source if kind in ("digits", "tfds") else f"{kind}:anywhere"
+    return dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, source=source, directory=None),
+        backbone=dataclasses.replace(config.backbone, path=path and "anywhere"),
+    )
 
 
 def write_record(job: Job, run: RunDirectory, dataset: Dataset, results: Path) -> None:

@@ -101,10 +101,11 @@ def _start(job: Job, core: int | None, places: Places) -> _Worker:
 
 
 def _say(job: Job, places: Places, done: int, total: int, left: float) -> None:
+    # Not that of the test split: grid searches and pilots come by here, too.
     record = job.record(places.results)
-    accuracy = f"{record['test']['accuracy']:.4f}" if record else "?"
+    accuracy = f"{record['validation']['accuracy']:.4f}" if record else "?"
     print(
-        f"{done:>4} of {total}  {job.name}  test accuracy {accuracy}"
+        f"{done:>4} of {total}  {job.name}  validation accuracy {accuracy}"
         + (f"  about {left / 60:.0f} min left" if done < total else ""),
         flush=True,
     )

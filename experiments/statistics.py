@@ -74,7 +74,9 @@ def compare_paired(ours: dict[int, float], theirs: dict[int, float]) -> Differen
     differences = np.array([ours[seed] - theirs[seed] for seed in seeds])
     mean, deviation = float(differences.mean()), float(differences.std(ddof=1))
     if np.ptp(differences) < ROUNDING:
-        return Difference(len(seeds), mean, mean, mean, float(mean == 0), float("inf") if mean else 0.0)
+        same = abs(mean) < ROUNDING
+        effect = 0.0 if same else float(np.copysign(np.inf, mean))
+        return Difference(len(seeds), mean, mean, mean, float(same), effect)
     half = float(stats.t.ppf(0.975, len(seeds) - 1)) * deviation / len(seeds) ** 0.5
     p = float(stats.ttest_1samp(differences, 0).pvalue)
     return Difference(len(seeds), mean, mean - half, mean + half, p, mean / deviation)

@@ -48,22 +48,39 @@ class Study(NamedTuple):
             places = places_of(asked)
             for dataset in asked.datasets if asked.seeds else ():
                 self._measure_missing(self.jobs_of(dataset, asked.seeds, asked.epochs), places)
-            paths = [self._path(dataset, places) for dataset in MODULES]
-            table = self.table_of([json.loads(path.read_text()) for path in paths if path.exists()])
-            write_tables([table], places.results / self.name)
-        print(f"\n{table.as_text()}")
+            tables = self.tables_of(places.results, asked.epochs)
+            write_tables(tables, places.results / self.name)
+        for table in tables:
+            print(f"\n{table.as_text()}")
 
-    def _path(self, dataset: str, places: Places) -> Path:
-        return places.results / self.name / f"{dataset}.json"
+    def tables_of(self, results: Path, epochs: int | None = None) -> list[Table]:
+        """The table of what was measured.
+
+        Raises:
+          ValueError: something was measured of another config.
+        """
+        found = (self._found(self.jobs_of(dataset, 1, epochs)[0], results) for dataset in MODULES)
+        return [self.table_of([each for each in found if each is not None])]
+
+    def _path(self, dataset: str, results: Path) -> Path:
+        return results / self.name / f"{dataset}.json"
+
+    def _found(self, first: Job, results: Path) -> dict[str, Any] | None:
+        """What was measured of these runs, of which this is the first; None if nothing was."""
+        path = self._path(first.dataset, results)
+        if not path.exists():
+            return None
+        found: dict[str, Any] = json.loads(path.read_text())
+        check_config(path, found, first.config)
+        return found
 
     def _measure_missing(self, jobs: Sequence[Job], places: Places) -> None:
-        path, config = self._path(jobs[0].dataset, places), jobs[0].config
-        if path.exists():
-            found = json.loads(path.read_text())
-            check_config(path, found, config)
-            if len(found["runs"]) >= len(jobs):
-                return
+        found = self._found(jobs[0], places.results)
+        if found is not None and len(found["runs"]) >= len(jobs):
+            return
         train_missing(jobs, places, again=True)
-        found = {"dataset": jobs[0].dataset, "config": to_json(config), **self.measure(jobs, places)}
+        config = to_json(jobs[0].config)
+        found = {"dataset": jobs[0].dataset, "config": config, **self.measure(jobs, places)}
+        path = self._path(jobs[0].dataset, places.results)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, found)

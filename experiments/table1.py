@@ -13,10 +13,10 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.command import Places, errors_in_a_line, places_of, training_options
+from experiments.command import errors_in_a_line, places_of, training_options
 from experiments.configs import HEADS, MODULES, PAPER, config_of
 from experiments.paper import TABLE_1
-from experiments.records import Job, fastest_epoch, finished
+from experiments.records import MOST_SEEDS, Job, fastest_epoch, finished
 from experiments.runs import train_missing
 from experiments.statistics import compare_paired, summarize
 from experiments.tables import Table, write_tables
@@ -109,7 +109,16 @@ def differences_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[s
     table = Table(
         "LAYA minus each head, accuracy paired by seed (p of the two-sided paired t test, not corrected for "
         "the number of comparisons)",
-        ("data set", "LAYA minus", "seeds", "mean difference", "95 % interval", "p", "Cohen's d", "verdict"),
+        (
+            "data set",
+            "LAYA minus",
+            "seeds",
+            "mean difference",
+            "95 % interval",
+            "p",
+            "Cohen's d of the differences",
+            "verdict",
+        ),
     )
     for dataset in datasets:
         laya = accuracies(records, dataset, "laya")
@@ -136,12 +145,10 @@ def _spread(mean: float, deviation: float) -> str:
     return f"{mean:.4f} ± {deviation:.4f}"
 
 
-def write(records: Sequence[Mapping[str, Any]], places: Places) -> list[Table]:
-    """Writes the tables of these records, and returns them."""
+def tables_of(records: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """Accuracies, and LAYA against each other head."""
     datasets = [dataset for dataset in MODULES if any(record["dataset"] == dataset for record in records)]
-    tables = [results_table(records, datasets), differences_table(records, datasets)]
-    write_tables(tables, places.results / "table1")
-    return tables
+    return [results_table(records, datasets), differences_table(records, datasets)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -155,10 +162,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     with errors_in_a_line("table1"):
         places = places_of(asked)
-        every = jobs_of([*MODULES], HEADS, 20, asked.epochs)
+        every = jobs_of([*MODULES], HEADS, max(MOST_SEEDS, asked.seeds), asked.epochs)
         finished(every, places.results)  # a record of another config shows before anything is trained
         train_missing(jobs_of(asked.datasets, asked.heads, asked.seeds, asked.epochs), places)
-        tables = write(finished(every, places.results), places)
+        tables = tables_of(finished(every, places.results))
+        write_tables(tables, places.results / "table1")
     for table in tables:
         print(f"\n{table.as_text()}")
 

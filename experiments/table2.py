@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.command import Places, errors_in_a_line, places_of, training_options
+from experiments.command import errors_in_a_line, places_of, training_options
 from experiments.configs import MODULES, PAPER, config_of
 from experiments.figures import COLOUR, STYLE, TITLES, save
 from experiments.paper import TABLE_2
@@ -218,16 +218,18 @@ def _value(setting: HeadConfig, name: str) -> Any:
     return getattr(setting, name)
 
 
-def write(records: Sequence[Mapping[str, Any]], places: Places) -> list[Table]:
-    """Writes tables and figures of these records; returns the tables."""
+def tables_of(records: Sequence[Mapping[str, Any]]) -> list[Table]:
+    """The best settings, and all of them."""
     datasets = [dataset for dataset in MODULES if any(record["dataset"] == dataset for record in records)]
-    tables = [best_table(records, datasets), grid_table(records, datasets)]
-    write_tables(tables, places.results / "table2")
-    for dataset in datasets:
+    return [best_table(records, datasets), grid_table(records, datasets)]
+
+
+def draw(records: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """A figure for each data set that LAYA's grid has records of."""
+    for dataset in MODULES:
         settings = comparable(by_setting(records, dataset, "laya"), len(grid(dataset, "laya")))
         if settings:
-            draw_sensitivity(settings, dataset, places.results / "figures")
-    return tables
+            draw_sensitivity(settings, dataset, folder)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -241,9 +243,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     with errors_in_a_line("table2"):
         places = places_of(asked)
+        if asked.seeds > SEEDS:
+            raise ValueError(
+                f"seeds is {asked.seeds}, expected at most {SEEDS}, which settings are compared on"
+            )
         train_missing(jobs_of(asked.datasets, asked.heads, asked.seeds, asked.epochs), places)
-        every = jobs_of([*MODULES], TUNED, SEEDS, asked.epochs)
-        tables = write(finished(every, places.results), places)
+        records = finished(jobs_of([*MODULES], TUNED, SEEDS, asked.epochs), places.results)
+        tables = tables_of(records)
+        write_tables(tables, places.results / "table2")
+        draw(records, places.results / "figures")
     for table in tables:
         print(f"\n{table.as_text()}")
 

@@ -74,14 +74,19 @@ class Table:
 def write_tables(tables: Sequence[Table], path: Path) -> None:
     """Writes tables to one file of each form, whose suffixes are added to the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for suffix, form in (
-        (".txt", Table.as_text),
-        (".md", Table.as_markdown),
-        (".csv", Table.as_csv),
-        (".tex", Table.as_latex),
-    ):
-        text = "\n\n".join(form(table) for table in tables) + "\n"
+    for suffix, text in as_files(tables).items():
         path.with_name(path.name + suffix).write_text(text, encoding="utf-8")
+
+
+def as_files(tables: Sequence[Table]) -> dict[str, str]:
+    """What is written of tables, by the file's suffix."""
+    forms = {
+        ".txt": Table.as_text,
+        ".md": Table.as_markdown,
+        ".csv": Table.as_csv,
+        ".tex": Table.as_latex,
+    }
+    return {suffix: "\n\n".join(form(table) for table in tables) + "\n" for suffix, form in forms.items()}
 
 
 def _latex_row(values: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """Layer-attention output heads for JAX: predict from all hidden states, see which layers decided."""
 
+from laya_jax.base_head import Head
 from laya_jax.capture import capture, layer_names
 from laya_jax.classifier import Classifier
 from laya_jax.cost import describe
@@ -12,6 +13,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Classifier",
     "ConcatHead",
+    "Head",
     "HeadOutput",
     "LastLayerHead",
     "LayaHead",

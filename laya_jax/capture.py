@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
 from laya_jax.checks import check_choice
 from laya_jax.pooling import POOLINGS, pool
@@ -57,8 +58,8 @@ def capture(
     Raises:
       TypeError: layers that are neither names nor indices.
       ValueError: a name or index that no layer has (the message lists the layers), a pooling that does
-        not fit, a mask without a pooling, or a layer stacked by a transform in another way than by depth
-        on axis 0.
+        not fit, a mask without a pooling, a layer stacked by a transform in another way than by depth on
+        axis 0, or layers under ``nn.jit``.
 
     >>> class Model(nn.Module):
     ...     @nn.compact
@@ -251,7 +252,24 @@ def _run(
             value = jnp.asarray(first_array(values[returned[name]]))
             outputs.append(LayerOutput(name, value, _is_scanned(name, inner, value)))
             returned[name] += 1
+    _check_all_seen(state.get("intermediates", {}), returned)
     return outputs
+
+
+def _check_all_seen(intermediates: Mapping[str, Any], returned: Mapping[str, int]) -> None:
+    """Raises if a layer returned more than was seen: nn.jit traces equal layers once, and keeps the trace."""
+    flat = flatten_dict(intermediates, is_leaf=lambda path, _: path[-1:] == ("__call__",))
+    values = {"/".join(path[:-1]): calls for path, calls in flat.items() if path[-1] == "__call__"}
+    unseen = [
+        name
+        for name, calls in values.items()
+        if sum(first_array(call) is not None for call in calls) > returned.get(name, 0)
+    ]
+    if unseen:
+        raise ValueError(
+            f"layers {', '.join(unseen)} run under nn.jit, where their calls cannot be told apart; expected "
+            "a model without it: jax.jit around the whole call compiles as well"
+        )
 
 
 class _Inner(NamedTuple):

@@ -51,12 +51,12 @@ class Classifier(nn.Module):
         Returns:
           The head's ``HeadOutput``.
         """
-        if "deterministic" in inspect.signature(type(self.backbone).__call__).parameters:
-            options["deterministic"] = deterministic or self.freeze_backbone
-        states = self.hidden_states(*inputs, **options)
+        states = self.hidden_states(*inputs, deterministic=deterministic, **options)
         return self.head(states, layer_mask, deterministic=deterministic)
 
-    def hidden_states(self, *inputs: Any, **options: Any) -> Any:
+    def hidden_states(self, *inputs: Any, deterministic: bool = True, **options: Any) -> Any:
         """The backbone's hidden states: ``classifier.apply(variables, x, method="hidden_states")``."""
+        if "deterministic" in inspect.signature(type(self.backbone).__call__).parameters:
+            options["deterministic"] = deterministic or self.freeze_backbone
         states = check_hidden_states(self.backbone(*inputs, **options))
         return jax.lax.stop_gradient(states) if self.freeze_backbone else states

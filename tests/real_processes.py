@@ -26,6 +26,10 @@ def train_in_two_processes_and_one(tmp_path, arguments):
 
     several = ["--coordinator", f"localhost:{free_port()}", "--processes", "2", "--process"]
     processes = [laya("two", *several, "0"), laya("two", *several, "1"), laya("one")]
-    outputs = [process.communicate(timeout=300) for process in processes]
+    try:
+        outputs = [process.communicate(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert [process.returncode for process in processes] == [0, 0, 0], outputs
     return outputs

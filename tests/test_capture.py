@@ -294,6 +294,22 @@ def test_wrong_layers_are_named(layers, error, message):
         capture(*initialised(Deep(), IMAGES), IMAGES, layers=layers)
 
 
+def test_layers_under_nn_jit_are_refused_rather_than_lost():
+    compiled_block = nn.jit(Block)
+
+    class Compiled(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            for i in range(3):
+                x = compiled_block(6, name=f"block_{i}")(x)
+            return x
+
+    model, variables = initialised(Compiled(), IMAGES)
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"block_1.* run under nn\.jit"):
+            capture(model, variables, IMAGES, layers="block_*")
+
+
 def test_a_model_of_one_layer_says_that_there_is_nothing_inside():
     with pytest.raises(ValueError, match="there are: none"):
         capture(*initialised(nn.Dense(3), IMAGES), IMAGES, layers="*")

@@ -65,6 +65,8 @@ def test_a_backbone_with_dropout_is_random_while_it_trains(frozen):
     np.testing.assert_array_equal(logits(1), logits(2))
     changed = np.any(np.asarray(logits(1, deterministic=False) != logits(2, deterministic=False)))
     assert bool(changed) is not frozen
+    (states,) = classifier.apply(variables, inputs, method="hidden_states")
+    np.testing.assert_array_equal(states, inputs)
 
 
 @pytest.mark.parametrize("frozen", [True, False])

@@ -24,7 +24,7 @@ def last_layer() -> Config:
 
     python -m experiments.table1 --datasets fashion-mnist --heads last_layer
 
-    Measured: test accuracy 0.8896 (0.8873 to 0.8911), 5 seeds; 1.9 s an epoch on a CPU's core.
+    Measured: test accuracy 0.8896 (0.8873 to 0.8911), 5 seeds; fastest epoch 1.9 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="last_layer"))
 
@@ -34,7 +34,7 @@ def concat() -> Config:
 
     python -m experiments.table1 --datasets fashion-mnist --heads concat
 
-    Measured: test accuracy 0.8914 (0.8882 to 0.8938), 5 seeds; 2.5 s an epoch on a CPU's core.
+    Measured: test accuracy 0.8914 (0.8882 to 0.8938), 5 seeds; fastest epoch 2.5 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="concat", dim=96))
 
@@ -44,7 +44,7 @@ def scalar_mix() -> Config:
 
     python -m experiments.table1 --datasets fashion-mnist --heads scalar_mix
 
-    Measured: test accuracy 0.8900 (0.8877 to 0.8919), 5 seeds; 2.4 s an epoch on a CPU's core.
+    Measured: test accuracy 0.8900 (0.8877 to 0.8919), 5 seeds; fastest epoch 2.4 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="scalar_mix", dim=96))
 
@@ -54,6 +54,6 @@ def laya() -> Config:
 
     python -m experiments.table1 --datasets fashion-mnist --heads laya
 
-    Measured: test accuracy 0.8922 (0.8872 to 0.8966), 5 seeds; 2.5 s an epoch on a CPU's core.
+    Measured: test accuracy 0.8922 (0.8872 to 0.8966), 5 seeds; fastest epoch 2.5 s on a CPU's core.
     """
     return BASE

@@ -1,7 +1,7 @@
 """IMDB with the paper's two stacked bidirectional LSTMs.
 
 The paper states neither widths nor sequence length nor the learning rate. With LSTMs of 32 and an embedding
-of 64 a run takes 4 to 5 minutes on one core, and validation accuracy is about 0.88 whichever end of a review
+of 64 a run takes minutes on one core, and validation accuracy is about 0.88 whichever end of a review
 is read and whatever the learning rate (``python -m experiments.pilots``). The best of the pilots was taken,
 the last 256 words at 5e-4; longer reviews are cut for the sake of time.
 """
@@ -44,7 +44,7 @@ def last_layer() -> Config:
 
     python -m experiments.table1 --datasets imdb --heads last_layer
 
-    Measured: test accuracy 0.8751 (0.8673 to 0.8806), 5 seeds; 37.8 s an epoch on a CPU's core.
+    Measured: test accuracy 0.8751 (0.8673 to 0.8806), 5 seeds; fastest epoch 37.8 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="last_layer"))
 
@@ -54,7 +54,7 @@ def concat() -> Config:
 
     python -m experiments.table1 --datasets imdb --heads concat
 
-    Measured: test accuracy 0.8776 (0.8735 to 0.8805), 5 seeds; 37.5 s an epoch on a CPU's core.
+    Measured: test accuracy 0.8776 (0.8735 to 0.8805), 5 seeds; fastest epoch 37.5 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="concat", dim=96))
 
@@ -64,7 +64,7 @@ def scalar_mix() -> Config:
 
     python -m experiments.table1 --datasets imdb --heads scalar_mix
 
-    Measured: test accuracy 0.8739 (0.8609 to 0.8810), 5 seeds; 38.0 s an epoch on a CPU's core.
+    Measured: test accuracy 0.8739 (0.8609 to 0.8810), 5 seeds; fastest epoch 38.0 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="scalar_mix", dim=96))
 
@@ -74,6 +74,6 @@ def laya() -> Config:
 
     python -m experiments.table1 --datasets imdb --heads laya
 
-    Measured: test accuracy 0.8735 (0.8710 to 0.8790), 5 seeds; 37.7 s an epoch on a CPU's core.
+    Measured: test accuracy 0.8735 (0.8710 to 0.8790), 5 seeds; fastest epoch 37.7 s on a CPU's core.
     """
     return BASE

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from laya_jax.attribution import subsets
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.attribution.subsets import all_masks, arrays_of, in_parts, logits_of_mask, logits_of_masks
+from laya_jax.checks import check_count
 from laya_jax.typing import Array
 
 
@@ -79,6 +80,7 @@ def layer_curves(explanation: Explanation, *, orders: int = 64, seed: int = 0) -
     >>> curves.comprehensiveness_score, curves.sufficiency_score
     (1.0, 1.0)
     """
+    check_count("orders", orders)
     layers = explanation.scores.shape[1]
     ranked = np.argsort(-explanation.attention, axis=1, kind="stable")
     attention = _order_curve(explanation, ranked)

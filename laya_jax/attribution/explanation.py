@@ -93,7 +93,7 @@ def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> 
       hidden_states: as the head takes them.
 
     Returns:
-      An ``Explanation``, in float32 or better.
+      An ``Explanation``, in float32.
 
     Raises:
       TypeError: a head that does not weigh layers, or an NNX head.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from laya_jax.attribution import subsets
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.attribution.subsets import all_masks, in_parts, logits_of_masks
+from laya_jax.checks import check_count
 from laya_jax.typing import Array
 
 
@@ -34,7 +35,8 @@ def shapley_values(explanation: Explanation, *, orders: int = 64, seed: int = 0)
 
     Args:
       explanation: of N samples.
-      orders: how many pairs of an order and its reverse are drawn where there are more than 12 layers.
+      orders: how many pairs of an order and its reverse are drawn where there are more than 12 layers, 2 or
+        more.
       seed: of the orders.
 
     Returns:
@@ -50,6 +52,7 @@ def shapley_values(explanation: Explanation, *, orders: int = 64, seed: int = 0)
     if layers <= subsets.EXHAUSTIVE:
         parts = in_parts(_exact_shapley, explanation, all_masks(layers), _shapley_weights(layers))
         return ShapleyValues(np.concatenate(parts), None)
+    check_count("orders", orders, least=2)  # of one, no error can be estimated
     generator = np.random.default_rng(seed)
     drawn = np.stack([generator.permutation(layers) for _ in range(orders)])
     parts = in_parts(_sampled_shapley, explanation, drawn)

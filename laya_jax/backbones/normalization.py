@@ -84,7 +84,8 @@ def _closed_form_jvp(
     outputs, slope = _gelu_and_slope(normalized * scale[None] + bias[None])
     rows, width = inputs.shape
     # Means and broadcasts are products with ones, so that their transposes are, and not slow reductions.
-    average, spread, repeat = jnp.full((width, 1), 1 / width), jnp.ones((1, width)), jnp.ones((rows, 1))
+    ones = partial(jnp.ones, dtype=inputs.dtype)
+    average, spread, repeat = ones((width, 1)) / width, ones((1, width)), ones((rows, 1))
 
     def mean(array: Array) -> Array:
         return array @ average @ spread

@@ -1,12 +1,10 @@
-"""The command line: ``laya train | resume | evaluate | predict | export | compile-check``."""
+"""The command line, ``laya``; ``commands`` has what it does."""
 
 import logging
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-NEEDED = ("tyro", "rich", "optax", "orbax.checkpoint")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

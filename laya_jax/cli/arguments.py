@@ -42,7 +42,7 @@ class Train:
       run_dir: directory to write to, a new one; None takes a free name in runs/.
       seeds: trains one run per seed instead of the one of --seed.
       side_by_side: trains all seeds in one program, which pays on accelerators; resumed, each goes on
-        alone, and ends the same but for rounding.
+        alone, and ends the same but for rounding. One whose loss is not finite stops all of them.
       baseline: trains a second run with this head, to compare with; digits does so with last_layer.
       tensorboard: writes the metrics for TensorBoard, too.
       config: what is trained.
@@ -125,8 +125,8 @@ class Explained:
     Attributes:
       split: of the runs' data.
       outliers: inputs of another kind, as for predict, to measure whether they can be told from the data.
-      random_labels: directory of a run on the same data with --data.label-noise 1, whose attention has to
-        be another one.
+      random_labels: directory of a run on the same data, of the same seed, with --data.label-noise 1, whose
+        attention after its last epoch has to be another one.
       parallel: on what to compute.
       output: what is printed.
     """

@@ -43,7 +43,7 @@ from laya_jax.training.experiments import config_for
 from laya_jax.training.exported import TrainedModel
 from laya_jax.training.loop import Interrupted
 from laya_jax.training.metrics import measure
-from laya_jax.training.parallel import connect
+from laya_jax.training.parallel import check_alone, connect
 from laya_jax.training.recorder import faithfulness
 from laya_jax.training.run import RunDirectory, check_is_new, free_path
 from laya_jax.training.session import all_of
@@ -176,7 +176,7 @@ def _labelled(model: TrainedModel, asked: Evaluate) -> Examples:
 def _predict(arguments: Sequence[str]) -> None:
     asked = parse(Predict, arguments, program="laya predict")
     console = Console(as_json=asked.output.json)
-    connect(asked.parallel)
+    check_alone(asked.parallel)
     out = Path(asked.out)
     check_can_write(out)
     model = load_model(asked.run)

@@ -1,6 +1,6 @@
 """The commands that explain trained models: ``laya attribute`` and ``laya report``."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from laya_jax.report import (
 )
 from laya_jax.training import ParallelConfig, find_runs, load_model, split_of
 from laya_jax.training.exported import WEIGHTS
-from laya_jax.training.parallel import connect
+from laya_jax.training.parallel import check_alone
 from laya_jax.training.run import check_is_new, write_text
 
 
@@ -79,10 +79,11 @@ def report_command(arguments: Sequence[str]) -> None:
 
 
 def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measured:
-    connect(asked.parallel)
+    check_alone(asked.parallel)
     explainers = _explainers(runs, asked.parallel)
     first = next(iter(explainers.values()))
-    random_labels, outliers = _random_labels(asked, first), _outliers(asked, first)
+    seeds = {each.model.config.seed for each in explainers.values()}
+    random_labels, outliers = _random_labels(asked, first, seeds), _outliers(asked, first)
     # Runs that tell the same of their data need not all read them.
     unlike = {each.model.fingerprint: each.model for each in explainers.values()}
     examples, *_ = (split_of(model, asked.split) for model in unlike.values())
@@ -110,16 +111,21 @@ def _explainers(runs: Sequence[str], parallel: ParallelConfig) -> dict[Path, Exp
     return dict(sorted(found.items(), key=lambda item: not item[1].weighs))
 
 
-def _random_labels(asked: Explained, first: Explainer) -> Explainer | None:
+def _random_labels(asked: Explained, first: Explainer, seeds: Collection[int]) -> Explainer | None:
     if asked.random_labels is None:
         return None
-    other = Explainer(load_model(asked.random_labels), asked.parallel)
+    other = Explainer(load_model(asked.random_labels, latest=True), asked.parallel)
     shapes = [each.model.schema.preprocessing.shape for each in (first, other)]
     backbones = [each.model.config.backbone for each in (first, other)]
     if not other.weighs or shapes[0] != shapes[1] or backbones[0] != backbones[1]:
         raise ValueError(
             f"random_labels is {asked.random_labels}, expected a run of a head that weighs the layers of the "
             f"same backbone, {backbones[0].kind}, on inputs of shape {shapes[0]}"
+        )
+    if other.model.config.seed not in seeds:
+        raise ValueError(
+            f"random_labels is {asked.random_labels}, of seed {other.model.config.seed}, expected a seed of "
+            f"the runs, {', '.join(map(str, sorted(seeds)))}: other seeds give other attentions anyway"
         )
     return other
 

@@ -117,16 +117,19 @@ class Schema(NamedTuple):
       class_names: by label.
       preprocessing: what turns stored inputs into the model's.
       encoder: what turns texts into numbers; None if the inputs are no texts.
+      dtype: of stored inputs, whose scale it decides; None if the model was saved before that was written.
     """
 
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     encoder: TextEncoder | None
+    dtype: str | None = None
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Schema":
         """That of a data set."""
-        return cls(dataset.class_names, dataset.preprocessing, dataset.encoder)
+        dtype = str(dataset.train.inputs.dtype)
+        return cls(dataset.class_names, dataset.preprocessing, dataset.encoder, dtype)
 
     def text_encoder(self) -> TextEncoder:
         """What turns texts into numbers.
@@ -180,7 +183,7 @@ def check_labels(labels: Sequence[Any] | NDArray, where: str) -> NDArray:
     ValueError: labels of data.npz are of float64, expected whole numbers
 
     Raises:
-      ValueError: labels that are no whole numbers from 0 on, or of one class only.
+      ValueError: labels that are no whole numbers from 0 on.
     """
     array = np.asarray(labels)
     if array.ndim != 1 or not len(array):

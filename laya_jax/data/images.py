@@ -60,9 +60,10 @@ class ImageFiles:
         return pixels if dtype is None else pixels.astype(dtype)
 
     def checksum(self) -> int:
-        """What changes when a file does: its name, its size, or when it was written."""
-        stats = [(path.name, path.stat()) for path in self.paths]
-        known = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+        """What changes with the name or the content of any file."""
+        with ThreadPoolExecutor() as threads:
+            contents = threads.map(lambda path: zlib.crc32(path.read_bytes()), self.paths)
+            known = [(path.name, content) for path, content in zip(self.paths, contents, strict=True)]
         return zlib.crc32(repr((known, self.shape, self.resize)).encode())
 
     def decode(self) -> NDArray[np.uint8]:

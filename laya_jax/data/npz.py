@@ -45,6 +45,10 @@ def load_npz(config: DataConfig) -> Dataset:
                 f"{path} has test inputs of shape {test.inputs.shape[1:]}, "
                 f"expected {examples.inputs.shape[1:]}"
             )
+        if test.inputs.dtype != examples.inputs.dtype:
+            raise ValueError(
+                f"{path} has test inputs of {test.inputs.dtype}, expected {examples.inputs.dtype}"
+            )
     shape = examples.inputs.shape[1:]
     preprocessing = Preprocessing(
         "images" if len(shape) == 3 else "features", shape, scale=scale_of(examples.inputs)

@@ -90,4 +90,9 @@ def read_inputs(source: str, schema: Schema, config: DataConfig) -> Unlabelled:
             f"data is {source!r} with inputs of shape {tuple(found.inputs.shape[1:])}, "
             f"but the model reads {preprocessing.shape}"
         )
+    if kind == "npz" and schema.dtype not in (None, str(found.inputs.dtype)):
+        raise ValueError(
+            f"data is {source!r} with inputs of {found.inputs.dtype}, but the model reads {schema.dtype}, "
+            "which has another scale"
+        )
     return found

@@ -3,6 +3,7 @@
 from laya_jax.nnx.capture import capture, layer_names
 from laya_jax.nnx.heads import (
     ConcatHead,
+    Head,
     LastLayerHead,
     LayaHead,
     ScalarMixHead,
@@ -12,6 +13,7 @@ from laya_jax.nnx.heads import (
 
 __all__ = [
     "ConcatHead",
+    "Head",
     "LastLayerHead",
     "LayaHead",
     "ScalarMixHead",

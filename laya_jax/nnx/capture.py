@@ -37,7 +37,8 @@ def capture(
     as a Linen model under ``nnx.bridge.ToNNX``, neither can this.
 
     Args:
-      model: any NNX module; it is left as it is, its random state and batch statistics included.
+      model: any NNX module; it is left as it is, its random state and batch statistics included: in training
+        mode dropout would leave out the same every time, so call ``eval()`` first.
       *inputs: its inputs.
       layers: names or patterns as "blocks/*", or indices; ``layer_names`` lists them.
       pooling: how to bring them to [B, D], see ``laya_jax.pool``; None leaves them as they are.

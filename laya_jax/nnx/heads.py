@@ -37,7 +37,7 @@ class Head(nnx.Module):
         self.settings = settings
         self.widths = tuple(widths)
         self.deterministic = True
-        draws = settings.is_random and ("dropout" in rngs or "default" in rngs)
+        draws = settings.is_random and _has_dropout(rngs)
         self.rngs = rngs["dropout"].fork() if draws else nnx.data(None)
         for name, shape in settings.shapes(self.widths).items():
             value = initial_value(
@@ -48,14 +48,24 @@ class Head(nnx.Module):
             setattr(self, name, held)
 
     def __call__(
-        self, hidden_states: Any, layer_mask: Any = None, *, rngs: nnx.Rngs | None = None
+        self,
+        hidden_states: Any,
+        layer_mask: Any = None,
+        *,
+        deterministic: bool | None = None,
+        rngs: nnx.Rngs | None = None,
     ) -> HeadOutput:
-        """Predicts from the hidden states; arguments, result and errors as for the Linen heads.
+        """Predicts from the hidden states; result and errors as for the Linen heads.
 
-        A head with dropout leaves something out after ``train()``, or where ``rngs`` are given.
+        Args:
+          hidden_states: as the Linen heads take them.
+          layer_mask: True where a layer may be used, [L] or [B, L].
+          deterministic: whether dropout leaves nothing out; None takes what ``train()`` or ``eval()`` said.
+          rngs: where dropout draws from, the stream "dropout"; None takes what the head was made with.
         """
         hidden_states = check_hidden_states(hidden_states)
-        if hidden_widths(hidden_states) != self.widths:
+        shapes = self.settings.shapes(hidden_widths(hidden_states))
+        if shapes != self.settings.shapes(self.widths):
             raise ValueError(
                 f"hidden_states have widths {hidden_widths(hidden_states)}, "
                 f"but the head was made for {self.widths}"
@@ -65,14 +75,15 @@ class Head(nnx.Module):
             settings.layer_mask, layer_mask, hidden_states[0].shape[0], len(hidden_states)
         )
         parameters = linen_parameters(self)
-        key = self._dropout_key(rngs) if settings.is_random else None
+        deterministic = self.deterministic if deterministic is None else deterministic
+        key = None if deterministic or not settings.is_random else self._dropout_key(rngs)
         return settings.compute(*promote(parameters, hidden_states, settings.dtype), mask, key)
 
-    def _dropout_key(self, rngs: nnx.Rngs | None) -> Array | None:
+    def _dropout_key(self, rngs: nnx.Rngs | None) -> Array:
+        if rngs is not None and not _has_dropout(rngs):
+            raise ValueError(f'rngs has the streams {", ".join(rngs)}, expected "dropout" or "default"')
         if rngs is not None:
             return rngs.dropout()
-        if self.deterministic:
-            return None
         if self.rngs is None:
             raise ValueError(
                 'rngs had no stream "dropout" when this head was made, expected one to train with dropout'
@@ -199,6 +210,10 @@ class LastLayerHead(Head):
         self, widths: Sequence[int], num_classes: int, *, rngs: nnx.Rngs, **settings: Unpack[HeadSettings]
     ) -> None:
         super().__init__(heads.LastLayerHead(num_classes=num_classes, **settings), widths, rngs)
+
+
+def _has_dropout(rngs: nnx.Rngs) -> bool:
+    return "dropout" in rngs or "default" in rngs
 
 
 def linen_parameters(head: Head) -> Parameters:

@@ -55,7 +55,8 @@ def attribute(
       explainer: of the model.
       examples: with their labels.
       outliers: inputs that are not of the kind that the model was trained on, to be told from the examples.
-      random_labels: of a model that was trained on permuted labels.
+      random_labels: of a model that was trained on permuted labels. It is compared if it has the same seed,
+        for other seeds give other attentions anyway.
     """
     examples = explainer.readable(examples)
     explained = explainer(examples)
@@ -159,7 +160,7 @@ def _randomization(
         part: _to_json(attribution.similarity(before, explainer(some, parameters).weighed().attention))
         for part, parameters in randomizations(model.parameters, fresh)
     }
-    if random_labels is not None:
+    if random_labels is not None and random_labels.model.config.seed == model.config.seed:
         other = random_labels(some).weighed().attention
         found["labels"] = _to_json(attribution.similarity(before, other))
     return found

@@ -10,7 +10,10 @@ from laya_jax.training.config import (
 from laya_jax.training.engine import Engine
 from laya_jax.training.experiments import EXPERIMENTS
 from laya_jax.training.exported import TrainedModel, export_model, import_model
+from laya_jax.training.loop import Interrupted, Listener
 from laya_jax.training.parallel import ParallelConfig
+from laya_jax.training.recorder import NonFiniteLossError
+from laya_jax.training.run import RunDirectory
 from laya_jax.training.session import find_runs, load_model, predict, resume, split_of, start
 
 __all__ = [
@@ -19,9 +22,13 @@ __all__ = [
     "Config",
     "Engine",
     "HeadConfig",
+    "Interrupted",
+    "Listener",
     "LossConfig",
+    "NonFiniteLossError",
     "OptimizerConfig",
     "ParallelConfig",
+    "RunDirectory",
     "TrainedModel",
     "export_model",
     "find_runs",

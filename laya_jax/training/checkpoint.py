@@ -106,13 +106,28 @@ class Checkpoints:
         Raises:
           FileNotFoundError: there is none.
         """
+
+        def best_of(step: int) -> TrainState:
+            state, _ = self.restore(step, like)
+            best_step = self._best_steps[step]
+            return state if best_step in (0, step) else self.restore(best_step, like)[0]
+
+        return self._first_intact(best_of)
+
+    def latest(self, like: TrainState) -> TrainState:
+        """The state of the latest intact checkpoint.
+
+        Raises:
+          FileNotFoundError: there is none.
+        """
+        return self._first_intact(lambda step: self.restore(step, like)[0])
+
+    def _first_intact(self, read: Callable[[int], TrainState]) -> TrainState:
         for step in self.steps():
             try:
-                state, _ = self.restore(step, like)
-                best_step = self._best_steps[step]
-                return state if best_step in (0, step) else self.restore(best_step, like)[0]
+                return read(step)
             except DamagedCheckpointError as error:
-                warnings.warn(f"{error}; taking the one before it", stacklevel=2)
+                warnings.warn(f"{error}; taking the one before it", stacklevel=3)
         raise FileNotFoundError(f"{self.directory} has no intact checkpoint yet")
 
     def delete(self, step: int) -> None:

@@ -28,6 +28,9 @@ from laya_jax.training.predictor import Predictor
 from laya_jax.training.run import read_json, write_json
 from laya_jax.typing import Array, Parameters
 
+VERSION = 1
+"""Of how hidden states are computed; raised when that changes, so that the cache does not give old ones."""
+
 STATES, PROGRESS, LOCK = "states.npy", "progress.json", "lock"
 
 PER_DEVICE = 64
@@ -139,7 +142,7 @@ def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) ->
     >>> len(key_of(np.zeros((3, 2, 2, 1)), Pretrained(ViT(), {"w": np.zeros(2)}), preprocessing).digits)
     32
     """
-    known = hashlib.blake2b(repr((pretrained.backbone, preprocessing)).encode(), digest_size=16)
+    known = hashlib.blake2b(repr((VERSION, pretrained.backbone, preprocessing)).encode(), digest_size=16)
     for path, leaf in jax.tree_util.tree_leaves_with_path(pretrained.parameters):
         known.update(repr((jax.tree_util.keystr(path), leaf.shape, leaf.dtype)).encode())
         known.update(np.ascontiguousarray(leaf).data)

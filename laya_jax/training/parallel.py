@@ -70,6 +70,17 @@ def connect(config: ParallelConfig) -> None:
         jax.distributed.initialize(config.coordinator, config.processes, config.process)
 
 
+def check_alone(config: ParallelConfig) -> None:
+    """Raises if several processes are asked for, of which each would write the same files.
+
+    >>> check_alone(ParallelConfig())
+    """
+    if config.coordinator is not None:
+        raise ValueError(
+            f"coordinator is {config.coordinator!r}, expected None: this command runs in one process"
+        )
+
+
 class Parallel(Protocol):
     """What the training loop asks of either way.
 

@@ -212,7 +212,8 @@ def environment() -> dict[str, Any]:
 def write_schema(directory: Path, schema: Schema, **more: Any) -> None:
     """Writes a model's knowledge of its data."""
     preprocessing = dataclasses.asdict(schema.preprocessing)
-    write_json(directory / DATA, {"class_names": schema.class_names, "preprocessing": preprocessing, **more})
+    known = {"class_names": schema.class_names, "preprocessing": preprocessing, "dtype": schema.dtype}
+    write_json(directory / DATA, {**known, **more})
     if schema.encoder is not None:
         write_text(directory / schema.encoder.FILE, schema.encoder.to_text())
 
@@ -225,6 +226,7 @@ def read_schema(directory: Path) -> Schema:
         tuple(values["class_names"]),
         Preprocessing.from_json(values["preprocessing"]),
         encoders[0].from_text((directory / encoders[0].FILE).read_text("utf-8")) if encoders else None,
+        values.get("dtype"),
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Examples, load
 from laya_jax.training.checkpoint import Checkpoints, checksum
-from laya_jax.training.config import Config
+from laya_jax.training.config import Config, differences
 from laya_jax.training.engine import Engine
 from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
 from laya_jax.training.feed import Feed
@@ -34,7 +34,7 @@ T = TypeVar("T")
 
 def start(
     configs: Sequence[Config],
-    paths: Sequence[Path],
+    paths: Sequence[str | Path],
     parallel: ParallelConfig = ParallelConfig(),
     listener: Listener = SILENT,
     *,
@@ -52,15 +52,20 @@ def start(
 
     Returns:
       The result of each run.
+
+    Raises:
+      ValueError: configs that cannot share their data, or not as many as paths.
     """
-    for path in paths:
+    folders = [Path(path) for path in paths]
+    _check_alike(configs, folders)
+    for path in folders:
         check_is_new(path)
     material = _gather(configs[0], parallel, listener)
     groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
     for _ in _engines(configs, groups, material, parallel):
         pass  # what is wrong with one shows before anything is written
     # All directories are there before the first run starts, so that resuming finds those that had not begun.
-    runs = [_create(path, config, material) for path, config in zip(paths, configs, strict=True)]
+    runs = [_create(path, config, material) for path, config in zip(folders, configs, strict=True)]
     engines = zip(groups, _engines(configs, groups, material, parallel), strict=True)
     trained = all_of(
         partial(train, engine, [runs[index] for index in group], listener) for group, engine in engines
@@ -74,7 +79,7 @@ def start(
 
 
 def resume(
-    run: RunDirectory,
+    run: RunDirectory | str | Path,
     parallel: ParallelConfig = ParallelConfig(),
     listener: Listener = SILENT,
     config: Config | None = None,
@@ -82,7 +87,7 @@ def resume(
     """Goes on with a run from its latest intact checkpoint, or starts it over if there is none.
 
     Args:
-      run: its directory.
+      run: its directory, or the path of that.
       parallel: on what to compute; it may differ from what the run started on.
       listener: hears how it goes on.
       config: what the caller takes the run's config to be; None takes it as it is.
@@ -93,6 +98,7 @@ def resume(
     Raises:
       ValueError: the config is another one, or the data have changed.
     """
+    run = run if isinstance(run, RunDirectory) else RunDirectory.open(run)
     material = _gather(run.config, parallel, listener)
     run.check_unchanged(config or run.config, fingerprint(material.dataset))
     engine = Engine(run.config, material.dataset, parallel, pretrained=material.pretrained)
@@ -116,29 +122,46 @@ def all_of(trainings: Iterable[Callable[[], T]]) -> list[T]:
     return results
 
 
-def find_runs(path: Path) -> list[RunDirectory]:
+def find_runs(path: str | Path) -> list[RunDirectory]:
     """The run at this path, or the runs in the folder that it is.
 
     Raises:
       FileNotFoundError: there is none.
+      ValueError: it is an exported model.
     """
+    path = Path(path)
+    if (path / WEIGHTS).exists():
+        raise ValueError(f"run is {path}, an exported model, expected a run, or a folder of runs")
     # What begins with a dot is the draft of a run that was killed while it was made.
-    inside = (
-        sorted(child for child in path.glob("[!.]*") if (child / CONFIG).exists()) if path.is_dir() else []
-    )
+    inside = sorted(child for child in path.glob("[!.]*") if _is_run(child)) if path.is_dir() else []
     if (path / CONFIG).exists() or not inside:
         return [RunDirectory.open(path)]
     return [RunDirectory.open(child) for child in inside]
 
 
-def load_model(path: str | Path) -> TrainedModel:
+def _is_run(path: Path) -> bool:
+    # An exported model has a config, too.
+    return (path / CONFIG).exists() and not (path / WEIGHTS).exists()
+
+
+def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     """Loads the best parameters of a run, or an exported model, with all that predicting needs.
+
+    Args:
+      path: of the run's directory, or the exported model's.
+      latest: whether to take the latest parameters rather than the best on validation: for runs of which
+        validation tells nothing, as on random labels.
 
     Raises:
       FileNotFoundError: there is no run, or it has no checkpoint yet.
+      ValueError: the latest of an exported model are asked for, which holds the best alone.
     """
     path = Path(path)
     if (path / WEIGHTS).exists():
+        if latest:
+            raise ValueError(
+                f"latest is True, expected False for {path}, an exported model of the best alone"
+            )
         return import_model(path)
     run = RunDirectory.open(path)
     schema, pretrained = run.schema(), pretrained_of(run.config)
@@ -154,7 +177,8 @@ def load_model(path: str | Path) -> TrainedModel:
         return initial_state({"head": parameters["head"]} if frozen else parameters, optimizer, seed)
 
     like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(initial))
-    state: TrainState = Checkpoints(path / CHECKPOINTS, read_only=True).best(like)
+    checkpoints = Checkpoints(path / CHECKPOINTS, read_only=True)
+    state = checkpoints.latest(like) if latest else checkpoints.best(like)
     given = {"backbone": pretrained.parameters} if pretrained and frozen else {}
     return TrainedModel(run.config, schema, classifier, {**given, **state.parameters}, run.fingerprint())
 
@@ -235,6 +259,24 @@ def _engines(
             shared = unseeded
         engine = engine.with_seeds(seeds)
         yield engine
+
+
+def _check_alike(configs: Sequence[Config], paths: Sequence[Path]) -> None:
+    """Raises unless there is a path for each config, and all read the same inputs."""
+    if not configs or len(configs) != len(paths):
+        raise ValueError(f"configs are {len(configs)}, expected one for each of the {len(paths)} paths")
+    for number, config in enumerate(configs):
+        if _inputs_of(config) != _inputs_of(configs[0]):
+            raise ValueError(
+                f"configs[{number}] is not like configs[0] ({'; '.join(differences(configs[0], config))}), "
+                "expected the same data, and pretrained backbone, for all that start together"
+            )
+
+
+def _inputs_of(config: Config) -> tuple[Any, ...]:
+    """What decides what a run reads."""
+    pretrained = config.backbone.path is not None
+    return (config.data, *((config.backbone, config.dtype) if pretrained else ()))
 
 
 def _alike(configs: Sequence[Config]) -> list[list[int]]:

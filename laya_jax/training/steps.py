@@ -242,8 +242,10 @@ def example_losses(output: HeadOutput, labels: Array, config: LossConfig) -> Arr
     else:
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     if config.attention_entropy:
-        entropy = jnp.sum(jax.scipy.special.entr(jnp.asarray(output.attention)), axis=-1)
-        losses -= config.attention_entropy * entropy
+        # At 0 the logarithm is kept away from: its slope there would make every gradient nan.
+        attention = jnp.asarray(output.attention)
+        seen = jnp.where(attention > 0, attention, 1.0)
+        losses += config.attention_entropy * jnp.sum(seen * jnp.log(seen), axis=-1)
     return losses
 
 

@@ -58,6 +58,14 @@ def test_sampled_shapley_values_are_near_the_exact_ones_by_their_own_error(monke
     assert np.mean(distance < 3) > 0.985
 
 
+def test_too_few_orders_are_refused():
+    explanation = drawn(samples=2, layers=13)
+    with pytest.raises(ValueError, match="orders is 1, expected at least 2"):
+        shapley_values(explanation, orders=1)
+    with pytest.raises(ValueError, match="orders is 0, expected at least 1"):
+        layer_curves(explanation, orders=0)
+
+
 def test_samples_are_taken_in_parts_where_memory_is_short(explanation, monkeypatch):
     whole = shapley_values(explanation).values, layer_curves(explanation)
     monkeypatch.setattr(subsets, "LARGEST", 7 * 2**LAYERS * LAYERS)

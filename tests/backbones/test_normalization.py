@@ -43,6 +43,14 @@ def test_the_derivative_is_that_of_finite_differences_in_both_modes():
         check_grads(lambda *a: closed_form(1e-3, *a), inputs, order=2, atol=1e-6, rtol=1e-6)
 
 
+def test_single_precision_can_be_differentiated_where_double_is_the_default():
+    inputs = arguments()
+    with jax.enable_x64(True):
+        found = gradients(lambda *a: normalized_gelu(*a, 1e-3))(*inputs)
+    assert {leaf.dtype.name for leaf in found} == {"float32"}
+    assert_same(found, gradients(flax_layers)(*arguments()), atol=2e-4, rtol=1e-4)
+
+
 def test_values_far_from_zero_and_constant_rows_stay_finite():
     inputs = jnp.array([[-60.0, 0.0, 60.0], [1e4, 1e4, 1e4]])
     weights = (jnp.full(3, 100.0), jnp.zeros(3))

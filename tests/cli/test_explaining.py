@@ -21,6 +21,9 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     assert "Another seed uses" in err
     names = {path.name for path in (tmp_path / "numbers").iterdir()}
     assert {"samples-1.npz", "samples-2.csv", "profile.png", "stability.pdf"} <= names
+    status, _, err = laya("report", run, "--random-labels", second)
+    assert status == 2
+    assert "second, of seed 1, expected a seed of the runs, 0: other seeds" in err
     status, _, err = laya("report", run, "--outliers", "digits", "--out", "r.html", "--devices", 1)
     assert status == 0
     assert "Whether another seed would use the same layers was not measured" in err

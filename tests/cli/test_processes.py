@@ -11,7 +11,7 @@ import pytest
 
 from experiments import kill_and_resume
 
-EPOCHS = 8
+EPOCHS = 30
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -23,29 +23,43 @@ def environment(shared_compilations):
         yield
 
 
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None
+        time.sleep(0.005)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "undisturbed"
-    start = time.monotonic()
-    subprocess.run(kill_and_resume.train_command(run, EPOCHS), check=True, capture_output=True)
-    return kill_and_resume.account(run), time.monotonic() - start
+    kill_and_resume.finish(kill_and_resume.train_command(run, EPOCHS))
+    return kill_and_resume.account(run)
 
 
-@pytest.mark.parametrize("share", [0.2, 0.5])
-def test_a_killed_run_ends_in_the_same_bits(undisturbed, tmp_path, share):
-    expected, seconds = undisturbed
+@pytest.mark.parametrize("epochs", [2, 5])
+def test_a_killed_run_goes_on_and_ends_in_the_same_bits(undisturbed, tmp_path, epochs):
     run = tmp_path / "run"
-    kill_and_resume.kill_after(kill_and_resume.train_command(run, EPOCHS), run, share * seconds)
+    reached = kill_and_resume.kill_after(kill_and_resume.train_command(run, EPOCHS), run, epochs)
+    assert epochs <= reached.epochs
+    assert reached.resumable
     kill_and_resume.finish(kill_and_resume.command("resume", run))
-    assert kill_and_resume.account(run) == expected
+    assert kill_and_resume.account(run) == undisturbed
+
+
+def test_a_run_that_is_killed_at_its_very_start_starts_over(undisturbed, tmp_path):
+    run = tmp_path / "run"
+    with subprocess.Popen(kill_and_resume.train_command(run, EPOCHS), stderr=subprocess.DEVNULL) as process:
+        wait_for(run, process)
+        process.kill()
+    kill_and_resume.finish(kill_and_resume.command("resume", run))
+    assert kill_and_resume.account(run) == undisturbed
 
 
 def test_sigterm_saves_and_has_a_status_of_its_own(tmp_path):
     run = tmp_path / "run"
     arguments = kill_and_resume.train_command(run, 1000)
     with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
-        while not (run / "metrics.jsonl").exists():
-            time.sleep(0.05)
+        wait_for(run / "metrics.jsonl", process)
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM

@@ -68,6 +68,14 @@ def wrong_files(folder):
         (["evaluate", "nowhere"], "no run in nowhere"),
         (["predict", "nowhere", "--data", "digits"], "no run in nowhere"),
         (["predict", "nowhere"], "--data"),
+        (
+            ["report", "nowhere", "--coordinator", "auto"],
+            "coordinator is 'auto', expected None: this command",
+        ),
+        (
+            ["predict", "nowhere", "--data", "digits", "--coordinator", "localhost:1"],
+            "coordinator is 'localhost:1'",
+        ),
         (["predict", "nowhere", "--data", "digits", "--out", "p.txt"], "suffix of out is '.txt'"),
         (["export", "nowhere", "--out", "x"], "no run in nowhere"),
     ],

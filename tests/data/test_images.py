@@ -22,6 +22,15 @@ def source(folder, **fields):
     return DataConfig(source=f"images:{folder}", **fields)
 
 
+def test_the_checksum_is_of_the_content_and_not_of_the_time(photos, tmp_path):
+    first = load(source(photos), decode=False).train.inputs.checksum()
+    shutil.copytree(photos, tmp_path / "copy", copy_function=shutil.copyfile)
+    assert load(source(tmp_path / "copy"), decode=False).train.inputs.checksum() == first
+    changed = tmp_path / "copy" / "cat" / "00.png"
+    Image.new("RGB", (6, 4), (99, 0, 0)).save(changed)
+    assert load(source(tmp_path / "copy"), decode=False).train.inputs.checksum() != first
+
+
 def test_folders_are_classes_and_hidden_files_are_not_there(photos):
     (photos / ".cache").mkdir()
     (photos / "cat" / ".hidden.png").write_bytes(b"")

@@ -55,6 +55,10 @@ def test_grey_images_get_a_channel_and_names_are_kept(npz):
             {"inputs": FEATURES, "labels": LABELS, "test_inputs": FEATURES, "test_labels": LABELS + 1},
             "test labels .* hold 3",
         ),
+        (
+            {"inputs": FEATURES.astype(np.uint8), "labels": LABELS, "x_test": FEATURES, "y_test": LABELS},
+            "test inputs of float32, expected uint8",
+        ),
         ({"inputs": np.array([{}] * 60, object), "labels": LABELS}, "cannot be read as .npz"),
     ],
 )
@@ -84,6 +88,12 @@ def test_new_inputs_are_read_with_or_without_labels(npz):
     )
     with pytest.raises(ValueError, match=r"inputs of shape \(2,\), but the model reads \(4,\)"):
         read_inputs(npz(inputs=FEATURES[:, :2]), schema, DataConfig())
+    of_bytes = schema._replace(dtype="uint8")
+    with pytest.raises(
+        ValueError, match="inputs of float32, but the model reads uint8, which has another scale"
+    ):
+        read_inputs(npz(inputs=FEATURES), of_bytes, DataConfig())
+    assert read_inputs(npz(inputs=FEATURES.astype(np.uint8)), of_bytes, DataConfig()).inputs.dtype == np.uint8
     with pytest.raises(ValueError, match="the model reads no texts"):
         read_inputs("texts:a.csv", schema, DataConfig())
     with pytest.raises(ValueError, match="the model was trained on 'digits'"):

@@ -31,7 +31,9 @@ def test_faithfulness_is_measured_of_every_seed(measured):
     found = json.loads((folder / "results/faithfulness/digits.json").read_text())
     assert [run["seed"] for run in found["runs"]] == [0, 1]
     assert found["stability"]["runs"] == 2
-    assert all("labels" in run["faithfulness"]["randomization"] for run in found["runs"])
+    assert ["labels" in run["faithfulness"]["randomization"] for run in found["runs"]] == [True, False]
+    record = json.loads((folder / "results/faithfulness/digits-random-labels.json").read_text())
+    assert found["random_labels"] == record["curve"][-1]["train"]
     assert "seeds: same top layer" in printed
     changes = [run["faithfulness"]["flips_without_top_layer"] for run in found["runs"]]
     assert f"{np.mean(changes):.3f} ({min(changes):.3f} to {max(changes):.3f})" in printed
@@ -39,7 +41,7 @@ def test_faithfulness_is_measured_of_every_seed(measured):
 
 def test_the_table_is_made_again_from_the_results_alone(measured, tmp_path):
     folder, printed = measured
-    done = run("faithfulness", folder, "--seeds", "0", "--runs", tmp_path)
+    done = run("faithfulness", folder, "--seeds", "0", "--epochs", "2", "--runs", tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == printed[printed.index("Faithfulness of LAYA") :].strip()
 

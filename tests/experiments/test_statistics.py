@@ -37,6 +37,9 @@ def test_a_difference_that_is_the_same_for_all_seeds_needs_no_test():
     assert compare_paired({0: 0.75, 1: 0.5}, {0: 0.5, 1: 0.25}).p == 0
     assert compare_paired({0: 0.3, 1: 0.2, 2: 0.7}, {0: 0.2, 1: 0.1, 2: 0.6}).p == 0
     assert compare_paired({0: 0.5, 1: 0.5}, {0: 0.5, 1: 0.5}).p == 1
+    dust = compare_paired({0: 0.3, 1: 0.3}, {0: 0.1 + 0.2, 1: 0.1 + 0.2})
+    assert (dust.p, dust.effect) == (1, 0)
+    assert compare_paired({0: 0.25, 1: 0.5}, {0: 0.5, 1: 0.75}).effect == -np.inf
 
 
 def test_one_pair_shows_nothing():

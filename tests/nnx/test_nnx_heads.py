@@ -1,3 +1,5 @@
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -140,7 +142,10 @@ def test_dropout_is_random_where_rngs_are_given(make_hidden_states):
     head = laya_nnx.LayaHead(WIDTHS, num_classes=5, dim=8, dropout=0.5, uniform_start=True, rngs=nnx.Rngs(0))
     hidden_states, rngs = make_hidden_states(WIDTHS), nnx.Rngs(dropout=1)
     np.testing.assert_array_equal(head(hidden_states).logits, head(hidden_states).logits)
-    first, second = head(hidden_states, rngs=rngs).logits, head(hidden_states, rngs=rngs).logits
+    same = head(hidden_states, rngs=rngs).logits  # as with nnx.Dropout, rngs alone make nothing random
+    np.testing.assert_array_equal(same, head(hidden_states).logits)
+    draw = partial(head, hidden_states, deterministic=False, rngs=rngs)
+    first, second = draw().logits, draw().logits
     assert np.any(first != second)
     np.testing.assert_allclose(head(hidden_states).attention, np.full((4, 3), 1 / 3), atol=1e-6)
 
@@ -158,7 +163,18 @@ def test_dropout_is_random_after_train_and_not_after_eval(make_hidden_states):
     model.eval()
     np.testing.assert_array_equal(predict(model), predict(model))
     assert set(laya_nnx.linen_parameters(model.head)) == set(model.head.settings.shapes(WIDTHS))
+    model.train()
+    np.testing.assert_array_equal(*(model.head(hidden_states, deterministic=True).logits for _ in range(2)))
+    with pytest.raises(ValueError, match='rngs has the streams noise, expected "dropout" or "default"'):
+        model.head(hidden_states, rngs=nnx.Rngs(noise=0))
     model = Model(nnx.Rngs(params=0))
     model.train()
     with pytest.raises(ValueError, match='rngs had no stream "dropout" when this head was made'):
         model.head(hidden_states)
+
+
+def test_the_last_layer_head_needs_no_other_layer_to_be_what_it_was_made_for(make_hidden_states):
+    head = laya_nnx.LastLayerHead(WIDTHS, 5, rngs=nnx.Rngs(0))
+    assert head(make_hidden_states([3, 6])).attention.tolist() == [[0, 1]] * 4
+    with pytest.raises(ValueError, match=r"hidden_states have widths \(3, 8\), but the head was made for"):
+        head(make_hidden_states([3, 8]))

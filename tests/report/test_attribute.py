@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 
 from laya_jax.data import Examples
 from laya_jax.report import (
+    Explainer,
     attribute,
     findings,
     stability,
@@ -106,7 +108,12 @@ def test_attention_to_strange_inputs_and_of_random_labels(explainer, digits):
         np.random.default_rng(0).permutation(digits.inputs.ravel()).reshape(digits.inputs.shape),
         digits.labels,
     )
-    run = attribute(explainer(), digits, outliers=strange, random_labels=explainer("laya", 1))
+    other = explainer("laya", 1)
+    same_seed = dataclasses.replace(other.model.config, seed=explainer().model.config.seed)
+    unlike = attribute(explainer(), digits, outliers=strange, random_labels=other)
+    assert list(unlike.numbers["faithfulness"]["randomization"]) == [*PARTS]
+    same = Explainer(other.model._replace(config=same_seed), ONE_DEVICE)
+    run = attribute(explainer(), digits, outliers=strange, random_labels=same)
     assert run.numbers["outliers"]["max_softmax"]["auroc"] > 0.5
     assert set(run.numbers["outliers"]) == set(run.numbers["mistakes"])
     assert list(run.numbers["faithfulness"]["randomization"]) == [*PARTS, "labels"]

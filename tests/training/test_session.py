@@ -229,6 +229,30 @@ def test_data_that_have_changed_are_refused(unfinished_run, silent, monkeypatch)
         resume(run, ONE_DEVICE, silent)
 
 
+def test_runs_that_start_together_read_the_same(small_config, tmp_path):
+    other = dataclasses.replace(small_config, data=dataclasses.replace(small_config.data, split_seed=1))
+    paths = [str(tmp_path / "a"), str(tmp_path / "b")]
+    with pytest.raises(
+        ValueError, match=r"configs\[1\] is not like configs\[0\] \(data.split_seed: 0 -> 1\)"
+    ):
+        start([small_config, other], paths, ONE_DEVICE)
+    with pytest.raises(ValueError, match="configs are 1, expected one for each of the 2 paths"):
+        start([small_config], paths, ONE_DEVICE)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_exported_model_is_not_trained_on(finished_run, tmp_path):
+    runs = tmp_path / "runs"
+    shutil.copytree(finished_run, runs / "run")
+    export_model(load_model(finished_run), runs / "model")
+    assert [run.path.name for run in find_runs(str(runs))] == ["run"]
+    with pytest.raises(ValueError, match="model, an exported model, expected a run"):
+        find_runs(runs / "model")
+    with pytest.raises(ValueError, match=r"latest is True, expected False for .*model, an exported model"):
+        load_model(runs / "model", latest=True)
+    assert resume(str(runs / "run"), ONE_DEVICE)["seed"] == 0
+
+
 def test_a_batch_larger_than_the_data_is_refused_before_anything_is_written(small_config, silent, tmp_path):
     config = dataclasses.replace(small_config, batch_size=2048)
     with pytest.raises(ValueError, match="batch_size is 2048, expected at most the 1455 examples"):

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from laya_jax import LayaHead
 from laya_jax.data.batches import batch_indices
 from laya_jax.functional import HeadOutput
 from laya_jax.training import LossConfig
@@ -38,6 +39,19 @@ def test_the_regulariser_subtracts_the_entropy_of_attention():
     entropy = -(0.25 * np.log(0.25) + 0.75 * np.log(0.75))
     loss = example_losses(head_output, jnp.array([1]), LossConfig(attention_entropy=2.0))
     assert float(loss[0]) == pytest.approx(np.log(2) - 2 * entropy, rel=1e-5)
+
+
+@pytest.mark.parametrize("settings", [{"layer_mask": (True, False, True)}, {"temperature": 1e-3}])
+def test_the_regulariser_of_a_layer_without_attention_has_a_gradient(settings, make_hidden_states):
+    head, hidden_states = LayaHead(num_classes=2, dim=4, **settings), make_hidden_states((6, 5, 4))
+    variables = head.init(jax.random.key(0), hidden_states)
+
+    def loss(variables):
+        output = head.apply(variables, hidden_states)
+        return example_losses(output, jnp.array([0, 1, 1, 0]), LossConfig(attention_entropy=0.1)).mean()
+
+    assert float(head.apply(variables, hidden_states).attention.min()) == 0
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(loss)(variables)))
 
 
 @pytest.mark.parametrize(("weight", "deeper"), [(1.0, True), (-1.0, False)])

@@ -4,7 +4,8 @@
     python -m experiments.benchmarks.training
 
 The same models, batch 128, float32, Adam, whole steps with the batch gathered from memory. Every rival runs
-in a process of its own, in each way that it offers, and all take turns; the faster way of each counts. The
+in a process of its own, in several ways, and all take turns; the faster way of each counts. Keras's ``fit`` is
+timed without XLA, which its loop is timed with, too. The
 steps that are timed at once are so many that the start of an epoch in Keras's ``fit`` hardly counts. About
 a quarter of an hour on two cores.
 """
@@ -24,6 +25,8 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from experiments.benchmarks.problems import BATCH, PROBLEMS, VOCABULARY, Problem
 from experiments.benchmarks.timing import report, results, table
+from experiments.command import errors_in_a_line
+from laya_jax.checks import check_choice
 from laya_jax.cost import count_flops
 from laya_jax.data import Dataset, Examples, Preprocessing
 from laya_jax.data.vocabulary import Vocabulary
@@ -172,9 +175,12 @@ def main(names: Sequence[str]) -> None:
     for module in ("keras", "tensorflow", "torch"):
         if importlib.util.find_spec(module) is None:
             sys.exit(f"{module} is missing; the comparison needs: pip install 'laya-jax[bench]'")
+    for name in names:
+        check_choice("problem", name, tuple(PROBLEMS))
     for name in names or PROBLEMS:
         report("training", {**results("training"), name: compare_all(PROBLEMS[name])})
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    with errors_in_a_line("training"):
+        main(sys.argv[1:])

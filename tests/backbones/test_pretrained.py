@@ -23,7 +23,7 @@ MEAN, DEVIATION = np.float32([0.485, 0.456, 0.406]), np.float32([0.229, 0.224, 0
 
 def model_folder(name):
     if not (MODELS / name / "model.safetensors").exists():
-        pytest.skip(f"no pretrained model in {MODELS / name}")
+        pytest.skip(f"no pretrained model in {MODELS / name}: put its Hugging Face folder there")
     return MODELS / name
 
 
@@ -50,6 +50,22 @@ def test_a_real_bert_gives_what_another_program_computed():
     found = np.stack(hidden_states, axis=1)
     np.testing.assert_allclose(found[:, :, :384], golden["cls"], atol=1e-3)
     np.testing.assert_allclose(found[:, :, 384:], golden["mean"], atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["vit", "dinov2", "bert"])
+def test_small_models_give_at_all_positions_what_hugging_face_computes(kind):
+    folder = GOLDEN / f"small_{kind}"
+    golden = read_golden(f"small_{kind}/golden")
+    backbone, parameters = load_pretrained(folder, pooling=None)
+    if kind == "bert":
+        inputs = (jnp.asarray(golden["input_ids"], jnp.int32), jnp.asarray(golden["attention_mask"], bool))
+        expected, here = golden["hidden_states"], golden["attention_mask"][..., None]
+    else:
+        inputs = (golden["pixel_values"].transpose(0, 2, 3, 1),)
+        expected, here = golden["hidden_states"][1:], 1  # the first one is what goes into the blocks
+    found = np.stack(jax.jit(backbone.apply)({"params": parameters}, *inputs))
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found * here, expected * here, atol=2e-5)
 
 
 def google(of, *, pre_logits):

@@ -10,7 +10,7 @@ from small_models import write_vit
 
 from experiments import artworks, frozen
 from laya_jax.data import Dataset, Examples, Preprocessing
-from laya_jax.training import HeadConfig
+from laya_jax.training import Config, HeadConfig
 
 
 @pytest.fixture
@@ -70,6 +70,34 @@ def test_heads_on_frozen_backbones_are_compared_and_tabulated(place, monkeypatch
         frozen.main([*given, "--seeds", "2"])
         again = json.loads(path.read_text())
         assert [run["test"] for run in again["runs"]] == [run["test"] for run in record["runs"]]
+
+
+def trained(monkeypatch, validation, test):
+    """Lets every training end with these accuracies of its setting, by learning rate and layer."""
+
+    def train_setting(problem, labels, setting, seeds):
+        key = setting.rate, setting.layer
+        yield from (
+            {"seed": seed, "validation": validation[key], "test": {"accuracy": test[key]}} for seed in seeds
+        )
+
+    monkeypatch.setattr(frozen, "train_setting", train_setting)
+    split = Examples(np.zeros((2, 2, 1)), np.zeros(2))
+    data = Dataset(split, split, split, ("a", "b"), Preprocessing("hidden_states", (2, 1)))
+    return frozen.Problem("paintings", Config(), data, 0)
+
+
+def test_settings_and_layers_are_chosen_on_validation_and_not_on_the_test_split(monkeypatch):
+    settings = [frozen.Setting(HeadConfig(), rate) for rate in (0.1, 0.2)]
+    problem = trained(monkeypatch, {(0.1, None): 0.9, (0.2, None): 0.5}, {(0.1, None): 0.5, (0.2, None): 0.9})
+    record = frozen.compare(problem, "all", "laya", settings, seeds=2)
+    assert record["setting"]["rate"] == 0.1
+    assert [run["test"]["accuracy"] for run in record["runs"]] == [0.5, 0.5]
+    monkeypatch.setattr(frozen, "on_one_layer", lambda layer: [frozen.Setting(HeadConfig(), 0.1, layer)])
+    problem = trained(monkeypatch, {(0.1, 0): 0.9, (0.1, 1): 0.5}, {(0.1, 0): 0.5, (0.1, 1): 0.9})
+    single, oracle = frozen.compare_single_layers(problem, "all", seeds=2)
+    assert (single["head"], single["setting"]["layer"]) == (frozen.SINGLE, 0)
+    assert (oracle["head"], oracle["setting"]["layer"]) == (frozen.ORACLE, 1)
 
 
 def test_few_labels_are_as_many_of_each_class_and_drawn_by_seed():

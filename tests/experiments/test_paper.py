@@ -133,6 +133,23 @@ def test_table_2_searches_the_grid(tmp_path):
     assert table2.best_table(records, ["digits"]).rows[0][4] == str(best.dim)
 
 
+def test_the_best_setting_of_the_grid_is_that_of_validation():
+    records = [
+        {
+            "dataset": "digits",
+            "head": "concat",
+            "seed": seed,
+            "config": {"head": {"kind": "concat", "dim": dim}},
+            "validation": {"accuracy": validation},
+            "test": {"accuracy": 1 - validation},
+        }
+        for seed in range(3)
+        for dim, validation in ((16, 0.9), (32, 0.5))
+    ]
+    (row,) = table2.best_table(records, ["digits"]).rows
+    assert (row[4], row[8]) == ("16", "0.9000")
+
+
 def test_sensitivity_is_drawn(made, tmp_path):
     folder, _ = made
     records = [json.loads(path.read_text()) for path in folder.rglob("laya-seed*.json")]

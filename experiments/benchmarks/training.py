@@ -4,10 +4,9 @@
     python -m experiments.benchmarks.training
 
 The same models, batch 128, float32, Adam, whole steps with the batch gathered from memory. Every rival runs
-in a process of its own, in several ways, and all take turns; the faster way of each counts. Keras's ``fit`` is
-timed without XLA, which its loop is timed with, too. The
-steps that are timed at once are so many that the start of an epoch in Keras's ``fit`` hardly counts. About
-a quarter of an hour on two cores.
+in a process of its own, in several ways, and all take turns; the faster way of each counts. Keras's ``fit``
+is timed without XLA, its loop with it, too. The steps that are timed at once are so many that the start of an
+epoch in Keras's ``fit`` hardly counts. About a quarter of an hour on two cores.
 """
 
 import dataclasses

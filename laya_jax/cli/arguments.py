@@ -42,7 +42,7 @@ class Train:
       run_dir: directory to write to, a new one; None takes a free name in runs/.
       seeds: trains one run per seed instead of the one of --seed.
       side_by_side: trains all seeds in one program, which pays on accelerators; resumed, each goes on
-        alone, and ends the same but for rounding. One whose loss is not finite stops all of them.
+        alone, and ends the same but for rounding.
       baseline: trains a second run with this head, to compare with; digits does so with last_layer.
       tensorboard: writes the metrics for TensorBoard, too.
       config: what is trained.

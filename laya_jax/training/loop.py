@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from laya_jax.training.engine import Engine, PlacedState
 from laya_jax.training.metrics import measure
 from laya_jax.training.parallel import any_process
-from laya_jax.training.recorder import Recorder, recording
+from laya_jax.training.recorder import NonFiniteLossError, Recorder, recording
 from laya_jax.training.run import RunDirectory
 from laya_jax.training.state import TrainState
 
@@ -83,7 +83,8 @@ def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> l
 
     Raises:
       Interrupted: on SIGTERM or SIGINT, after saving.
-      NonFiniteLossError: a loss is not finite; the last good checkpoint is kept.
+      NonFiniteLossError: a loss is not finite; the last good checkpoint is kept, and the others have been
+        trained to their end.
     """
     with ExitStack() as stack:
         recorders = [stack.enter_context(recording(run, engine.steps_per_epoch)) for run in runs]
@@ -91,13 +92,28 @@ def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> l
         with interruptible() as interruption:
             states = [recorder.resume(state) for recorder, state in zip(recorders, initial, strict=True)]
             _run(engine, recorders, states, listener, interruption)
-        best = [recorder.best(state) for recorder, state in zip(recorders, initial, strict=True)]
-        outputs = engine.outputs(engine.place(best), "test", explain=True)
-        labels = engine.dataset.test.labels
-        return [
-            recorder.finish(measure(output.logits, output.attention, labels), output.flips)
-            for recorder, output in zip(recorders, outputs, strict=True)
-        ]
+        errors = [str(recorder.error) for recorder in recorders if recorder.error is not None]
+        results = [] if len(errors) == len(recorders) else _finish(engine, recorders, initial)
+        if errors:
+            raise NonFiniteLossError("; ".join(errors))
+        return results
+
+
+def _finish(
+    engine: Engine, recorders: Sequence[Recorder], initial: Sequence[TrainState]
+) -> list[dict[str, Any]]:
+    """Tests the best parameters of the runs that came to their end."""
+    best = [
+        state if recorder.error else recorder.best(state)
+        for recorder, state in zip(recorders, initial, strict=True)
+    ]
+    outputs = engine.outputs(engine.place(best), "test", explain=True)
+    labels = engine.dataset.test.labels
+    return [
+        recorder.finish(measure(output.logits, output.attention, labels), output.flips)
+        for recorder, output in zip(recorders, outputs, strict=True)
+        if recorder.error is None
+    ]
 
 
 @contextmanager
@@ -131,11 +147,12 @@ def _run(
     while active := [index for index, recorder in enumerate(recorders) if not recorder.finished]:
         placed, step = _rest_of_epoch(engine, recorders, active, placed, step, listener, interruption)
         outputs, states = engine.outputs(placed, "validation"), engine.fetch(placed)
-        for index in active:
+        for index in [index for index in active if recorders[index].error is None]:
             output = outputs[index]
             metrics = measure(output.logits, output.attention, engine.dataset.validation.labels)
             line = recorders[index].end_epoch(metrics, states[index])
-            listener.epoch(recorders[index].run, line)
+            if line is not None:
+                listener.epoch(recorders[index].run, line)
         if any_process(interruption.signal_number is not None):
             raise _interrupted(interruption, recorders)
 
@@ -165,12 +182,13 @@ def _rest_of_epoch(
         start = now
         step += metrics.loss.shape[1]
         listener.steps(step % total or total, total)
-        if step % total == 0:
+        going_on = [index for index in active if recorders[index].error is None]
+        if step % total == 0 or not going_on:
             break
         interrupted = any_process(interruption.signal_number is not None)
         if interrupted or any_process(now - saved > SAVE_EVERY):
             for index, state in enumerate(engine.fetch(placed)):
-                if index in active:
+                if index in going_on:
                     recorders[index].save(state)
             saved = now
         if interrupted:

@@ -38,6 +38,7 @@ class Recorder:
       run: its directory.
       stopping: when to stop, and which epoch was the best.
       totals: of the epoch that is going on.
+      error: why it cannot go on, once a loss was not finite.
     """
 
     def __init__(self, run: RunDirectory, steps_per_epoch: int) -> None:
@@ -45,14 +46,15 @@ class Recorder:
         self.steps_per_epoch = steps_per_epoch
         self.stopping = EarlyStopping(run.config.patience)
         self.totals = EpochTotals()
+        self.error: NonFiniteLossError | None = None
         self.epoch = 0
         self.checkpoints = Checkpoints(run.path / CHECKPOINTS)
         self._writes = jax.process_index() == 0
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is left."""
-        return self.stopping.stops or self.epoch >= self.run.config.epochs
+        """Whether no epoch is left, or none can be trained."""
+        return self.error is not None or self.stopping.stops or self.epoch >= self.run.config.epochs
 
     def resume(self, initial: TrainState) -> TrainState:
         """The latest state to go on from: of the latest intact checkpoint, the initial one if there is none.
@@ -91,7 +93,7 @@ class Recorder:
         return state
 
     def add(self, losses: NDArray, correct: NDArray, examples: NDArray, *, step: int, seconds: float) -> None:
-        """Adds steps to the epoch's totals.
+        """Adds steps to the epoch's totals, or notes the error if a loss is not finite.
 
         Args:
           losses: of each step, [steps].
@@ -99,13 +101,12 @@ class Recorder:
           examples: in each.
           step: how many steps had been done before.
           seconds: that they took.
-
-        Raises:
-          NonFiniteLossError: a loss is not finite.
         """
         broken = np.flatnonzero(~np.isfinite(losses))
-        if len(broken):
-            raise self._broken(f"at step {step + broken[0] + 1}")
+        if self.error is None and len(broken):
+            self.error = self._broken(f"at step {step + broken[0] + 1}")
+        if self.error is not None:
+            return
         totals = self.totals
         self.totals = EpochTotals(
             totals.loss + float(np.sum(losses.astype(np.float64) * examples)),
@@ -114,18 +115,16 @@ class Recorder:
             totals.seconds + seconds,
         )
 
-    def end_epoch(self, validation: Metrics, state: TrainState) -> dict[str, Any]:
+    def end_epoch(self, validation: Metrics, state: TrainState) -> dict[str, Any] | None:
         """Notes an epoch's metrics, and starts to write a checkpoint.
 
         Returns:
-          The line that was added to the metrics.
-
-        Raises:
-          NonFiniteLossError: the loss on the validation split is not finite.
+          The line that was added to the metrics; None if the loss on the validation split is not finite.
         """
         step, totals = int(state.step), self.totals
         if not np.isfinite(validation.loss):
-            raise self._broken(f"on the validation split after step {step}")
+            self.error = self._broken(f"on the validation split after step {step}")
+            return None
         self.epoch += 1
         self.stopping = self.stopping.after(validation.accuracy, epoch=self.epoch, step=step)
         self.totals = EpochTotals()

@@ -25,9 +25,9 @@ from laya_jax.training import (
     start,
 )
 from laya_jax.training.checkpoint import Checkpoints, checksum
-from laya_jax.training.loop import Interrupted, train
+from laya_jax.training.loop import Interrupted
 from laya_jax.training.metrics import measure
-from laya_jax.training.recorder import NonFiniteLossError
+from laya_jax.training.recorder import NonFiniteLossError, Recorder
 from laya_jax.training.run import RunDirectory
 
 ONE_DEVICE = ParallelConfig(devices=1)
@@ -181,17 +181,26 @@ def test_further_seeds_neither_compile_nor_move_data_again(small_config, tmp_pat
     assert first._feed("train") is second._feed("train")
 
 
-def test_one_seed_that_diverges_keeps_no_other_from_training(small_config, silent, tmp_path, monkeypatch):
-    def diverging(engine, runs, listener):
-        if engine.seeds == (1,):
-            raise NonFiniteLossError("seed 1 diverged")
-        return train(engine, runs, listener)
+@pytest.mark.parametrize("side_by_side", [True, False])
+def test_one_seed_that_diverges_keeps_no_other_from_training(
+    small_config, silent, tmp_path, monkeypatch, side_by_side
+):
+    add = Recorder.add
 
-    monkeypatch.setattr("laya_jax.training.session.train", diverging)
-    configs = [dataclasses.replace(small_config, seed=seed, epochs=1) for seed in (1, 2)]
-    with pytest.raises(NonFiniteLossError, match="seed 1 diverged"):
-        start(configs, [tmp_path / "1", tmp_path / "2"], ONE_DEVICE, silent)
-    assert (tmp_path / "2" / "result.json").exists()
+    def diverging(recorder, losses, *arguments, **options):
+        broken = recorder.run.config.seed == 1 and recorder.epoch == 1
+        add(recorder, losses * np.nan if broken else losses, *arguments, **options)
+
+    monkeypatch.setattr(Recorder, "add", diverging)
+    configs = [dataclasses.replace(small_config, seed=seed, epochs=3) for seed in (1, 2)]
+    with pytest.raises(
+        NonFiniteLossError, match=r"not finite at step \d+ \(seed 1\); the checkpoint of step"
+    ):
+        start(configs, [tmp_path / "1", tmp_path / "2"], ONE_DEVICE, silent, side_by_side=side_by_side)
+    assert not (tmp_path / "1" / "result.json").exists()
+    assert len((tmp_path / "1" / "metrics.jsonl").read_text().splitlines()) == 1
+    assert len((tmp_path / "2" / "metrics.jsonl").read_text().splitlines()) == 3
+    assert json.loads((tmp_path / "2" / "result.json").read_text())["epochs"] == 3
 
 
 def test_what_is_left_of_a_directory_half_made_is_no_run(run_copy):

@@ -13,7 +13,7 @@ from laya_jax.data import Dataset, Examples, Preprocessing, Schema
 from laya_jax.training.checkpoint import checksum
 from laya_jax.training.config import Config
 from laya_jax.training.exported import TrainedModel
-from laya_jax.training.hidden_states import HiddenStates, cached_hidden_states, hidden_shape
+from laya_jax.training.hidden_states import HiddenStates, cached_hidden_states, hidden_shape, key_of
 from laya_jax.training.model import check_reads
 from laya_jax.training.parallel import Parallel
 from laya_jax.training.pretrained import load_for, pretrained_of, sizes_of
@@ -41,13 +41,20 @@ class Material(NamedTuple):
     backbone: dict[str, Any] | None = None
 
 
-def gather(config: Config, parallel: Parallel, progress: Progress = lambda done, total: None) -> Material:
+def gather(
+    config: Config,
+    parallel: Parallel,
+    progress: Progress = lambda done, total: None,
+    check: Callable[[Dataset], None] = lambda dataset: None,
+) -> Material:
     """Loads the data and the weights that a config names; hidden states of a frozen backbone are cached.
 
     Args:
       config: of the run.
       parallel: on what to compute hidden states.
       progress: hears how far that is.
+      check: is given the data before that, and may raise; of a frozen backbone, what the hidden states depend
+        on takes the place of the inputs.
 
     Raises:
       FileNotFoundError: data or weights are not there.
@@ -57,13 +64,16 @@ def gather(config: Config, parallel: Parallel, progress: Progress = lambda done,
     dataset = load_for(config, decode=not frozen)
     schema = Schema.of(dataset)
     if pretrained is None:
+        check(dataset)
         return Material(schema, dataset)
     known = {"sizes": sizes_of(pretrained.backbone), "weights": checksum(pretrained.parameters)}
     check_reads(config, schema)
     # Whatever is wrong with the inputs shows before anything is computed or written.
     read = of_hidden_states(schema.preprocessing, pretrained.backbone)
     if not frozen:
+        check(dataset)
         return Material(schema, dataset, pretrained, known)
+    check(dataset.with_inputs(lambda inputs: key_of(inputs, pretrained, schema.preprocessing)))
     cached = partial(
         cached_hidden_states,
         pretrained=pretrained,

@@ -96,11 +96,16 @@ def resume(
       Its result. A run that had finished is not trained again.
 
     Raises:
-      ValueError: the config is another one, or the data have changed.
+      ValueError: the config is another one, or the data or a pretrained backbone's weights have changed.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory.open(run)
-    material = _gather(run.config, parallel, listener)
-    run.check_unchanged(config or run.config, fingerprint(material.dataset))
+    pretrained = pretrained_of(run.config)
+    run.check_backbone(pretrained and checksum(pretrained.parameters))
+
+    def check(dataset: Dataset) -> None:
+        run.check_unchanged(config or run.config, fingerprint(dataset))
+
+    material = _gather(run.config, parallel, listener, check)
     engine = Engine(run.config, material.dataset, parallel, pretrained=material.pretrained)
     return run.result() or train(engine, [run], listener)[0]
 
@@ -241,8 +246,13 @@ def fingerprint(dataset: Dataset) -> int:
     return checksum([*inputs, *(split.labels for split in splits)])
 
 
-def _gather(config: Config, parallel: ParallelConfig, listener: Listener) -> Material:
-    return gather(config, make_parallel(parallel, batch_size=config.batch_size), listener.extracted)
+def _gather(
+    config: Config,
+    parallel: ParallelConfig,
+    listener: Listener,
+    check: Callable[[Dataset], None] = lambda dataset: None,
+) -> Material:
+    return gather(config, make_parallel(parallel, batch_size=config.batch_size), listener.extracted, check)
 
 
 def _engines(

@@ -17,7 +17,7 @@ from real_processes import train_in_two_processes_and_one
 
 from laya_jax.data import Examples
 from laya_jax.data.images import ImageFiles
-from laya_jax.training import export_model, load_model, predict, split_of, start
+from laya_jax.training import export_model, load_model, predict, resume, split_of, start
 from laya_jax.training import hidden_states as cache
 from laya_jax.training.hidden_states import cached_hidden_states
 from laya_jax.training.parallel import MeshParallel, ParallelConfig
@@ -145,6 +145,8 @@ def test_splits_of_changed_data_are_noticed_without_computing_anything(
     next(photos.rglob("*.png")).unlink()
     with pytest.raises(ValueError, match="are not those that the model was trained on"):
         split_of(model, "test")
+    with pytest.raises(ValueError, match=r"are not those that the run in .* started with"):
+        resume(tmp_path / "run", ONE_DEVICE)
     assert not cache_home.exists()
 
 

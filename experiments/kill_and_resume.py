@@ -23,7 +23,7 @@ import orbax.checkpoint
 
 from laya_jax.training.exported import TrainedModel
 from laya_jax.training.run import RunDirectory
-from laya_jax.training.session import load_model
+from laya_jax.training.trained import load_model
 
 RESULTS = Path(__file__).parent / "results"
 TIMES = ("seconds", "examples_per_second", "run")

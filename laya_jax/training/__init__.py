@@ -14,7 +14,8 @@ from laya_jax.training.loop import Interrupted, Listener
 from laya_jax.training.parallel import ParallelConfig
 from laya_jax.training.recorder import NonFiniteLossError
 from laya_jax.training.run import RunDirectory
-from laya_jax.training.session import find_runs, load_model, predict, resume, split_of, start
+from laya_jax.training.session import resume, start
+from laya_jax.training.trained import find_runs, load_model, predict, split_of
 
 __all__ = [
     "EXPERIMENTS",

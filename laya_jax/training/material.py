@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import numpy as np
 
 from laya_jax.backbones import Pretrained
 from laya_jax.classifier import Classifier
@@ -83,6 +84,16 @@ def gather(
     )
     states = dataclasses.replace(dataset.with_inputs(cached), preprocessing=read, encoder=None)
     return Material(schema, states, FROZEN, known)
+
+
+def fingerprint(dataset: Dataset) -> int:
+    """A checksum of a data set; of inputs in files, what tells that a file has changed."""
+    splits = (dataset.train, dataset.validation, dataset.test)
+    inputs = [
+        split.inputs if isinstance(split.inputs, np.ndarray) else np.int64(split.inputs.checksum())
+        for split in splits
+    ]
+    return checksum([*inputs, *(split.labels for split in splits)])
 
 
 def of_hidden_states(preprocessing: Preprocessing, backbone: nn.Module) -> Preprocessing:

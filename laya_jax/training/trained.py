@@ -1,0 +1,131 @@
+"""What has been trained: finding runs, loading a model, the data that it was trained on, predicting."""
+
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from laya_jax.backbones import Pretrained
+from laya_jax.data import Examples, load
+from laya_jax.training.checkpoint import Checkpoints, checksum
+from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
+from laya_jax.training.feed import Feed
+from laya_jax.training.hidden_states import key_of
+from laya_jax.training.material import fingerprint, head_alone, readable
+from laya_jax.training.model import initial_parameters, make_classifier
+from laya_jax.training.parallel import ParallelConfig, divisible, make_parallel
+from laya_jax.training.predictor import Predictor
+from laya_jax.training.pretrained import pretrained_of
+from laya_jax.training.run import CHECKPOINTS, CONFIG, RunDirectory
+from laya_jax.training.state import TrainState, initial_state, make_optimizer
+from laya_jax.training.steps import Outputs, output_reader
+
+
+def find_runs(path: str | Path) -> list[RunDirectory]:
+    """The run at this path, or the runs in the folder that it is.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: it is an exported model.
+    """
+    path = Path(path)
+    if (path / WEIGHTS).exists():
+        raise ValueError(f"run is {path}, an exported model, expected a run, or a folder of runs")
+    # What begins with a dot is the draft of a run that was killed while it was made.
+    inside = sorted(child for child in path.glob("[!.]*") if _is_run(child)) if path.is_dir() else []
+    if (path / CONFIG).exists() or not inside:
+        return [RunDirectory.open(path)]
+    return [RunDirectory.open(child) for child in inside]
+
+
+def _is_run(path: Path) -> bool:
+    # An exported model has a config, too.
+    return (path / CONFIG).exists() and not (path / WEIGHTS).exists()
+
+
+def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
+    """Loads the best parameters of a run, or an exported model, with all that predicting needs.
+
+    Args:
+      path: of the run's directory, or the exported model's.
+      latest: whether to take the latest parameters rather than the best on validation: for runs of which
+        validation tells nothing, as on random labels.
+
+    Raises:
+      FileNotFoundError: there is no run, or it has no checkpoint yet.
+      ValueError: the latest of an exported model are asked for, which holds the best alone.
+    """
+    path = Path(path)
+    if (path / WEIGHTS).exists():
+        if latest:
+            raise ValueError(
+                f"latest is True, expected False for {path}, an exported model of the best alone"
+            )
+        return import_model(path)
+    run = RunDirectory.open(path)
+    schema, pretrained = run.schema(), pretrained_of(run.config)
+    run.check_backbone(pretrained and checksum(pretrained.parameters))
+    classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
+    # With a frozen backbone it is the head alone that was trained, and saved.
+    frozen = run.config.backbone.freeze
+    optimizer = make_optimizer(run.config.optimizer, total_steps=1)
+
+    def initial() -> TrainState:
+        parameters = initial_parameters(classifier, schema.preprocessing, 0)
+        seed = jnp.zeros((), jnp.uint32) if classifier.head.is_random else None
+        return initial_state({"head": parameters["head"]} if frozen else parameters, optimizer, seed)
+
+    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(initial))
+    checkpoints = Checkpoints(path / CHECKPOINTS, read_only=True)
+    state = checkpoints.latest(like) if latest else checkpoints.best(like)
+    given = {"backbone": pretrained.parameters} if pretrained and frozen else {}
+    return TrainedModel(run.config, schema, classifier, {**given, **state.parameters}, run.fingerprint())
+
+
+def split_of(model: TrainedModel, split: str) -> Examples:
+    """The examples of a split of the data that a model was trained on, as they are stored.
+
+    Args:
+      model: from ``load_model``.
+      split: "train", "validation" or "test".
+
+    Raises:
+      ValueError: the data have changed, so that its splits are others.
+    """
+    frozen, encoder = model.config.backbone.freeze, model.schema.encoder
+    seen = dataset = load(model.config.data, encoder, decode=not frozen)
+    if frozen:
+        pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
+        seen = dataset.with_inputs(lambda inputs: key_of(inputs, pretrained, model.schema.preprocessing))
+    if model.fingerprint not in (None, fingerprint(seen)):
+        raise ValueError(
+            f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
+            f"{split} split may hold examples that were trained on"
+        )
+    examples: Examples = getattr(dataset, split)
+    return examples
+
+
+def predict(
+    model: TrainedModel,
+    examples: Examples,
+    parallel: ParallelConfig = ParallelConfig(),
+    *,
+    explain: bool = False,
+) -> Outputs:
+    """What a model predicts for examples, in their order.
+
+    Args:
+      model: from ``load_model``.
+      examples: stored as in training; labels are not read.
+      parallel: on what to compute.
+      explain: whether to measure, too, how far attention can be believed.
+    """
+    devices = make_parallel(parallel)
+    batch_size = divisible(model.config.batch_size, devices)
+    examples, model = readable(model, examples, devices), head_alone(model)
+    reader = output_reader(model.classifier, explain=explain)
+    predictor = Predictor(reader, model.schema.preprocessing, devices, batch_size=batch_size)
+    outputs: Outputs = predictor.outputs(devices.replicate(model.parameters), Feed(examples, devices))[0]
+    return outputs

@@ -4,8 +4,8 @@
     python -m experiments.frozen --seeds 0                                     # the tables of what there is
 
 The backbones are a ViT on paintings of 11 styles (class tokens of 12 blocks) and a BERT on IMDB's reviews
-(the first 128 tokens, means over tokens, 7 hidden states). Every head is trained with several settings on one
-seed, LAYA with no more than others; the best on validation is then trained with every seed. A setting's epoch
+(the first 128 tokens, means over tokens, 7 hidden states). Every head is trained with as many settings on one
+seed; the best on validation is then trained with every seed. A setting's epoch
 is the best on validation, and several passes where labels are few: to train on, that is, for the validation
 split stays whole. Records are written to ``results/frozen/``, tables to
 ``results/frozen.*``. Killed, the same command goes on.

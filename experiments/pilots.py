@@ -33,14 +33,16 @@ def jobs_of(datasets: Sequence[str]) -> list[Job]:
 def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
     """A row per run, in the order in which they were tried."""
     table = Table(
-        "Pilots, LAYA with seed 0, best validation accuracy of the first epochs",
+        "Pilots of LAYA, best validation accuracy",
         (
             "data set",
             "widths",
             "embedding",
             "words",
             "learning rate",
+            "schedule",
             "batch",
+            "seed",
             "epochs",
             "validation",
             "seconds an epoch",
@@ -54,12 +56,19 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
             str(config["backbone"]["embedding_dim"]) if texts else "",
             f"{config['data']['keep']} {config['data']['max_length']}" if texts else "",
             f"{config['optimizer']['learning_rate']:g}",
+            _schedule(config["optimizer"]),
             str(config["batch_size"]),
+            str(config["seed"]),
             str(len(record["curve"])),
             f"{record['validation']['accuracy']:.4f}",
             f"{record['seconds'] / len(record['curve']):.0f}",
         )
     return table
+
+
+def _schedule(optimizer: Mapping[str, Any]) -> str:
+    warmup = f", rises over {optimizer['warmup_steps']} steps" if optimizer["warmup_steps"] else ""
+    return optimizer["schedule"] + warmup
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,10 +1,13 @@
 """CIFAR-10 with the paper's separable CNN of three stages.
 
 The paper states neither the widths, nor how the later stages halve the resolution, nor the batch size, nor
-where in its range the learning rate lies. Widths and batch size are the best on validation after six epochs
-(``python -m experiments.pilots``), where batches of 32 have done four times as many steps as the 128 of
-Fashion-MNIST in the same time. The learning rate is the paper's highest and falls to zero along a cosine over
-12 epochs, to keep a run short; the paper trains for at most 50.
+where in its range the learning rate lies. The widths are the best on validation of three after six epochs
+(``python -m experiments.pilots``). The learning rate is the paper's highest and falls to zero along a
+cosine over 15 epochs, to keep a run short; the paper trains for at most 50.
+
+Batches of 32 reach a validation accuracy of 0.75 in the same time, but LAYA collapsed onto the first layer
+with one of five seeds within an epoch, and stayed at 0.38. The pilots show both, and that this seed learns if
+the learning rate rises over 1,000 steps first.
 """
 
 import dataclasses
@@ -32,14 +35,21 @@ def _pilot(*widths: int, batch_size: int = 128) -> Config:
     )
 
 
+def _longer_pilot(seed: int, warmup_steps: int = 0) -> Config:
+    optimizer = OptimizerConfig(learning_rate=1e-3, schedule="cosine", warmup_steps=warmup_steps)
+    return dataclasses.replace(BASE, optimizer=optimizer, batch_size=32, epochs=12, seed=seed)
+
+
 PILOTS = {
     "64-128-256": _pilot(64, 128, 256),
     "32-64-128": _pilot(32, 64, 128),
     "32-128-256": _pilot(32, 128, 256),
     "batch-64": _pilot(64, 128, 256, batch_size=64),
     "batch-32": _pilot(64, 128, 256, batch_size=32),
+    **{f"batch-32-seed{seed}": _longer_pilot(seed) for seed in range(5)},
+    "batch-32-warm-up-seed4": _longer_pilot(4, warmup_steps=1000),
 }
-"""Widths, and then batch sizes, to compare on the validation split."""
+"""What was compared on the validation split: widths, batch sizes, whether the learning rate has to rise."""
 
 
 def last_layer() -> Config:
@@ -47,7 +57,7 @@ def last_layer() -> Config:
 
     python -m experiments.table1 --datasets cifar10 --heads last_layer
 
-    Not measured yet.
+    Measured: test accuracy 0.6863 (0.6687 to 0.6974), 5 seeds; fastest epoch 42.3 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="last_layer"))
 
@@ -57,7 +67,7 @@ def concat() -> Config:
 
     python -m experiments.table1 --datasets cifar10 --heads concat
 
-    Not measured yet.
+    Measured: test accuracy 0.7216 (0.7085 to 0.7335), 5 seeds; fastest epoch 43.4 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="concat", dim=128))
 
@@ -67,7 +77,7 @@ def scalar_mix() -> Config:
 
     python -m experiments.table1 --datasets cifar10 --heads scalar_mix
 
-    Not measured yet.
+    Measured: test accuracy 0.7136 (0.6993 to 0.7255), 5 seeds; fastest epoch 44.6 s on a CPU's core.
     """
     return dataclasses.replace(BASE, head=HeadConfig(kind="scalar_mix", dim=128))
 
@@ -77,6 +87,6 @@ def laya() -> Config:
 
     python -m experiments.table1 --datasets cifar10 --heads laya
 
-    Not measured yet.
+    Measured: test accuracy 0.7144 (0.7002 to 0.7297), 5 seeds; fastest epoch 46.5 s on a CPU's core.
     """
     return BASE

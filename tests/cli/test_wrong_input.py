@@ -73,8 +73,8 @@ def wrong_files(folder):
             "coordinator is 'auto', expected None: this command",
         ),
         (
-            ["predict", "nowhere", "--data", "digits", "--coordinator", "localhost:1"],
-            "coordinator is 'localhost:1'",
+            ["predict", "nowhere", "--data", "digits", "--coordinator", "auto"],
+            "coordinator is 'auto', expected",
         ),
         (["predict", "nowhere", "--data", "digits", "--out", "p.txt"], "suffix of out is '.txt'"),
         (["export", "nowhere", "--out", "x"], "no run in nowhere"),

@@ -1,6 +1,7 @@
 """What the scripts of this folder have in common on the command line."""
 
 import argparse
+import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,8 @@ def places_of(asked: argparse.Namespace) -> Places:
 @contextmanager
 def errors_in_a_line(program: str) -> Iterator[None]:
     """Ends the process with a line: status 2 for wrong input, 1 if a run failed, 128 + signal if stopped."""
+    # Orbax tells by it what it does on every read.
+    logging.getLogger("absl").setLevel(logging.ERROR)
     try:
         yield
     except Interrupted as interrupted:

@@ -6,8 +6,9 @@
 
 The numbers are those of ``laya attribute``, with inputs of another kind, and for comparison with the first
 run as it is on shuffled labels, after its last epoch. They are written to ``results/faithfulness/``, the
-table to ``results/faithfulness.*``. Runs of Table 1 whose directories are gone are trained again; the same
-seed gives the same run.
+table to ``results/faithfulness.*``. Runs of
+Table 1 whose directories are gone are trained again: the same runs, as long as neither this code nor a
+library has changed since, and else others of the same configs and seeds.
 """
 
 import dataclasses
@@ -169,7 +170,7 @@ def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
 def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
     """A row per measurement, a column per data set: the mean over the runs, and the least and the most."""
     table = Table(
-        "Faithfulness of LAYA's attention, mean over the runs of Table 1 (least to most)",
+        "Faithfulness of LAYA's attention, mean over seeds, Table 1's configs (least to most)",
         ("measured", *(found["dataset"] for found in measured)),
     )
     for name, value in ROWS.items():

@@ -6,9 +6,9 @@
 
 The numbers are those of ``laya attribute``, with inputs of another kind, and for comparison with the first
 run as it is on shuffled labels, after its last epoch. They are written to ``results/faithfulness/``, the
-table to ``results/faithfulness.*``. Runs of
-Table 1 whose directories are gone are trained again: the same runs, as long as neither this code nor a
-library has changed since, and else others of the same configs and seeds.
+table to ``results/faithfulness.*``. Runs of Table 1 whose directories are gone are trained again: the same
+runs, as long as neither this code nor a library has changed since, and else others of the same configs and
+seeds.
 """
 
 import dataclasses

@@ -3,8 +3,9 @@
     python -m experiments.pilots                       # trains what is missing, then makes the table
     python -m experiments.pilots --seeds 0             # the table of what there is
 
-The settings are ``PILOTS`` of ``experiments.configs``. LAYA alone is tried, and all heads then have what
-was best for it. Every run is written to ``results/pilots/``, the table to ``results/pilots.*``.
+The settings are ``PILOTS`` of ``experiments.configs``. LAYA alone is tried, and all heads then have what was
+chosen for it; where there are several seeds, by their mean. Every run is written to ``results/pilots/``, the
+table to ``results/pilots.*``.
 """
 
 import argparse

@@ -22,7 +22,7 @@ class Study(NamedTuple):
       name: of the script, of its folder in the results, and of its table.
       description: the script's.
       datasets: that are measured unless others are asked for.
-      seeds: as many runs of each.
+      seeds: as many runs of each, unless another number is asked for.
       jobs_of: the runs that are measured, of a data set, seeds and epochs.
       measure: what is found in them, with "runs" one by one; it may train others to compare with.
       table_of: the table of what was found.

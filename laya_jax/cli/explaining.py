@@ -114,6 +114,11 @@ def _explainers(runs: Sequence[str], parallel: ParallelConfig) -> dict[Path, Exp
 def _random_labels(asked: Explained, first: Explainer, seeds: Collection[int]) -> Explainer | None:
     if asked.random_labels is None:
         return None
+    if (Path(asked.random_labels) / WEIGHTS).exists():
+        raise ValueError(
+            f"random_labels is {asked.random_labels}, an exported model, expected a run, of which the latest "
+            "parameters can be taken"
+        )
     other = Explainer(load_model(asked.random_labels, latest=True), asked.parallel)
     shapes = [each.model.schema.preprocessing.shape for each in (first, other)]
     backbones = [each.model.config.backbone for each in (first, other)]

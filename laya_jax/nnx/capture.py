@@ -8,7 +8,7 @@ from typing import Any
 import jax.numpy as jnp
 from flax import nnx
 
-from laya_jax.capture import (
+from laya_jax.layer_choice import (
     LayerOutput,
     as_hidden_states,
     as_patterns,

@@ -24,6 +24,10 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     status, _, err = laya("report", run, "--random-labels", second)
     assert status == 2
     assert "second, of seed 1, expected a seed of the runs, 0: other seeds" in err
+    assert laya("export", second, "--out", "model")[0] == 0
+    status, _, err = laya("report", run, "--random-labels", "model")
+    assert status == 2
+    assert "random_labels is model, an exported model, expected a run" in err
     status, _, err = laya("report", run, "--outliers", "digits", "--out", "r.html", "--devices", 1)
     assert status == 0
     assert "Whether another seed would use the same layers was not measured" in err

@@ -5,6 +5,7 @@ import jax
 import numpy as np
 
 IMAGES = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
+TOKENS = np.random.default_rng(0).normal(size=(4, 5, 6)).astype("float32")
 
 
 class Block(nn.Module):

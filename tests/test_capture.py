@@ -3,11 +3,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_layers import IMAGES, Block, initialised
+from small_layers import IMAGES, TOKENS, Block, initialised
 
 from laya_jax import LayaHead, capture, layer_names
-
-TOKENS = np.random.default_rng(0).normal(size=(4, 5, 6)).astype("float32")
 
 
 class Deep(nn.Module):

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from small_layers import IMAGES, Block, initialised
+from small_layers import IMAGES, TOKENS, Block, initialised
 
 from laya_jax import LayaHead, capture
 

@@ -12,7 +12,7 @@ import tyro
 
 from laya_jax.training.config import Config
 from laya_jax.training.experiments import backbone_named
-from laya_jax.training.parallel import ParallelConfig
+from laya_jax.training.parallel import DeviceConfig, ParallelConfig
 
 T = TypeVar("T")
 
@@ -69,7 +69,7 @@ class Resume:
       run: directory of the run.
       tensorboard: writes the metrics for TensorBoard, too.
       config: of the run; it cannot be changed.
-      parallel: on what to train.
+      parallel: on what to train; what it was started on if that is not said, in one process.
       output: what is printed.
     """
 
@@ -114,7 +114,7 @@ class Predict:
     run: tyro.conf.Positional[str]
     data: str
     out: str = "predictions.csv"
-    parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
+    parallel: Annotated[DeviceConfig, Flat] = DeviceConfig()
     output: Annotated[Output, Flat] = Output()
 
 
@@ -134,7 +134,7 @@ class Explained:
     split: Literal["test", "validation", "train"] = "test"
     outliers: str | None = None
     random_labels: str | None = None
-    parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
+    parallel: Annotated[DeviceConfig, Flat] = DeviceConfig()
     output: Annotated[Output, Flat] = Output()
 
 

@@ -43,7 +43,7 @@ from laya_jax.training.experiments import config_for
 from laya_jax.training.exported import TrainedModel
 from laya_jax.training.loop import Interrupted
 from laya_jax.training.metrics import measure
-from laya_jax.training.parallel import check_alone, connect
+from laya_jax.training.parallel import connect
 from laya_jax.training.recorder import faithfulness
 from laya_jax.training.run import RunDirectory, check_is_new, free_path
 from laya_jax.training.session import all_of
@@ -122,12 +122,12 @@ def _resume(arguments: Sequence[str]) -> None:
     console = Console(as_json=asked.output.json)
     connect(asked.parallel)
     listener = TensorBoard(console) if asked.tensorboard else console
-    console.start(f"resuming {asked.run}", asked.parallel.devices)
 
     def go_on(run: RunDirectory) -> dict[str, Any]:
-        default = Resume(run=asked.run, config=run.config)
+        default = Resume(run=asked.run, config=run.config, parallel=run.started_on())
         given = parse(Resume, arguments, program="laya resume", default=default)
-        return resume(run, asked.parallel, listener, given.config)
+        console.start(f"resuming {run.path}", given.parallel.devices)
+        return resume(run, given.parallel, listener, given.config)
 
     with _going_on(Path(asked.run)):
         results = all_of(partial(go_on, run) for run in find_runs(Path(asked.run)))
@@ -176,7 +176,6 @@ def _labelled(model: TrainedModel, asked: Evaluate) -> Examples:
 def _predict(arguments: Sequence[str]) -> None:
     asked = parse(Predict, arguments, program="laya predict")
     console = Console(as_json=asked.output.json)
-    check_alone(asked.parallel)
     out = Path(asked.out)
     check_can_write(out)
     model = load_model(asked.run)

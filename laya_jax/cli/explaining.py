@@ -23,9 +23,8 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
-from laya_jax.training import ParallelConfig, find_runs, load_model, split_of
+from laya_jax.training import DeviceConfig, find_runs, load_model, split_of
 from laya_jax.training.exported import WEIGHTS
-from laya_jax.training.parallel import check_alone
 from laya_jax.training.run import check_is_new, write_text
 
 
@@ -79,7 +78,6 @@ def report_command(arguments: Sequence[str]) -> None:
 
 
 def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measured:
-    check_alone(asked.parallel)
     explainers = _explainers(runs, asked.parallel)
     first = next(iter(explainers.values()))
     seeds = {each.model.config.seed for each in explainers.values()}
@@ -96,7 +94,7 @@ def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measure
     return Measured(measured, first, examples, stability(measured))
 
 
-def _explainers(runs: Sequence[str], parallel: ParallelConfig) -> dict[Path, Explainer]:
+def _explainers(runs: Sequence[str], parallel: DeviceConfig) -> dict[Path, Explainer]:
     """An explainer for each run; those that weigh layers come first, for the first is shown in detail."""
     if not runs:
         raise ValueError("runs is empty, expected the directory of a run, or several")

@@ -10,7 +10,7 @@ from laya_jax.attribution import Explanation, explain
 from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
 from laya_jax.heads import LayaHead, ScalarMixHead
-from laya_jax.training import ParallelConfig, TrainedModel
+from laya_jax.training import DeviceConfig, TrainedModel
 from laya_jax.training.feed import Feed
 from laya_jax.training.material import head_alone, readable
 from laya_jax.training.parallel import divisible, make_parallel
@@ -49,7 +49,7 @@ class Explainer:
       explained: what runs: the model, or its head if the backbone is frozen.
     """
 
-    def __init__(self, model: TrainedModel, parallel: ParallelConfig) -> None:
+    def __init__(self, model: TrainedModel, parallel: DeviceConfig) -> None:
         self.model, self.explained = model, head_alone(model)
         self._parallel = make_parallel(parallel)
         size = divisible(model.config.batch_size, self._parallel)

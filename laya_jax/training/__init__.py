@@ -11,7 +11,7 @@ from laya_jax.training.engine import Engine
 from laya_jax.training.experiments import EXPERIMENTS
 from laya_jax.training.exported import TrainedModel, export_model, import_model
 from laya_jax.training.loop import Interrupted, Listener
-from laya_jax.training.parallel import ParallelConfig
+from laya_jax.training.parallel import DeviceConfig, ParallelConfig
 from laya_jax.training.recorder import NonFiniteLossError
 from laya_jax.training.run import RunDirectory
 from laya_jax.training.session import resume, start
@@ -21,6 +21,7 @@ __all__ = [
     "EXPERIMENTS",
     "BackboneConfig",
     "Config",
+    "DeviceConfig",
     "Engine",
     "HeadConfig",
     "Interrupted",

@@ -20,16 +20,35 @@ AXIS = "batch"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ParallelConfig:
-    """On what a run is computed; its result does not depend on it but for rounding.
-
-    With dropout, pmap and microbatches leave out other numbers than one device that takes the batch whole.
+class DeviceConfig:
+    """On which devices to compute; the result does not depend on it but for rounding.
 
     Attributes:
       parallel: jit (the compiler distributes the batch over all devices and hosts) or pmap (one copy of
         the step per device).
       devices: how many of the devices to use; None takes all.
       require_backend: stops at once if JAX found another one.
+    """
+
+    parallel: Literal["jit", "pmap"] = "jit"
+    devices: int | None = None
+    require_backend: Literal["cpu", "gpu", "tpu"] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("parallel", self.parallel, ("jit", "pmap"))
+        if self.require_backend is not None:
+            check_choice("require_backend", self.require_backend, ("cpu", "gpu", "tpu"))
+        if self.devices is not None:
+            check_count("devices", self.devices)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParallelConfig(DeviceConfig):
+    """On which devices, and in how many processes, to train.
+
+    With dropout, pmap and microbatches leave out other numbers than one device that takes the batch whole.
+
+    Attributes:
       coordinator: HOST:PORT of process 0 for a run over several processes; "auto" where the cluster says
         (TPU pods, Slurm). None is a run of one process.
       processes: how many processes; not with "auto".
@@ -38,20 +57,13 @@ class ParallelConfig:
         and added up, which saves memory; None takes as many as are fast.
     """
 
-    parallel: Literal["jit", "pmap"] = "jit"
-    devices: int | None = None
-    require_backend: Literal["cpu", "gpu", "tpu"] | None = None
     coordinator: str | None = None
     processes: int | None = None
     process: int | None = None
     microbatches: int | None = None
 
     def __post_init__(self) -> None:
-        check_choice("parallel", self.parallel, ("jit", "pmap"))
-        if self.require_backend is not None:
-            check_choice("require_backend", self.require_backend, ("cpu", "gpu", "tpu"))
-        if self.devices is not None:
-            check_count("devices", self.devices)
+        super().__post_init__()
         if self.microbatches is not None:
             check_count("microbatches", self.microbatches)
         several = self.coordinator not in (None, "auto")
@@ -68,17 +80,6 @@ def connect(config: ParallelConfig) -> None:
         jax.distributed.initialize()
     elif config.coordinator is not None:
         jax.distributed.initialize(config.coordinator, config.processes, config.process)
-
-
-def check_alone(config: ParallelConfig) -> None:
-    """Raises if several processes are asked for, of which each would write the same files.
-
-    >>> check_alone(ParallelConfig())
-    """
-    if config.coordinator is not None:
-        raise ValueError(
-            f"coordinator is {config.coordinator!r}, expected None: this command runs in one process"
-        )
 
 
 class Parallel(Protocol):
@@ -197,7 +198,7 @@ class PmapParallel:
         return jax.device_put(np.stack([np.asarray(part) for part in parts]), self.by_device)
 
 
-def make_parallel(config: ParallelConfig, *, batch_size: int = 0) -> Parallel:
+def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
     """The way that is configured, over the devices that there are.
 
     Args:
@@ -208,7 +209,7 @@ def make_parallel(config: ParallelConfig, *, batch_size: int = 0) -> Parallel:
       ValueError: another backend than required, more devices than there are, or a batch that does not
         divide by them.
 
-    >>> make_parallel(ParallelConfig(devices=3), batch_size=128)
+    >>> make_parallel(DeviceConfig(devices=3), batch_size=128)
     Traceback (most recent call last):
       ...
     ValueError: batch_size is 128, expected a multiple of the 3 devices

@@ -29,8 +29,10 @@ from laya_jax.data import Preprocessing, Schema
 from laya_jax.data.tokenizer import Tokenizer
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training.config import Config, differences, from_json, to_json
+from laya_jax.training.parallel import ParallelConfig
 
 CONFIG, ENVIRONMENT, DATA, BACKBONE = "config.json", "environment.json", "data.json", "backbone.json"
+STARTED_ON = "started_on"
 METRICS, RESULT, CHECKPOINTS, LOCK = "metrics.jsonl", "result.json", "checkpoints", ".lock"
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "laya-jax")
 
@@ -56,6 +58,7 @@ class RunDirectory:
         schema: Schema,
         fingerprint: int,
         backbone: Mapping[str, Any] | None = None,
+        parallel: ParallelConfig = ParallelConfig(),
     ) -> "RunDirectory":
         """Makes the directory of a new run. It appears whole or not at all.
 
@@ -65,6 +68,7 @@ class RunDirectory:
           schema: what its model knows of its data.
           fingerprint: of the data.
           backbone: what has to be known of a pretrained one, as what JSON holds.
+          parallel: on what it is computed.
 
         Raises:
           FileExistsError: there is something already.
@@ -76,7 +80,7 @@ class RunDirectory:
         draft.chmod(0o755)
         try:
             write_json(draft / CONFIG, to_json(config))
-            write_json(draft / ENVIRONMENT, environment())
+            write_json(draft / ENVIRONMENT, {**environment(), STARTED_ON: to_json(parallel)})
             write_schema(draft, schema, fingerprint=fingerprint)
             if backbone is not None:
                 write_json(draft / BACKBONE, backbone)
@@ -106,6 +110,12 @@ class RunDirectory:
     def fingerprint(self) -> int:
         """That of the data that the run started with."""
         return int(read_json(self.path / DATA)["fingerprint"])
+
+    def started_on(self) -> ParallelConfig:
+        """On what the run was started; which processes took part is nothing to go on with."""
+        values = read_json(self.path / ENVIRONMENT).get(STARTED_ON, {})
+        one_process = {"coordinator": None, "processes": None, "process": None}
+        return from_json(ParallelConfig, values | one_process)
 
     def backbone(self) -> dict[str, Any] | None:
         """What is known of the run's pretrained backbone, if it has one."""

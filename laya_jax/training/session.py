@@ -55,7 +55,7 @@ def start(
     for _ in _engines(configs, groups, material, parallel):
         pass  # what is wrong with one shows before anything is written
     # All directories are there before the first run starts, so that resuming finds those that had not begun.
-    runs = [_create(path, config, material) for path, config in zip(folders, configs, strict=True)]
+    runs = [_create(path, config, material, parallel) for path, config in zip(folders, configs, strict=True)]
     engines = zip(groups, _engines(configs, groups, material, parallel), strict=True)
     trained = all_of(
         partial(train, engine, [runs[index] for index in group], listener) for group, engine in engines
@@ -70,7 +70,7 @@ def start(
 
 def resume(
     run: RunDirectory | str | Path,
-    parallel: ParallelConfig = ParallelConfig(),
+    parallel: ParallelConfig | None = None,
     listener: Listener = SILENT,
     config: Config | None = None,
 ) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def resume(
 
     Args:
       run: its directory, or the path of that.
-      parallel: on what to compute; it may differ from what the run started on.
+      parallel: on what to compute; None is what the run started on, which alone leads to the same bits.
       listener: hears how it goes on.
       config: what the caller takes the run's config to be; None takes it as it is.
 
@@ -89,6 +89,7 @@ def resume(
       ValueError: the config is another one, or the data or a pretrained backbone's weights have changed.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory.open(run)
+    parallel = parallel or run.started_on()
     pretrained = pretrained_of(run.config)
     run.check_backbone(pretrained and checksum(pretrained.parameters))
 
@@ -168,10 +169,10 @@ def _alike(configs: Sequence[Config]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _create(path: Path, config: Config, material: Material) -> RunDirectory:
+def _create(path: Path, config: Config, material: Material, parallel: ParallelConfig) -> RunDirectory:
     barrier("a run directory is made")
     if jax.process_index() == 0:
         known = (material.schema, fingerprint(material.dataset), material.backbone)
-        RunDirectory.create(path, config, *known)
+        RunDirectory.create(path, config, *known, parallel)
     barrier("the run directory is there")
     return RunDirectory(path, config)

@@ -14,7 +14,7 @@ from laya_jax.training.feed import Feed
 from laya_jax.training.hidden_states import key_of
 from laya_jax.training.material import fingerprint, head_alone, readable
 from laya_jax.training.model import initial_parameters, make_classifier
-from laya_jax.training.parallel import ParallelConfig, divisible, make_parallel
+from laya_jax.training.parallel import DeviceConfig, divisible, make_parallel
 from laya_jax.training.predictor import Predictor
 from laya_jax.training.pretrained import pretrained_of
 from laya_jax.training.run import CHECKPOINTS, CONFIG, RunDirectory
@@ -110,7 +110,7 @@ def split_of(model: TrainedModel, split: str) -> Examples:
 def predict(
     model: TrainedModel,
     examples: Examples,
-    parallel: ParallelConfig = ParallelConfig(),
+    parallel: DeviceConfig = DeviceConfig(),
     *,
     explain: bool = False,
 ) -> Outputs:

@@ -68,14 +68,8 @@ def wrong_files(folder):
         (["evaluate", "nowhere"], "no run in nowhere"),
         (["predict", "nowhere", "--data", "digits"], "no run in nowhere"),
         (["predict", "nowhere"], "--data"),
-        (
-            ["report", "nowhere", "--coordinator", "auto"],
-            "coordinator is 'auto', expected None: this command",
-        ),
-        (
-            ["predict", "nowhere", "--data", "digits", "--coordinator", "auto"],
-            "coordinator is 'auto', expected",
-        ),
+        (["report", "nowhere", "--coordinator", "auto"], "Unrecognized options: --coordinator"),
+        (["predict", "nowhere", "--data", "digits", "--processes", "2"], "options: --processes"),
         (["predict", "nowhere", "--data", "digits", "--out", "p.txt"], "suffix of out is '.txt'"),
         (["export", "nowhere", "--out", "x"], "no run in nowhere"),
     ],

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -6,7 +7,7 @@ import pytest
 
 from laya_jax.data import Preprocessing, Schema
 from laya_jax.data.vocabulary import Vocabulary
-from laya_jax.training import Config
+from laya_jax.training import Config, ParallelConfig
 from laya_jax.training.run import RunDirectory, free_path, read_schema, write_schema
 
 SCHEMA = Schema(("no", "yes"), Preprocessing("features", (3,)), None)
@@ -23,6 +24,20 @@ def test_a_new_run_tells_what_made_it(run):
     assert environment["packages"].keys() >= {"jax", "flax", "optax", "orbax-checkpoint"}
     assert environment["backend"] == "cpu"
     assert len(environment["commit"].rstrip("+")) == 40
+
+
+def test_a_run_remembers_what_it_was_started_on_but_for_the_processes(tmp_path):
+    parts = ParallelConfig(devices=2, microbatches=4)
+    several = dataclasses.replace(parts, coordinator="localhost:1", processes=2, process=0)
+    run = RunDirectory.create(tmp_path / "a", Config(), SCHEMA, fingerprint=7, parallel=several)
+    assert run.started_on() == parts
+
+
+def test_a_run_of_an_earlier_version_was_started_on_all_devices(run):
+    path = run.path / "environment.json"
+    known = json.loads(path.read_text())
+    path.write_text(json.dumps({name: known[name] for name in known if name != "started_on"}))
+    assert run.started_on() == ParallelConfig()
 
 
 def test_a_directory_that_exists_is_left_alone(run):

@@ -212,15 +212,20 @@ def test_a_batch_larger_than_the_data_is_refused_before_anything_is_written(smal
     assert not (tmp_path / "run").exists()
 
 
-def test_what_dropout_leaves_out_is_the_same_after_a_kill(small_config, tmp_path):
+@pytest.mark.parametrize(
+    "parallel",
+    [ONE_DEVICE, ParallelConfig(devices=1, microbatches=4), ParallelConfig(devices=2, parallel="pmap")],
+    ids=["whole", "parts", "pmap"],
+)
+def test_what_dropout_leaves_out_is_the_same_after_a_kill(small_config, tmp_path, parallel):
     head = dataclasses.replace(small_config.head, dropout=0.3, layer_dropout=0.2)
     config = dataclasses.replace(small_config, head=head)
-    start([config], [tmp_path / "whole"], ONE_DEVICE)
+    start([config], [tmp_path / "whole"], parallel)
     shutil.copytree(tmp_path / "whole", tmp_path / "killed")
     (tmp_path / "killed" / "result.json").unlink()
     last = max((tmp_path / "killed" / "checkpoints").iterdir(), key=lambda path: int(path.name))
     shutil.rmtree(last)
-    resume(RunDirectory.open(tmp_path / "killed"), ONE_DEVICE)
+    resume(tmp_path / "killed")  # on what it was started on
     runs = [RunDirectory.open(tmp_path / name) for name in ("whole", "killed")]
     losses = [[line["train"]["loss"] for line in run.lines()] for run in runs]
     assert losses[0] == losses[1]

@@ -85,8 +85,7 @@ def table_of(by_way: Mapping[str, Records]) -> Table:
             for key in ("accuracy", "macro_f1", "effective_depth")
         ]
         seconds = summarize([record["seconds"] for record in records]).mean
-        spreads = (f"{number.mean:.4f} ± {number.deviation:.4f}" for number in numbers)
-        table.add(name, str(len(records)), *spreads, f"{seconds:.0f}")
+        table.add(name, str(len(records)), *map(str, numbers), f"{seconds:.0f}")
     return table
 
 

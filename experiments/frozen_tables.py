@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from experiments.configs.frozen import CANDIDATES, LABELS, ORACLE, RECOMMENDED, SINGLE
-from experiments.statistics import compare_paired, summarize
+from experiments.statistics import compare_paired, holm, summarize
 from experiments.tables import Table
 from laya_jax.training.run import read_json
 
 HOW = (
-    "settings and epochs chosen on the whole validation split; p of paired t tests over seeds, not corrected "
-    "for the number of comparisons"
+    "settings and epochs chosen on the whole validation split; p of paired t tests over seeds, and corrected "
+    "for the number of heads in the table (Holm)"
 )
 
 
@@ -29,7 +29,10 @@ def records_of(results: Path, problem: str, labels: str) -> dict[str, dict[str, 
     others = [name for name in CANDIDATES if name != "last layer"]
     names = ("last layer", SINGLE, ORACLE, *others)
     paths = {name: path_of(results, problem, labels, name) for name in names}
-    return {name: read_json(path) for name, path in paths.items() if path.exists()}
+    found = {name: read_json(path) for name, path in paths.items() if path.exists()}
+    if ORACLE in found and found[ORACLE]["setting"] == found[SINGLE]["setting"]:
+        del found[ORACLE]
+    return found
 
 
 def table_of(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
@@ -41,30 +44,44 @@ def table_of(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
         "macro-F1",
         "recommended LAYA minus it",
         "p",
+        "corrected p",
         "learning rate",
+        "dropout, of layers",
         "parameters",
         "seconds a run",
     )
     table = Table(title, columns)
-    best = _by_seed(records[RECOMMENDED]) if RECOMMENDED in records else {}
+    compared = _compared(records)
     for name, record in records.items():
         test = [run["test"] for run in record["runs"]]
         accuracy, f1 = (summarize([each[key] for each in test]) for key in ("accuracy", "macro_f1"))
-        difference = compare_paired(best, _by_seed(record)) if name != RECOMMENDED else None
+        head = record["setting"]["head"]
         table.add(
             name + (f" (h{record['setting']['layer'] + 1})" if "by_layer" in record else ""),
             str(len(record["runs"])),
-            f"{accuracy.mean:.4f} ± {accuracy.deviation:.4f}",
+            str(accuracy),
             f"{f1.mean:.4f}",
-            ""
-            if difference is None
-            else f"{difference.mean:+.4f} [{difference.low:+.4f}, {difference.high:+.4f}]",
-            "" if difference is None else f"{difference.p:.2g}",
+            *compared.get(name, ("", "", "")),
             _rate(record),
+            f"{head['dropout']:g}, {head['layer_dropout']:g}" if head["dropout"] else "",
             f"{record['runs'][0]['parameters']:,}",
             f"{np.mean([run['seconds'] for run in record['runs']]):.1f}",
         )
     return table
+
+
+def _compared(records: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str, str]]:
+    """Recommended LAYA minus each other head, p, and p corrected for the number of heads, as text."""
+    if RECOMMENDED not in records:
+        return {}
+    best = _by_seed(records[RECOMMENDED])
+    pairs = {name: compare_paired(best, _by_seed(record)) for name, record in records.items()}
+    found = {name: pair for name, pair in pairs.items() if pair is not None and name != RECOMMENDED}
+    corrected = holm([difference.p for difference in found.values()])
+    return {
+        name: (str(difference), f"{difference.p:.2g}", f"{p:.2g}")
+        for (name, difference), p in zip(found.items(), corrected, strict=True)
+    }
 
 
 def tables_of(results: Path) -> list[Table]:

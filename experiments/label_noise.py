@@ -84,8 +84,8 @@ def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
                 found["dataset"],
                 f"{found['wrong']:,} of {found['examples']:,}",
                 score.replace("_", " "),
-                *(f"{column.mean:.4f} ± {column.deviation:.4f}" for column in columns),
-                f"{accuracy.mean:.4f} ± {accuracy.deviation:.4f}",
+                *map(str, columns),
+                str(accuracy),
             )
     return table
 

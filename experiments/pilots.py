@@ -17,6 +17,8 @@ from experiments.configs import MODULES
 from experiments.records import Job, finished
 from experiments.runs import train_missing
 from experiments.tables import Table, write_tables
+from laya_jax.training import OptimizerConfig
+from laya_jax.training.config import from_json
 
 PILOTED = ("cifar10", "imdb")
 """Data sets of which the paper leaves something open."""
@@ -57,7 +59,7 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
             str(config["backbone"]["embedding_dim"]) if texts else "",
             f"{config['data']['keep']} {config['data']['max_length']}" if texts else "",
             f"{config['optimizer']['learning_rate']:g}",
-            _schedule(config["optimizer"]),
+            schedule_of(from_json(OptimizerConfig, config["optimizer"])),
             str(config["batch_size"]),
             str(config["seed"]),
             str(len(record["curve"])),
@@ -67,9 +69,14 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _schedule(optimizer: Mapping[str, Any]) -> str:
-    warmup = f", rises over {optimizer['warmup_steps']} steps" if optimizer["warmup_steps"] else ""
-    return optimizer["schedule"] + warmup
+def schedule_of(optimizer: OptimizerConfig) -> str:
+    """A schedule in words.
+
+    >>> schedule_of(OptimizerConfig(schedule="cosine", warmup_steps=10))
+    'cosine, rises over 10 steps'
+    """
+    warmup = f", rises over {optimizer.warmup_steps} steps" if optimizer.warmup_steps else ""
+    return optimizer.schedule + warmup
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -119,6 +119,11 @@ def attention_statistics(
     }
 
 
+def select(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> list[Mapping[str, Any]]:
+    """The records of a data set and a head."""
+    return [record for record in records if (record["dataset"], record["head"]) == (dataset, head)]
+
+
 def fastest_epoch(records: Sequence[Mapping[str, Any]]) -> float:
     """Seconds of the fastest epoch of all runs: the one figure that nothing else on the machine has slowed.
 

@@ -11,14 +11,22 @@ or killed, the same command goes on.
 import argparse
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from experiments.command import errors_in_a_line, places_of, training_options
 from experiments.configs import HEADS, MODULES, PAPER, config_of
-from experiments.paper import TABLE_1
-from experiments.records import MOST_SEEDS, Job, fastest_epoch, finished
+from experiments.paper import SEEDS, TABLE_1
+from experiments.records import MOST_SEEDS, Job, fastest_epoch, finished, select
 from experiments.runs import train_missing
-from experiments.statistics import compare_paired, summarize
+from experiments.statistics import (
+    Difference,
+    Gap,
+    compare_paired,
+    compare_published,
+    holm,
+    interval,
+    summarize,
+)
 from experiments.tables import Table, write_tables
 
 
@@ -40,17 +48,13 @@ def _job(dataset: str, head: str, seed: int, epochs: int | None) -> Job:
 
 def accuracies(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> dict[int, float]:
     """Test accuracy by seed."""
-    return {
-        record["seed"]: record["test"]["accuracy"]
-        for record in records
-        if (record["dataset"], record["head"]) == (dataset, head)
-    }
+    return {record["seed"]: record["test"]["accuracy"] for record in select(records, dataset, head)}
 
 
 def results_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
-    """Mean and deviation of every head, and the paper's."""
+    """Mean and deviation of every head."""
     table = Table(
-        "Table 1. Test split, mean ± standard deviation over seeds, and two-sided 95 % t interval",
+        "Test split, mean ± standard deviation over seeds, and two-sided 95 % t interval",
         (
             "data set",
             "head",
@@ -61,38 +65,101 @@ def results_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str])
             "calibration error",
             "parameters",
             "seconds of the fastest epoch",
-            "paper's accuracy",
-            "paper's interval",
-            "our mean is",
+            "trained with",
         ),
     )
     for dataset in datasets:
         for head in HEADS:
-            mine = [record for record in records if (record["dataset"], record["head"]) == (dataset, head)]
+            mine = select(records, dataset, head)
             if mine:
-                table.add(dataset, head, *_row(mine, dataset, head))
+                table.add(dataset, head, *_row(mine))
     return table
 
 
-def _row(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> list[str]:
-    test = {
-        name: summarize([record["test"][name] for record in records])
+def _row(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    accuracy, macro_f1, calibration_error = (
+        summarize([record["test"][name] for record in records])
         for name in ("accuracy", "macro_f1", "calibration_error")
-    }
-    accuracy = test["accuracy"]
-    paper = TABLE_1.get(dataset, {}).get(head)
+    )
     return [
         str(accuracy.number),
-        _spread(accuracy.mean, accuracy.deviation),
-        f"[{accuracy.low:.4f}, {accuracy.high:.4f}]",
-        _spread(test["macro_f1"].mean, test["macro_f1"].deviation),
-        _spread(test["calibration_error"].mean, test["calibration_error"].deviation),
+        str(accuracy),
+        interval(accuracy.low, accuracy.high),
+        str(macro_f1),
+        str(calibration_error),
         f"{records[0]['parameters']:,}",
         f"{fastest_epoch(records):.1f}",
-        "" if paper is None else _spread(paper.accuracy, paper.deviation),
-        "" if paper is None else f"[{paper.low:.4f}, {paper.high:.4f}]",
-        "" if paper is None else verdict(accuracy.mean, paper.low, paper.high),
+        trained_with([record["environment"]["commit"] for record in records]),
     ]
+
+
+def trained_with(commits: Sequence[str | None]) -> str:
+    """The commit of the code that trained the runs, with "+" if files differed from it, or how many.
+
+    >>> trained_with(["1e8bc50a+", "1e8bc50a+"]), trained_with(["1e8bc50a", "2660192b+", None])
+    ('1e8bc50+', '3 commits, 2 with changed files or unknown')
+    """
+    known = [*dict.fromkeys(commit or "+" for commit in commits)]
+    changed = sum(commit.endswith("+") for commit in known)
+    if len(known) == 1:
+        return (known[0][:7] + "+" * changed) if known[0] != "+" else "unknown"
+    return f"{len(known)} commits" + (f", {changed} with changed files or unknown" if changed else "")
+
+
+class Reproduced(NamedTuple):
+    """An accuracy of the paper beside ours.
+
+    Attributes:
+      dataset: as in ``experiments.configs``.
+      head: its kind.
+      ours: mean over our seeds.
+      gap: ours minus the paper's; None for a single seed of ours.
+    """
+
+    dataset: str
+    head: str
+    ours: float
+    gap: Gap | None
+
+
+def reproduced(records: Sequence[Mapping[str, Any]]) -> list[Reproduced]:
+    """Every accuracy of the paper's Table 1 that there are records of, in its order."""
+    found = []
+    for dataset, heads in TABLE_1.items():
+        for head, paper in heads.items():
+            mine = accuracies(records, dataset, head)
+            if mine:
+                ours = summarize([*mine.values()])
+                gap = compare_published(ours, paper.accuracy, paper.deviation, SEEDS)
+                found.append(Reproduced(dataset, head, ours.mean, gap))
+    return found
+
+
+def published_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """The paper's accuracies and how ours differ from them."""
+    table = Table(
+        "Accuracy beside the paper's: ours minus the paper's, and Welch's 95 % interval over seeds",
+        (
+            "data set",
+            "head",
+            "paper's accuracy",
+            "paper's interval",
+            "our mean is",
+            "ours minus paper's",
+            "so",
+        ),
+    )
+    for dataset, head, ours, gap in reproduced(records):
+        paper = TABLE_1[dataset][head]
+        table.add(
+            dataset,
+            head,
+            f"{paper.accuracy:.4f} ± {paper.deviation:.4f}",
+            interval(paper.low, paper.high),
+            verdict(ours, paper.low, paper.high),
+            *(("", "") if gap is None else (str(gap), gap.verdict)),
+        )
+    return table
 
 
 def verdict(mean: float, low: float, high: float) -> str:
@@ -104,51 +171,78 @@ def verdict(mean: float, low: float, high: float) -> str:
     return "below" if mean < low else "above" if mean > high else "within"
 
 
-def differences_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
-    """LAYA minus each other head, paired by seed."""
-    table = Table(
-        "LAYA minus each head, accuracy paired by seed (p of the two-sided paired t test, not corrected for "
-        "the number of comparisons)",
-        (
-            "data set",
-            "LAYA minus",
-            "seeds",
-            "mean difference",
-            "95 % interval",
-            "p",
-            "Cohen's d of the differences",
-            "verdict",
-        ),
-    )
-    for dataset in datasets:
+class Compared(NamedTuple):
+    """LAYA and another head on a data set.
+
+    Attributes:
+      dataset: as in ``experiments.configs``.
+      head: the other.
+      difference: LAYA's accuracy minus the other's, paired by seed.
+      p: of the difference, corrected by Holm for the number of comparisons.
+    """
+
+    dataset: str
+    head: str
+    difference: Difference
+    p: float
+
+    @property
+    def verdict(self) -> str:
+        """What LAYA is, if p says that it differs."""
+        if self.p >= 0.05:
+            return "no difference shown"
+        return "better" if self.difference.mean > 0 else "worse"
+
+
+def comparisons(records: Sequence[Mapping[str, Any]]) -> list[Compared]:
+    """LAYA against each other head on every data set of the records."""
+    found = {}
+    for dataset in MODULES:
         laya = accuracies(records, dataset, "laya")
         for head in HEADS[:-1]:
             difference = compare_paired(laya, accuracies(records, dataset, head))
             if difference is not None:
-                decided = "no difference shown"
-                if difference.p < 0.05:
-                    decided = "LAYA better" if difference.mean > 0 else "LAYA worse"
-                table.add(
-                    dataset,
-                    head,
-                    str(difference.pairs),
-                    f"{difference.mean:+.4f}",
-                    f"[{difference.low:+.4f}, {difference.high:+.4f}]",
-                    f"{difference.p:.2g}",
-                    f"{difference.effect:+.2f}",
-                    decided,
-                )
+                found[dataset, head] = difference
+    corrected = holm([difference.p for difference in found.values()])
+    return [Compared(*names, found[names], p) for names, p in zip(found, corrected, strict=True)]
+
+
+def differences_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """LAYA minus each other head, paired by seed."""
+    compared = comparisons(records)
+    table = Table(
+        "LAYA minus each head, accuracy paired by seed: two-sided paired t test, and its p corrected for the "
+        f"{len(compared)} comparisons (Holm)",
+        (
+            "data set",
+            "LAYA minus",
+            "seeds",
+            "mean difference and 95 % interval",
+            "p",
+            "corrected p",
+            "Cohen's d of the differences",
+            "LAYA is",
+        ),
+    )
+    for each in compared:
+        table.add(
+            each.dataset,
+            each.head,
+            str(each.difference.pairs),
+            str(each.difference),
+            f"{each.difference.p:.2g}",
+            f"{each.p:.2g}",
+            f"{each.difference.effect:+.2f}",
+            each.verdict,
+        )
     return table
 
 
-def _spread(mean: float, deviation: float) -> str:
-    return f"{mean:.4f} ± {deviation:.4f}"
-
-
 def tables_of(records: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """Accuracies, and LAYA against each other head."""
+    """Accuracies, the paper's beside them, and LAYA against each other head."""
     datasets = [dataset for dataset in MODULES if any(record["dataset"] == dataset for record in records)]
-    return [results_table(records, datasets), differences_table(records, datasets)]
+    tables = results_table(records, datasets), published_table(records), differences_table(records)
+    return [table for table in tables if table.rows]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -15,17 +15,18 @@ import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from scipy import stats
 
 from experiments.command import errors_in_a_line, places_of, training_options
 from experiments.configs import MODULES, PAPER, config_of
 from experiments.figures import COLOUR, STYLE, TITLES, save
 from experiments.paper import TABLE_2
-from experiments.records import Job, finished
+from experiments.records import Job, finished, select
 from experiments.runs import train_missing
-from experiments.statistics import summarize
+from experiments.statistics import Summary, summarize
 from experiments.tables import Table, write_tables
 from laya_jax.training import HeadConfig
 
@@ -83,9 +84,8 @@ Settings = dict[HeadConfig, dict[int, Mapping[str, Any]]]
 def by_setting(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> Settings:
     """The records of one grid."""
     found: Settings = defaultdict(dict)
-    for record in records:
-        if (record["dataset"], record["head"]) == (dataset, head):
-            found[HeadConfig(**record["config"]["head"])][record["seed"]] = record
+    for record in select(records, dataset, head):
+        found[HeadConfig(**record["config"]["head"])][record["seed"]] = record
     return found
 
 
@@ -119,23 +119,62 @@ def accuracy(runs: Mapping[int, Mapping[str, Any]], split: str) -> float:
     return summarize([record[split]["accuracy"] for record in runs.values()]).mean
 
 
+def validation(runs: Mapping[int, Mapping[str, Any]]) -> Summary:
+    """Validation accuracy over the seeds."""
+    return summarize([record["validation"]["accuracy"] for record in runs.values()])
+
+
+class Told(NamedTuple):
+    """How far a grid tells its settings apart.
+
+    Attributes:
+      as_good: settings whose mean is at most a standard error, pooled over all, below that of the best.
+      error: that standard error.
+      p: of the F test that all settings have the same mean.
+    """
+
+    as_good: int
+    error: float
+    p: float
+
+
+def told_apart(settings: Settings) -> Told | None:
+    """How far validation tells settings apart; None for one setting or one seed."""
+    values = [[record["validation"]["accuracy"] for record in runs.values()] for runs in settings.values()]
+    if len(values) < 2 or len(values[0]) < 2:
+        return None
+    means = np.mean(values, axis=1)
+    error = float(np.sqrt(np.mean(np.var(values, axis=1, ddof=1)) / len(values[0])))
+    p = float(stats.f_oneway(*values).pvalue) if error else 0.0
+    return Told(int(np.sum(means >= means.max() - error)), error, p)
+
+
+def shown(head: HeadConfig) -> str:
+    """A setting as tables show it.
+
+    >>> shown(HeadConfig(dim=96, temperature=1.5, scorer_width=192))
+    'd* 96, temperature 1.5, psi identity, scorer width 192'
+    """
+    named = {"dim": "d*", "scorer_width": "scorer width"}
+    return ", ".join(f"{named.get(name, name)} {getattr(head, name)}" for name in SETTINGS[head.kind])
+
+
 def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
     """The best setting of every grid, and how far the grid has come."""
     table = Table(
-        "Table 2. Setting of highest mean validation accuracy, over the seeds that all settings done have",
+        "Setting of highest mean validation accuracy, over the seeds that all settings done have",
         (
             "data set",
             "head",
             "settings done",
             "seeds",
-            "d*",
-            "temperature",
-            "psi",
-            "scorer width",
+            "best setting",
             "validation",
             "paper's setting",
             "validation of that",
             "its rank",
+            "settings within a standard error of the best",
+            "p that no setting differs (F test)",
         ),
     )
     for dataset, head in itertools.product(datasets, TUNED):
@@ -145,17 +184,19 @@ def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) ->
         if not ranked:
             continue
         best, paper = ranked[0], HeadConfig(**TABLE_2.get(dataset, {})) if head == "laya" else None
-        shown = [getattr(best, name) if name in SETTINGS[head] else "" for name in SETTINGS["laya"]]
+        told = told_apart(whole)
         table.add(
             dataset,
             head,
             f"{len(whole)} of {size}",
             f"{len(whole[best])} of {SEEDS}",
-            *map(str, shown),
-            f"{accuracy(whole[best], 'validation'):.4f}",
-            "" if paper is None else name_of(paper).removeprefix("laya-"),
-            f"{accuracy(whole[paper], 'validation'):.4f}" if paper in whole else "",
+            shown(best),
+            str(validation(whole[best])),
+            "" if paper is None else shown(paper),
+            str(validation(whole[paper])) if paper in whole else "",
             f"{ranked.index(paper) + 1}" if paper in whole else "",
+            "" if told is None else str(told.as_good),
+            "" if told is None else f"{told.p:.2g}",
         )
     return table
 
@@ -164,19 +205,18 @@ def grid_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) ->
     """Every setting, best first."""
     table = Table(
         "All settings, accuracy over seeds",
-        ("data set", "setting", "seeds", "validation", "deviation", "test"),
+        ("data set", "head", "setting", "seeds", "validation", "test"),
     )
     for dataset, head in itertools.product(datasets, TUNED):
         settings = by_setting(records, dataset, head)
         for setting in sorted(settings, key=lambda of: accuracy(settings[of], "validation"), reverse=True):
             runs = settings[setting]
-            validation = summarize([record["validation"]["accuracy"] for record in runs.values()])
             table.add(
                 dataset,
-                name_of(setting),
+                head,
+                shown(setting),
                 str(len(runs)),
-                f"{validation.mean:.4f}",
-                f"{validation.deviation:.4f}",
+                str(validation(runs)),
                 f"{accuracy(runs, 'test'):.4f}",
             )
     return table

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,25 +48,27 @@ class Table:
         return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
 
     def as_csv(self) -> str:
-        """For a spreadsheet."""
+        """For a spreadsheet; the first row is the title."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.columns, *self.rows])
+        csv.writer(text, lineterminator="\n").writerows([(self.title,), self.columns, *self.rows])
         return text.getvalue().rstrip("\n")
 
     def as_latex(self) -> str:
-        """For a paper, with booktabs."""
+        """For a paper, with booktabs, and graphicx to fit the line."""
         body = "\n".join(f"  {_latex_row(row)}" for row in self.rows)
         return "\n".join(
             [
                 r"\begin{table}",
+                r"  \centering",
                 rf"  \caption{{{_escape(self.title)}}}",
+                r"  \resizebox{\linewidth}{!}{%",
                 rf"  \begin{{tabular}}{{{'l' * len(self.columns)}}}",
                 r"  \toprule",
                 f"  {_latex_row(self.columns)}",
                 r"  \midrule",
                 body,
                 r"  \bottomrule",
-                r"  \end{tabular}",
+                r"  \end{tabular}}",
                 r"\end{table}",
             ]
         )
@@ -96,4 +99,5 @@ def _latex_row(values: Sequence[str]) -> str:
 def _escape(text: str) -> str:
     for character in "&%_#":
         text = text.replace(character, rf"\{character}")
-    return text.replace("±", r"$\pm$")
+    minus = re.sub(r"(?<![\w.*])-(?=\d)", "$-$", text)
+    return minus.replace("±", r"$\pm$")

@@ -71,8 +71,8 @@ CANDIDATES: Mapping[str, list[Setting]] = {
     "laya, as in the paper": _rates(HeadConfig()),
     "laya, normalised z": _rates(HeadConfig(rms_normalized=True)),
     "laya, normalised layers": _rates(NORMALIZED),
-    "  and a uniform start": _rates(dataclasses.replace(NORMALIZED, uniform_start=True)),
-    "  and 24 attention heads": _rates(REMEDIED),
+    "laya, normalised layers, uniform start": _rates(dataclasses.replace(NORMALIZED, uniform_start=True)),
+    "laya, normalised layers, uniform start, 24 attention heads": _rates(REMEDIED),
     RECOMMENDED: _regularized(REMEDIED),
 }
 """Settings of each head; those of single layers are made of the number of layers."""

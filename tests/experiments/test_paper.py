@@ -13,7 +13,7 @@ import pytest
 from experiments import figures, readme, table2
 from experiments.configs import HEADS, MODULES, PAPER, config_of
 from experiments.paper import TABLE_2
-from experiments.records import attention_statistics
+from experiments.records import attention_statistics, select
 from experiments.tables import as_files
 
 
@@ -72,7 +72,7 @@ def test_nothing_is_trained_twice(made):
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     again = run("table1", folder, "--heads", "laya", "last_layer", "--seeds", "2", "--epochs", "2")
     assert again.returncode == 0, again.stderr
-    assert again.stdout.strip() == printed[printed.index("Table 1") :].strip()
+    assert again.stdout.strip() == printed[printed.index("Test split") :].strip()
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -130,7 +130,7 @@ def test_table_2_searches_the_grid(tmp_path):
     assert len(records) == 6
     settings = table2.by_setting(records, "digits", "concat")
     best = max(settings, key=lambda setting: table2.accuracy(settings[setting], "validation"))
-    assert table2.best_table(records, ["digits"]).rows[0][4] == str(best.dim)
+    assert table2.best_table(records, ["digits"]).rows[0][4] == f"d* {best.dim}"
 
 
 def test_the_best_setting_of_the_grid_is_that_of_validation():
@@ -147,7 +147,7 @@ def test_the_best_setting_of_the_grid_is_that_of_validation():
         for dim, validation in ((16, 0.9), (32, 0.5))
     ]
     (row,) = table2.best_table(records, ["digits"]).rows
-    assert (row[4], row[8]) == ("16", "0.9000")
+    assert row[4:6] == ("d* 16", "0.9000 ± 0.0000")
 
 
 def test_sensitivity_is_drawn(made, tmp_path):
@@ -207,7 +207,7 @@ def test_the_committed_tables_are_those_of_the_committed_records(name):
 @pytest.mark.parametrize("dataset", PAPER)
 @pytest.mark.parametrize("head", HEADS)
 def test_the_docstring_of_a_config_says_what_was_measured(dataset, head):
-    records = readme.of(readme.table1_records(readme.RESULTS), dataset, head)
+    records = select(readme.table1_records(readme.RESULTS), dataset, head)
     docstring = getattr(MODULES[dataset], head).__doc__
     assert readme.measured(records) in docstring
     source = f'''    --heads {head}\n\n    Not measured yet.\n    """'''

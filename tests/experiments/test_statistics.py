@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.statistics import compare_paired, summarize
+from experiments.statistics import compare_paired, compare_published, holm, interval, summarize
 
 
 def test_a_summary_is_the_paper_s_interval():
@@ -17,6 +17,8 @@ def test_one_seed_has_no_spread():
     summary = summarize([0.9])
     assert summary.mean == 0.9
     assert np.isnan([summary.deviation, summary.low, summary.high]).all()
+    assert (str(summary), interval(summary.low, summary.high)) == ("0.9000", "")
+    assert compare_published(summary, 0.8, 0.01, 5) is None
 
 
 def test_a_difference_is_the_paired_t_test_over_the_seeds_that_both_have():
@@ -44,3 +46,25 @@ def test_a_difference_that_is_the_same_for_all_seeds_needs_no_test():
 
 def test_one_pair_shows_nothing():
     assert compare_paired({0: 0.9}, {0: 0.8, 1: 0.7}) is None
+
+
+def test_a_published_mean_is_compared_by_welch_s_test():
+    draw = np.random.default_rng(1)
+    ours, theirs = draw.normal(0.90, 0.01, 5), draw.normal(0.89, 0.03, 7)
+    gap = compare_published(summarize(ours), theirs.mean(), theirs.std(ddof=1), 7)
+    expected = stats.ttest_ind(ours, theirs, equal_var=False).confidence_interval(0.95)
+    assert (gap.low, gap.high) == pytest.approx(tuple(expected))
+    assert gap.mean == pytest.approx(ours.mean() - theirs.mean())
+
+
+def test_holm_s_correction_is_that_of_closed_bonferroni_tests():
+    p_values = [0.011, 0.02, 0.9, 0.001, 0.02]
+
+    def rejected(subset):
+        return min(p_values[index] for index in subset) * len(subset)
+
+    every = [
+        [index for index in range(5) if bits >> index & 1] for bits in range(1, 32)
+    ]  # a hypothesis falls if every intersection that holds it does
+    expected = [min(1, max(rejected(one) for one in every if index in one)) for index in range(5)]
+    assert holm(p_values) == pytest.approx(expected)

@@ -21,6 +21,9 @@ def test_every_form_holds_every_value(tmp_path):
 
 def test_latex_is_escaped():
     assert r"scalar\_mix & 0.9 $\pm$ 0.1 \\" in table().as_latex()
+    made = Table("Differences", ("LAYA minus it", "widths"))
+    made.add("-0.01 [-0.02, +0.03]", "64-128")
+    assert r"$-$0.01 [$-$0.02, +0.03] & 64-128 \\" in made.as_latex()
     assert r"\caption{Heads \& 95 \% intervals}" in table().as_latex()
 
 

@@ -1,0 +1,231 @@
+"""What the paper reports, item by item, and what of it came out here: reproduced, not reproduced, not run."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from experiments import artworks, table1, table2
+from experiments.configs import HEADS, PAPER, config_of
+from experiments.figures import TITLES, class_profile, mean_profile
+from experiments.paper import FIGURE_1, FIGURE_2, FIGURE_3, PROTOCOL, SEEDS, TABLE_1, TABLE_2
+from experiments.pilots import schedule_of
+from experiments.records import MOST_SEEDS, finished, select
+from experiments.statistics import summarize
+from experiments.tables import Table
+from laya_jax.training import HeadConfig
+
+Records = Sequence[Mapping[str, Any]]
+NOT_RUN = "not run"
+
+
+class Share(NamedTuple):
+    """A share of attention that the paper's text tells, and ours.
+
+    Attributes:
+      item: where it is.
+      dataset: as in ``experiments.configs``.
+      paper: the paper's.
+      ours: mean over seeds; None if nothing was run.
+      seeds: ours by seed.
+    """
+
+    item: str
+    dataset: str
+    paper: float
+    ours: float | None
+    seeds: Sequence[float]
+
+    @property
+    def reproduced(self) -> bool:
+        """Whether the paper's lies within the range of our seeds."""
+        return bool(self.seeds) and min(self.seeds) <= self.paper <= max(self.seeds)
+
+    @property
+    def stands(self) -> str:
+        """What is said of it."""
+        if not self.seeds:
+            return NOT_RUN
+        place = "within" if self.reproduced else "outside of"
+        return f"{place} the range of our seeds, {min(self.seeds):.2f} to {max(self.seeds):.2f}"
+
+
+def shares(records: Records) -> list[Share]:
+    """Of Figures 1 and 2."""
+    return [*_profiles(records), *_classes(records)]
+
+
+def _profiles(records: Records) -> Iterator[Share]:
+    for dataset, told in FIGURE_1.items():
+        mine = select(records, dataset, "laya")
+        for layer, paper in told.items():
+            ours = float(mean_profile(mine)[0][layer - 1]) if mine else None
+            seeds = [record["attention"]["mean"][layer - 1] for record in mine]
+            yield Share(f"Figure 1, {TITLES[dataset]}, attention to h{layer}", dataset, paper, ours, seeds)
+
+
+def _classes(records: Records) -> Iterator[Share]:
+    for dataset, told in FIGURE_2.items():
+        mine = select(records, dataset, "laya")
+        for class_name, (layer, paper) in told.items():
+            row = mine[0]["class_names"].index(class_name) if mine else 0
+            ours = float(class_profile(mine, "all")[row, layer - 1]) if mine else None
+            seeds = [float(class_profile([record], "all")[row, layer - 1]) for record in mine]
+            item = f"Figure 2, {TITLES[dataset]}, {class_name} to h{layer}"
+            yield Share(item, dataset, paper, ours, seeds)
+
+
+def items(records: Records, grids: Records, results: Path) -> Table:
+    """Paper item -> command -> paper's value -> ours -> how it stands."""
+    table = Table("The paper's items", ("item", "command", "paper", "ours", "how it stands"))
+    for dataset in PAPER:
+        for head in HEADS:
+            table.add(
+                f"Table 1, {TITLES[dataset]}, {head}",
+                f"`python -m experiments.table1 --datasets {dataset} --heads {head}`",
+                *accuracy(records, dataset, head),
+            )
+    for dataset in PAPER:
+        table.add(
+            f"Table 2, {TITLES[dataset]}",
+            f"`python -m experiments.table2 --datasets {dataset}`",
+            *_setting(grids, dataset),
+        )
+    for share in shares(records):
+        ours = "" if share.ours is None else f"{share.ours:.2f}"
+        command = f"`python -m experiments.figures --datasets {share.dataset}`"
+        table.add(share.item, command, f"{share.paper:.2f}", ours, share.stands)
+    for row in _artworks(results):
+        table.add(*row)
+    return table
+
+
+def accuracy(records: Records, dataset: str, head: str) -> tuple[str, str, str]:
+    """The paper's accuracy, ours, and how they differ."""
+    paper = TABLE_1[dataset][head]
+    theirs = f"{paper.accuracy:.4f} ± {paper.deviation:.4f}"
+    mine = table1.accuracies(records, dataset, head)
+    if not mine:
+        return theirs, "", NOT_RUN
+    (found,) = table1.reproduced(select(records, dataset, head))
+    stands = f"{table1.verdict(found.ours, paper.low, paper.high)} the paper's interval"
+    if found.gap is not None:
+        stands = f"{found.gap.verdict} ({found.gap}); {stands}"
+    if len(mine) < SEEDS:
+        stands += f"; {len(mine)} of {SEEDS} seeds so far"
+    return theirs, str(summarize([*mine.values()])), stands
+
+
+def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
+    theirs = HeadConfig(**TABLE_2[dataset])
+    size = len(table2.grid(dataset, "laya"))
+    whole = table2.comparable(table2.by_setting(records, dataset, "laya"), size)
+    if not whole:
+        return table2.shown(theirs), "", NOT_RUN
+    ranked = sorted(whole, key=lambda setting: table2.accuracy(whole[setting], "validation"), reverse=True)
+    stands = "the same" if ranked[0] == theirs else "another setting"
+    if theirs in whole:
+        stands += f"; the paper's is {ranked.index(theirs) + 1} of {len(whole)}"
+    told = table2.told_apart(whole)
+    if told is not None:
+        stands += f"; p that no setting differs {told.p:.2g}"
+    if len(whole) < size:
+        stands += f"; {len(whole)} of {size} settings run"
+    return table2.shown(theirs), table2.shown(ranked[0]), stands
+
+
+def _artworks(results: Path) -> Iterator[tuple[str, ...]]:
+    """Rows of Figure 3, one per way to train."""
+    for name, config in artworks.configs_of(artworks.VIT, artworks.PAINTINGS).items():
+        records = finished(artworks.jobs_of(name, config, MOST_SEEDS), results)
+        ours, stands = "", NOT_RUN
+        if records:
+            mean, _ = mean_profile(records)
+            top = np.argsort(-mean)[:5]
+            ours = "most on " + ", ".join(f"h{layer + 1} {_ranged(records, layer)}" for layer in sorted(top))
+            stands = f"other paintings and another ViT, so no test of the paper's; {len(records)} seeds"
+        yield f"Figures 3 and 4, artworks, {name}", "`python -m experiments.artworks`", FIGURE_3, ours, stands
+
+
+def _ranged(records: Records, layer: int) -> str:
+    seeds = [record["attention"]["mean"][layer] for record in records]
+    return f"{np.mean(seeds):.2f} ({min(seeds):.2f} to {max(seeds):.2f})"
+
+
+def protocol() -> Table:
+    """How all heads are trained, beside what the paper states."""
+    table = Table("How all heads are trained", ("", "paper", *(TITLES[dataset] for dataset in PAPER)))
+    configs = [config_of(dataset, "laya") for dataset in PAPER]
+    baselines = [config_of(dataset, "concat").head.dim for dataset in PAPER]
+    ours = {
+        "epochs": [f"at most {config.epochs}" for config in configs],
+        "patience, epochs": [config.patience for config in configs],
+        "learning rate": [f"{config.optimizer.learning_rate:g}" for config in configs],
+        "its schedule": [schedule_of(config.optimizer) for config in configs],
+        "batch size": [config.batch_size for config in configs],
+        "widths": ["-".join(map(str, config.backbone.widths)) for config in configs],
+        "words of a review": ["", "", f"{configs[2].data.keep} {configs[2].data.max_length}"],
+        "embedding": ["", "", configs[2].backbone.embedding_dim],
+        "d* of concat and scalar_mix": baselines,
+    }
+    for name, values in ours.items():
+        table.add(name, PROTOCOL[name], *map(str, values))
+    return table
+
+
+def summary(records: Records, grids: Records) -> str:
+    """What was reproduced, what was not and what was not run, as a list in Markdown."""
+    lines = [*_accuracies(records), *_lead(records), *_shares(records), *_not_run(records, grids)]
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def _accuracies(records: Records) -> Iterator[str]:
+    gaps = [each.gap for each in table1.reproduced(records) if each.gap is not None]
+    count = {name: sum(gap.verdict == name for gap in gaps) for name in ("higher", "lower")}
+    yield (
+        f"**Table 1, accuracies:** of the {len(gaps)} that were run, {count['higher']} are higher than the "
+        f"paper's and {count['lower']} lower, by Welch's 95 % intervals; of the other "
+        f"{len(gaps) - sum(count.values())} no difference is shown."
+    )
+
+
+def _lead(records: Records) -> Iterator[str]:
+    best = {}
+    for dataset in PAPER:
+        means = {head: list(table1.accuracies(records, dataset, head).values()) for head in HEADS}
+        if all(means.values()):
+            best[dataset] = max(means, key=lambda head: np.mean(means[head]))
+    highest = ", ".join(f"{head} on {TITLES[dataset]}" for dataset, head in best.items())
+    compared = [each for each in table1.comparisons(records) if each.dataset in PAPER]
+    shown = [each for each in compared if each.p < 0.05]
+    differ = "".join(f" {each.verdict} than {each.head} on {TITLES[each.dataset]}," for each in shown)
+    yield (
+        f"**Table 1, LAYA ahead on every data set:** {'' if set(best.values()) == {'laya'} else 'not '}"
+        f"reproduced; the highest mean is that of {highest}. By paired tests, corrected for their number, "
+        f"LAYA is{differ} and of the other {len(compared) - len(shown)} comparisons no difference is shown."
+    )
+
+
+def _shares(records: Records) -> Iterator[str]:
+    for reproduced, word in ((True, "within"), (False, "outside of")):
+        found = [each for each in shares(records) if each.seeds and each.reproduced == reproduced]
+        if found:
+            told = "; ".join(f"{each.item} ({each.paper:.2f}, ours {each.ours:.2f})" for each in found)
+            yield f"**Figures 1 and 2, attention as the text tells it, {word} our seeds' range:** {told}."
+
+
+def _not_run(records: Records, grids: Records) -> Iterator[str]:
+    missing = [
+        f"Table 1, {TITLES[dataset]}, {head}"
+        for dataset in PAPER
+        for head in HEADS
+        if not select(records, dataset, head)
+    ]
+    for dataset in PAPER:
+        size = len(table2.grid(dataset, "laya"))
+        done = len(table2.by_setting(grids, dataset, "laya"))
+        if done < size:
+            missing.append(f"Table 2, {TITLES[dataset]} ({done} of {size} settings of LAYA)")
+    if missing:
+        yield f"**Not run:** {'; '.join(missing)}."

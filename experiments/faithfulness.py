@@ -8,11 +8,11 @@ The numbers are those of ``laya attribute``, with inputs of another kind, and fo
 run as it is on shuffled labels, after its last epoch. They are written to ``results/faithfulness/``, the
 table to ``results/faithfulness.*``. Runs of Table 1 whose directories are gone are trained again: the same
 runs, as long as neither this code nor a library has changed since, and else others of the same configs and
-seeds.
+seeds; the table says how many are the same.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,80 +21,16 @@ from numpy.typing import NDArray
 from experiments import table1
 from experiments.command import Places
 from experiments.configs import PAPER
+from experiments.faithfulness_tables import tables_of
 from experiments.records import Job
 from experiments.runs import train_missing
 from experiments.study import Study
-from experiments.tables import Table
 from laya_jax.data import DataConfig, Examples, load
 from laya_jax.report import Explainer, attribute, stability
 from laya_jax.training import ParallelConfig, load_model
 
 RANDOM_LABELS_EPOCHS = 10
 """Long enough to learn some of the shuffled labels by heart."""
-
-Value = Callable[[Mapping[str, Any]], float | None]
-
-ROWS: Mapping[str, Value] = {
-    "test accuracy": lambda of: of["metrics"]["accuracy"],
-    "effective depth": lambda of: of["metrics"]["effective_depth"],
-    "mutual information of sample and layer, bits": lambda of: of["profiles"]["mutual_information"],
-    "completeness gap": lambda of: _faith(of)["completeness_gap"],
-    "predictions that change without the top layer": lambda of: _faith(of)["flips_without_top_layer"],
-    "predictions that change without another layer": lambda of: _faith(of)["flips_without_another_layer"],
-    "comprehensiveness, 0 random, 1 best": lambda of: _faith(of)["curves"]["comprehensiveness_score"],
-    "sufficiency, 0 random, 1 best": lambda of: _faith(of)["curves"]["sufficiency_score"],
-    "top layer argues against the prediction": lambda of: _faith(of)["opposing_top_layer"],
-    **{
-        f"Spearman with leaving out: {name.replace('_', ' ')}{', centred' * centred}": (
-            lambda of, name=name, centred=centred: _faith(of)["agreement"][name][
-                "masked_centred" if centred else "masked"
-            ]["spearman"]
-        )
-        for name in ("attention", "attention_norm", "contribution", "shapley")
-        for centred in (False, True)
-    },
-    **{
-        f"accuracy with {shown} attention": (
-            lambda of, name=name: _faith(of)["replaced_attention"][name]["accuracy"]
-        )
-        for name, shown in (
-            ("uniform", "uniform"),
-            ("mean", "the mean"),
-            ("class_mean", "its class's mean"),
-            ("permuted", "another sample's"),
-            ("top_layer", "all on the top layer:"),
-        )
-    },
-    **{
-        f"correlation once random: {part}{', same seed' * (part == 'labels')}": (
-            lambda of, part=part: _faith(of)["randomization"].get(part, {}).get("centred_correlation")
-        )
-        for part in ("scorer", "adapters", "backbone from h1", "labels")
-    },
-    "same top layer under input noise": lambda of: _faith(of)["input_noise"]["same_top_layer"],
-    "attention moved by rescaling": lambda of: (_faith(of)["rescaling"] or {}).get("attention_change"),
-    "decisions kept by rescaling": lambda of: (_faith(of)["rescaling"] or {}).get("same_decisions"),
-    **{
-        f"AUROC for {kind}: {name.replace('_', ' ')}": (
-            lambda of, kind=kind, name=name: ((of[kind] or {}).get(name) or {}).get("auroc")
-        )
-        for kind in ("mistakes", "outliers")
-        for name in (
-            "max_softmax",
-            "energy",
-            "attention_entropy",
-            "profile_distance",
-            "contribution_conflict",
-        )
-    },
-}
-"""What is shown of each run, by what it is called in the table."""
-
-STABILITY = {
-    "seeds: same top layer": "same_top_layer",
-    "seeds: centred correlation": "centred_correlation",
-    "seeds: divergence, bits": "divergence",
-}
 
 
 def outliers_of(dataset: str, examples: Examples) -> Examples | None:
@@ -160,54 +96,14 @@ def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
         runs.append(attribute(explainer, examples, outliers=outliers, random_labels=other))
         print(f"measured {job.name}", flush=True)
     record = random.record(places.results) or {}
+    published = [(job.record(places.results) or {})["test"]["accuracy"] for job in jobs]
+    measured = [run.numbers["metrics"]["accuracy"] for run in runs]
     return {
         "runs": [run.numbers for run in runs],
+        "same_runs": [bool(np.isclose(*pair, atol=1e-6)) for pair in zip(published, measured, strict=True)],
         "stability": stability(runs),
         "random_labels": record["curve"][-1]["train"],
     }
-
-
-def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
-    """A row per measurement, a column per data set: the mean over the runs, and the least and the most."""
-    table = Table(
-        "Faithfulness of LAYA's attention, mean over seeds, Table 1's configs (least to most)",
-        ("measured", *(found["dataset"] for found in measured)),
-    )
-    for name, value in ROWS.items():
-        table.add(name, *(_spread([value(run) for run in found["runs"]]) for found in measured))
-    for name, field in STABILITY.items():
-        table.add(name, *(_beside_chance(found["stability"], field) for found in measured))
-    learnt = (
-        f"{found['random_labels']['accuracy']:.3f}" if "random_labels" in found else "" for found in measured
-    )
-    table.add("accuracy of the run on shuffled labels on what it trained on", *learnt)
-    return table
-
-
-def _faith(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
-    faithfulness: Mapping[str, Any] = numbers["faithfulness"]
-    return faithfulness
-
-
-def _spread(values: Sequence[float | None]) -> str:
-    """Mean, least and most of those that are defined.
-
-    >>> _spread([0.5, None, 0.25]), _spread([None])
-    ('0.375 (0.250 to 0.500), 2 of 3 runs', '')
-    """
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    form = (lambda value: f"{value:.0e}") if max(map(abs, known)) < 1e-4 else (lambda value: f"{value:.3f}")
-    text = f"{form(float(np.mean(known)))} ({form(min(known))} to {form(max(known))})"
-    return text if len(known) == len(values) else f"{text}, {len(known)} of {len(values)} runs"
-
-
-def _beside_chance(found: Mapping[str, Any] | None, field: str) -> str:
-    if found is None or found["between"][field] is None:
-        return ""
-    chance = found["chance"][field]
-    return f"{found['between'][field]:.3f}" + ("" if chance is None else f" ({chance:.3f} by chance)")
 
 
 def _images(source: str) -> NDArray:
@@ -215,7 +111,14 @@ def _images(source: str) -> NDArray:
 
 
 STUDY = Study(
-    "faithfulness", __doc__, datasets=PAPER, seeds=5, jobs_of=jobs_of, measure=measure, table_of=table_of
+    "faithfulness",
+    __doc__,
+    datasets=PAPER,
+    seeds=5,
+    jobs_of=jobs_of,
+    measure=measure,
+    needs=("random_labels", "same_runs"),
+    tables_of=tables_of,
 )
 
 

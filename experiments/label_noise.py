@@ -59,7 +59,7 @@ def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
     return {"examples": len(wrong), "wrong": int(wrong.sum()), "runs": runs}
 
 
-def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
+def tables_of(measured: Sequence[Mapping[str, Any]]) -> list[Table]:
     """A row per score: how well it finds wrong labels."""
     table = Table(
         f"Wrong labels found, {NOISE:.0%} of the training labels shuffled, epochs chosen on validation with "
@@ -87,7 +87,7 @@ def table_of(measured: Sequence[Mapping[str, Any]]) -> Table:
                 *map(str, columns),
                 str(accuracy),
             )
-    return table
+    return [table]
 
 
 STUDY = Study(
@@ -97,7 +97,8 @@ STUDY = Study(
     seeds=3,
     jobs_of=jobs_of,
     measure=measure,
-    table_of=table_of,
+    needs=(),
+    tables_of=tables_of,
 )
 
 

@@ -1,4 +1,4 @@
-"""What scripts that measure trained runs share: a JSON for each data set, made once, and one table of all."""
+"""What scripts that measure trained runs share: a JSON for each data set, made once, and tables of all."""
 
 import argparse
 import json
@@ -19,13 +19,14 @@ class Study(NamedTuple):
     """What a script measures of trained runs.
 
     Attributes:
-      name: of the script, of its folder in the results, and of its table.
+      name: of the script, of its folder in the results, and of its tables.
       description: the script's.
       datasets: that are measured unless others are asked for.
       seeds: as many runs of each, unless another number is asked for.
       jobs_of: the runs that are measured, of a data set, seeds and epochs.
       measure: what is found in them, with "runs" one by one; it may train others to compare with.
-      table_of: the table of what was found.
+      needs: what else is found, without which it is measured again.
+      tables_of: the tables of what was found.
     """
 
     name: str
@@ -34,10 +35,11 @@ class Study(NamedTuple):
     seeds: int
     jobs_of: Callable[[str, int, int | None], list[Job]]
     measure: Callable[[Sequence[Job], Places], dict[str, Any]]
-    table_of: Callable[[Sequence[Mapping[str, Any]]], Table]
+    needs: Sequence[str]
+    tables_of: Callable[[Sequence[Mapping[str, Any]]], list[Table]]
 
     def main(self, arguments: Sequence[str] | None) -> None:
-        """Measures what is missing, and makes the table."""
+        """Measures what is missing, and makes the tables."""
         parser = argparse.ArgumentParser(
             description=self.description, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -48,19 +50,19 @@ class Study(NamedTuple):
             places = places_of(asked)
             for dataset in asked.datasets if asked.seeds else ():
                 self._measure_missing(self.jobs_of(dataset, asked.seeds, asked.epochs), places)
-            tables = self.tables_of(places.results, asked.epochs)
+            tables = self.tables(places.results, asked.epochs)
             write_tables(tables, places.results / self.name)
         for table in tables:
             print(f"\n{table.as_text()}")
 
-    def tables_of(self, results: Path, epochs: int | None = None) -> list[Table]:
-        """The table of what was measured.
+    def tables(self, results: Path, epochs: int | None = None) -> list[Table]:
+        """The tables of what was measured.
 
         Raises:
           ValueError: something was measured of another config.
         """
         found = (self._found(self.jobs_of(dataset, 1, epochs)[0], results) for dataset in MODULES)
-        return [self.table_of([each for each in found if each is not None])]
+        return self.tables_of([each for each in found if each is not None])
 
     def _path(self, dataset: str, results: Path) -> Path:
         return results / self.name / f"{dataset}.json"
@@ -76,7 +78,7 @@ class Study(NamedTuple):
 
     def _measure_missing(self, jobs: Sequence[Job], places: Places) -> None:
         found = self._found(jobs[0], places.results)
-        if found is not None and len(found["runs"]) >= len(jobs):
+        if found is not None and len(found["runs"]) >= len(jobs) and found.keys() >= {*self.needs}:
             return
         train_missing(jobs, places, again=True)
         config = to_json(jobs[0].config)

@@ -31,6 +31,7 @@ def test_faithfulness_is_measured_of_every_seed(measured):
     found = json.loads((folder / "results/faithfulness/digits.json").read_text())
     assert [run["seed"] for run in found["runs"]] == [0, 1]
     assert found["stability"]["runs"] == 2
+    assert found["same_runs"] == [True, True]
     assert ["labels" in run["faithfulness"]["randomization"] for run in found["runs"]] == [True, False]
     record = json.loads((folder / "results/faithfulness/digits-random-labels.json").read_text())
     assert found["random_labels"] == record["curve"][-1]["train"]
@@ -39,11 +40,23 @@ def test_faithfulness_is_measured_of_every_seed(measured):
     assert f"{np.mean(changes):.3f} ({min(changes):.3f} to {max(changes):.3f})" in printed
 
 
+def test_what_was_not_measured_to_the_end_is_measured_again(measured):
+    folder, _ = measured
+    path = folder / "results/faithfulness/digits.json"
+    whole = path.read_text()
+    part = json.loads(whole)
+    del part["random_labels"]
+    path.write_text(json.dumps(part))
+    done = run("faithfulness", folder, "--seeds", "2", "--epochs", "2")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(path.read_text()) == json.loads(whole)
+
+
 def test_the_table_is_made_again_from_the_results_alone(measured, tmp_path):
     folder, printed = measured
     done = run("faithfulness", folder, "--seeds", "0", "--epochs", "2", "--runs", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == printed[printed.index("Faithfulness of LAYA") :].strip()
+    assert done.stdout.strip() == printed[printed.index("LAYA's runs, mean") :].strip()
 
 
 def test_runs_that_are_gone_are_trained_again_to_the_same_numbers(measured):

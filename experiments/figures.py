@@ -23,9 +23,25 @@ from experiments.table1 import jobs_of
 from laya_jax.attribution.plots import STYLE
 
 TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "imdb": "IMDB", "digits": "Digits"}
+SEEDS_TITLE = (
+    "all test examples, by seed\n"
+    "below each seed: predictions that change without their layer of most attention / without another one"
+)
 GROUPS = {"all": "all test examples", "correct": "correct", "wrong": "misclassified"}
+CLASS_NAMES = {
+    "cifar10": ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
+    "imdb": ["negative", "positive"],
+}
+"""By label, where the data set names its classes by numbers or in short."""
+
 MANY_LAYERS = 7
 """Layers from which on colours are scaled to the largest attention."""
+
+MANY_COLUMNS = 18
+"""Columns with room for a number in each cell; of more, colours are read and not every one is named."""
+
+WIDTH = 7.5
+"""Inches that GitHub shows without making the letters smaller."""
 
 COLOUR, COLOUR_MAP = "#3b6ea5", "Blues"
 
@@ -51,41 +67,57 @@ def class_profile(records: Records, group: str) -> NDArray:
     return np.where(examples > 0, total / np.maximum(examples, 1), np.nan)
 
 
-def belief(records: Records) -> str:
-    """How faithful the attention was measured to be, mean over the seeds."""
+def flips(records: Records) -> tuple[str, str]:
+    """Share of predictions that change without their layer of most attention, and without another one."""
     measured = [record["faithfulness"] for record in records]
     top, other = (
-        np.mean([flips[f"flips_without_{which}_layer"] for flips in measured]) for which in ("top", "another")
+        np.mean([shares[f"flips_without_{which}_layer"] for shares in measured])
+        for which in ("top", "another")
     )
-    return f"{top:.0%} of predictions change without their top layer, {other:.0%} without another"
+    return f"{top:.0%}", f"{other:.0%}"
+
+
+def belief(records: Records, joint: str = " ") -> str:
+    """How faithful the attention was measured to be, mean over the seeds."""
+    top, other = flips(records)
+    parts = (
+        f"{top} of predictions change",
+        "without their layer of most attention,",
+        f"{other} without another one",
+    )
+    return joint.join(parts)
 
 
 def figure_1(by_dataset: Mapping[str, Records]) -> Any:
     """Bars of mean attention, one panel per data set, with a point per seed."""
     import matplotlib.pyplot as plt
 
-    most = max(len(records[0]["attention"]["mean"]) for records in by_dataset.values())
-    width = max(2.6, 0.32 * most)
     figure, panels = plt.subplots(
-        1, len(by_dataset), figsize=(width * len(by_dataset), 2.6), sharey=True, squeeze=False
+        1, len(by_dataset), figsize=(WIDTH, 3.2), sharey=True, squeeze=False, layout="constrained"
     )
     for panel, (dataset, records) in zip(panels[0], by_dataset.items(), strict=True):
-        mean, deviation = mean_profile(records)
-        layers = np.arange(1, len(mean) + 1)
-        panel.bar(
-            layers, mean, 0.6, yerr=deviation, color=COLOUR, alpha=0.75, error_kw={"lw": 1, "capsize": 3}
-        )
-        for record in records:
-            panel.plot(layers, record["attention"]["mean"], ".", color="black", ms=4)
-        panel.set_xticks(layers, [f"$h_{{{layer}}}$" for layer in layers])
+        _bars(panel, records)
         panel.set_title(f"{TITLES.get(dataset, dataset)} ({len(records)} seeds)")
-        panel.set_xlabel(belief(records).replace(", ", ",\n"), size=7)
-    panels[0][0].set_ylabel("attention")
-    panels[0][0].set_ylim(0, 1)
-    figure.text(
-        0.5, -0.14, "bars: mean ± standard deviation over test examples; points: seeds", ha="center", size=8
+        panel.set_xlabel(belief(records, "\n"), size=8)
+    panels[0][0].set(ylabel="attention", ylim=(0, 1))
+    figure.supxlabel(
+        "bars: mean ± standard deviation over seeds and test examples, cut off at 0 and 1; points: seeds",
+        size=8,
     )
     return figure
+
+
+def _bars(panel: Any, records: Records) -> None:
+    mean, deviation = mean_profile(records)
+    layers = np.arange(1, len(mean) + 1)
+    # Attention is a share: a deviation that goes past 0 or 1 would be cut without its cap.
+    whiskers = np.minimum(deviation, [mean, 1 - mean])
+    style = {"lw": 1, "capsize": 3, "clip_on": False}
+    panel.bar(layers, mean, 0.6, yerr=whiskers, color=COLOUR, alpha=0.75, error_kw=style)
+    for record in records:
+        # Beside the whisker, that would hide them.
+        panel.plot(layers + 0.22, record["attention"]["mean"], ".", color="black", ms=4, clip_on=False)
+    panel.set_xticks(layers, [f"$h_{{{layer}}}$" for layer in layers])
 
 
 def figure_2(heatmaps: Mapping[str, NDArray], class_names: Sequence[str], title: str) -> Any:
@@ -98,32 +130,34 @@ def figure_2(heatmaps: Mapping[str, NDArray], class_names: Sequence[str], title:
     figure, panels = plt.subplots(
         1,
         len(heatmaps),
-        figsize=(1.6 + (0.7 + 0.45 * layers) * len(heatmaps), 0.8 + 0.3 * len(class_names)),
+        figsize=(max(WIDTH, len(heatmaps)), max(2.2, 1.0 + 0.27 * len(class_names))),
         sharey=True,
         squeeze=False,
         layout="constrained",
     )
     for panel, (name, values) in zip(panels[0], heatmaps.items(), strict=True):
         image = panel.imshow(values, vmin=0, vmax=largest, cmap=COLOUR_MAP, aspect="auto")
-        for row, column in np.argwhere(~np.isnan(values)):
-            value = values[row, column]
-            panel.text(
-                column,
-                row,
-                f"{value:.2f}",
-                ha="center",
-                va="center",
-                size=7,
-                color="white" if value > 0.6 * largest else "black",
-            )
-        panel.set_xticks(range(layers), [f"$h_{{{layer + 1}}}$" for layer in range(layers)])
+        _name_and_number(panel, values, largest, columns=layers * len(heatmaps))
         panel.set_yticks(range(len(class_names)), class_names)
         panel.spines[:].set_visible(False)
         panel.tick_params(length=0)
         panel.set_title(name)
-    figure.suptitle(title, size=10)
-    figure.colorbar(image, ax=panels[0], label="attention", shrink=0.8)
+    figure.suptitle(title, size=9)
+    figure.colorbar(image, ax=panels[0], label="attention", aspect=15)
     return figure
+
+
+def _name_and_number(panel: Any, values: NDArray, largest: float, columns: int) -> None:
+    layers = values.shape[1]
+    step = min(layers, -(-columns // MANY_COLUMNS))
+    named = range(step - 1, layers, step)
+    panel.set_xticks(named, [f"$h_{{{layer + 1}}}$" for layer in named])
+    if columns > MANY_COLUMNS:
+        return
+    for row, column in np.argwhere(~np.isnan(values)):
+        value = values[row, column]
+        colour = "white" if value > 0.6 * largest else "black"
+        panel.text(column, row, f"{value:.2f}", ha="center", va="center", size=8, color=colour)
 
 
 def save(figure: Any, path: Path) -> None:
@@ -136,6 +170,10 @@ def save(figure: Any, path: Path) -> None:
     plt.close(figure)
 
 
+def _seed_title(record: Mapping[str, Any]) -> str:
+    return f"seed {record['seed']}\n{' / '.join(flips([record]))}"
+
+
 def draw(by_dataset: Mapping[str, Records], folder: Path) -> list[Path]:
     """Draws and writes all figures; returns where, without suffix."""
     import matplotlib as mpl
@@ -145,14 +183,14 @@ def draw(by_dataset: Mapping[str, Records], folder: Path) -> list[Path]:
     with mpl.rc_context(STYLE):
         save(figure_1(by_dataset), paths[0])
         for dataset, records in by_dataset.items():
-            names = records[0]["class_names"]
+            names = CLASS_NAMES.get(dataset) or records[0]["class_names"]
             groups = {title: class_profile(records, group) for group, title in GROUPS.items()}
-            seeds = {f"seed {record['seed']}": class_profile([record], "all") for record in records}
-            for path, heatmaps, what in (
-                (folder / f"figure2-{dataset}", groups, f"mean over {len(records)} seeds"),
-                (folder / f"figure2-{dataset}-seeds", seeds, "all test examples, by seed"),
+            seeds = {_seed_title(record): class_profile([record], "all") for record in records}
+            for path, heatmaps, title in (
+                (folder / f"figure2-{dataset}", groups, f"mean over {len(records)} seeds\n{belief(records)}"),
+                (folder / f"figure2-{dataset}-seeds", seeds, SEEDS_TITLE),
             ):
-                save(figure_2(heatmaps, names, f"{TITLES[dataset]}, {what}\n{belief(records)}"), path)
+                save(figure_2(heatmaps, names, f"{TITLES[dataset]}, {title}"), path)
                 paths.append(path)
     return paths
 

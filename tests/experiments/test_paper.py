@@ -6,14 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
 from experiments import figures, readme, table2
 from experiments.configs import HEADS, MODULES, PAPER, config_of
 from experiments.paper import TABLE_2
-from experiments.records import attention_statistics, select
+from experiments.records import attention_statistics, finished, select
+from experiments.table1 import jobs_of
 from experiments.tables import as_files
 
 
@@ -95,6 +98,43 @@ def test_figures_are_drawn_from_the_records_alone(made):
         for name in ("figure1", "figure2-digits", "figure2-digits-seeds")
         for suffix in ("png", "pdf")
     }
+
+
+@pytest.fixture
+def committed():
+    """The committed records of LAYA that figures are drawn from, by data set."""
+    return {dataset: finished(jobs_of([dataset], ["laya"], 2, None), readme.RESULTS) for dataset in PAPER}
+
+
+def test_figures_name_each_class_of_the_committed_records(committed):
+    for dataset, names in figures.CLASS_NAMES.items():
+        assert len(names) == len(committed[dataset][0]["class_names"])
+
+
+def test_each_panel_of_figure_1_says_its_faithfulness_and_covers_no_other(committed):
+    figure = figures.figure_1(committed)
+    figure.draw_without_rendering()
+    labels = [panel.xaxis.label for panel in figure.axes]
+    said = [figures.belief(records, "\n") for records in committed.values()]
+    assert [label.get_text() for label in labels] == said
+    boxes = [label.get_window_extent() for label in labels]
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    plt.close(figure)
+
+
+def test_whiskers_of_figure_1_end_at_0_and_1(committed):
+    figure = figures.figure_1(committed)
+    ends = np.concatenate([np.ravel(panel.collections[0].get_segments())[1::2] for panel in figure.axes])
+    assert (ends.min(), ends.max()) == pytest.approx((0, 1))
+    plt.close(figure)
+
+
+def test_figures_are_the_same_bytes_each_time(committed, tmp_path):
+    records = {"imdb": committed["imdb"]}
+    first, second = (figures.draw(records, tmp_path / name) for name in "ab")
+    for one, other in zip(first, second, strict=True):
+        for suffix in (".png", ".pdf"):
+            assert one.with_suffix(suffix).read_bytes() == other.with_suffix(suffix).read_bytes()
 
 
 def test_what_was_cut_off_goes_on(tmp_path):

@@ -61,12 +61,15 @@ def evaluation_indices(examples: int, batch_size: int, order: NDArray | None = N
     return batches
 
 
-def stream(examples: Examples, indices: NDArray) -> Iterator[tuple[NDArray, NDArray, NDArray[np.float32]]]:
+def stream(
+    examples: Examples, indices: NDArray, ahead: int = 8
+) -> Iterator[tuple[NDArray, NDArray, NDArray[np.float32]]]:
     """The batches of these indices, read ahead by threads, for data that do not fit on the device.
 
     Args:
       examples: whose inputs may be read from files.
       indices: [steps, batch_size]; -1 where a batch is filled up.
+      ahead: batches that wait, read, for whoever is busy with those before.
 
     Yields:
       Inputs, labels, and weights: 1 for an example, 0 for what fills up.
@@ -78,5 +81,5 @@ def stream(examples: Examples, indices: NDArray) -> Iterator[tuple[NDArray, NDAr
         there = np.maximum(rows, 0)
         return np.asarray(examples.inputs[there]), examples.labels[there], (rows >= 0).astype(np.float32)
 
-    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=8)
+    options = grain.ReadOptions(num_threads=4, prefetch_buffer_size=ahead)
     yield from grain.MapDataset.source(indices).map(read).to_iter_dataset(options)

@@ -61,7 +61,8 @@ class Feed:
         axis = indices.ndim - 1
         streamed = None
         if self.data is None:
-            streamed = stream(self._examples, indices.reshape(len(indices), -1))
+            # A chunk ahead, so that reading goes on while the devices compute.
+            streamed = stream(self._examples, indices.reshape(len(indices), -1), ahead=self._chunk)
         for start in range(0, len(indices), self._chunk):
             part = indices[start : start + self._chunk]
             host = part if streamed is None else _stack(streamed, part.shape)

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -54,6 +56,23 @@ def test_a_stream_is_what_indexing_gives_in_order():
         assert np.array_equal(weights, there.astype(np.float32))
         assert np.array_equal(inputs[there], examples.inputs[rows[there]])
         assert np.array_equal(labels[there], rows[there])
+
+
+def test_a_stream_reads_ahead_while_nobody_asks():
+    class Counting:
+        read = 0
+
+        def __getitem__(self, rows):
+            self.read += 1
+            return np.zeros((len(rows), 2), np.float32)
+
+    inputs = Counting()
+    streamed = stream(Examples(inputs, np.zeros(100, np.int32)), batch_indices(100, 2, 0, 0, 50), ahead=30)
+    next(streamed)
+    patience = time.monotonic() + 60
+    while inputs.read < 30:
+        assert time.monotonic() < patience
+        time.sleep(0.01)
 
 
 def test_what_cannot_be_read_in_a_thread_is_raised_where_it_is_asked_for(tmp_path):

@@ -202,9 +202,13 @@ def _is_done(path: Path, problem: Problem, settings: Sequence[Setting], seeds: i
     if not path.exists():
         return False
     record, known = read_json(path), {"weights": problem.weights, "epochs": problem.config.epochs}
-    of_problem = all(record.get(name) == value for name, value in known.items())
     tried = [{**each["setting"], "layer": None} for each in record["tried"]]
-    return of_problem and tried == [_json(each) for each in settings] and len(record["runs"]) >= seeds
+    others = [name for name, value in known.items() if record.get(name) != value]
+    others += ["settings"] * (tried != [_json(each) for each in settings])
+    others += ["seeds"] * (len(record["runs"]) < seeds)
+    if others:
+        print(f"{path} has other {', '.join(others)}: it is made anew", flush=True)
+    return not others
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

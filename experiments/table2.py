@@ -245,9 +245,10 @@ def draw_sensitivity(settings: Settings, dataset: str, folder: Path) -> None:
             panel.set_xlim(-0.5, len(order) - 0.5)
             panel.set_title({"dim": "d*"}.get(name, name.replace("_", " ")))
         panels[0].set_ylabel("validation accuracy")
-        figure.suptitle(
-            f"{TITLES[dataset]}: a point per setting (mean over seeds), a line for their mean", size=9, y=1.06
-        )
+        told = told_apart(settings)
+        error = "" if told is None else f"; standard error of a point {told.error:.4f}"
+        title = f"{TITLES[dataset]}: a point per setting (mean over seeds), a line for their mean{error}"
+        figure.suptitle(title, size=9, y=1.06)
         save(figure, folder / f"sensitivity-{dataset}")
 
 

@@ -105,7 +105,8 @@ class Predict:
 
     Attributes:
       run: directory of the run or of the exported model.
-      data: images:FOLDER, npz:FILE, texts:FILE, or the name of a data set, whose test split is taken.
+      data: images:FOLDER, npz:FILE (its test inputs, if it has some), texts:FILE, or the name of a data set,
+        whose test split is taken.
       out: file to write, .csv, .jsonl or .npz; a new one.
       parallel: on what to compute.
       output: what is printed.

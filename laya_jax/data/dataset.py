@@ -37,11 +37,21 @@ class Unlabelled(NamedTuple):
       inputs: as in ``Examples``.
       ids: names of files, or numbers of rows.
       labels: [N] of int32, where they are known.
+      part: of their source, if they are not all that it holds: the array of a file, or a split.
     """
 
     inputs: Any
     ids: tuple[str, ...]
     labels: NDArray | None
+    part: str | None = None
+
+    def named(self, source: str) -> str:
+        """What was read of this source, for people.
+
+        >>> Unlabelled(np.zeros((2, 3)), ("0", "1"), None, "test_inputs").named("npz:points.npz")
+        'npz:points.npz, test_inputs'
+        """
+        return f"{source}, {self.part}" if self.part else source
 
 
 @dataclasses.dataclass(frozen=True)

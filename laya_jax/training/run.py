@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -96,9 +97,10 @@ class RunDirectory:
 
         Raises:
           FileNotFoundError: there is no run.
-          ValueError: its config cannot be read.
+          ValueError: its config cannot be read, or the path is no path on a disk.
         """
         path = Path(path)
+        _check_on_disk(path, "run")
         if not (path / CONFIG).is_file():
             raise FileNotFoundError(f"no run in {path}: it has no {CONFIG}")
         return cls(path, from_json(Config, read_json(path / CONFIG)))
@@ -185,14 +187,31 @@ class RunDirectory:
 
 
 def check_is_new(path: Path, name: str = "run_dir") -> None:
-    """Raises if there is something at this path; ``name`` is the argument's.
+    """Raises unless something new can be at this path; ``name`` is the argument's.
+
+    >>> check_is_new(Path("gs://bucket/run"))
+    Traceback (most recent call last):
+      ...
+    ValueError: run_dir is gs://bucket/run, expected a path on a disk, which gs:// is not
 
     Raises:
-      FileExistsError: there is.
+      FileExistsError: there is something already.
+      ValueError: it is no path on a disk.
     """
+    _check_on_disk(path, name)
     if path.exists():
         hint = f" ('laya resume {path}' goes on with it)" if (path / CONFIG).exists() else ""
         raise FileExistsError(f"{name} is {path}, which exists already{hint}, expected a new one")
+
+
+def _check_on_disk(path: Path, name: str) -> None:
+    """Raises if a path names a service, as gs://bucket/run does: pathlib would make a folder "gs:" of it."""
+    scheme = path.parts[0] if path.parts else ""
+    if re.fullmatch(r"[A-Za-z][\w+.-]+:", scheme):
+        raise ValueError(
+            f"{name} is {scheme}//{path.relative_to(scheme)}, expected a path on a disk, which "
+            f"{scheme}// is not"
+        )
 
 
 def free_path(parent: Path, name: str) -> Path:

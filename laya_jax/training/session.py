@@ -1,6 +1,7 @@
 """Training and resuming as one call each: what the command line does."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,15 @@ from laya_jax.training.config import Config, differences
 from laya_jax.training.engine import Engine
 from laya_jax.training.loop import SILENT, Listener, train
 from laya_jax.training.material import Material, fingerprint, gather
-from laya_jax.training.parallel import ParallelConfig, barrier, make_parallel
+from laya_jax.training.parallel import ParallelConfig, any_process, barrier, make_parallel
 from laya_jax.training.pretrained import pretrained_of
 from laya_jax.training.recorder import NonFiniteLossError
-from laya_jax.training.run import RunDirectory, check_is_new
+from laya_jax.training.run import CONFIG, RunDirectory, check_is_new
 
 T = TypeVar("T")
+
+SEEN_WITHIN = 60.0
+"""Seconds in which a process sees what another one wrote: a network disk remembers what was not there."""
 
 
 def start(
@@ -44,6 +48,8 @@ def start(
       The result of each run.
 
     Raises:
+      FileExistsError: a path at which there is something.
+      FileNotFoundError: a path that not every process sees.
       ValueError: configs that cannot share their data, or not as many as paths.
     """
     folders = [Path(path) for path in paths]
@@ -175,4 +181,18 @@ def _create(path: Path, config: Config, material: Material, parallel: ParallelCo
         known = (material.schema, fingerprint(material.dataset), material.backbone)
         RunDirectory.create(path, config, *known, parallel)
     barrier("the run directory is there")
+    if any_process(not _is_seen(path / CONFIG)):
+        raise FileNotFoundError(
+            f"run_dir is {path}, which not every process sees, expected a path on a disk that all hosts share"
+        )
     return RunDirectory(path, config)
+
+
+def _is_seen(path: Path) -> bool:
+    """Whether this process sees a file that another one may have written."""
+    until = time.monotonic() + (SEEN_WITHIN if jax.process_index() else 0)
+    while not path.is_file():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.2)
+    return True

@@ -2,13 +2,14 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from laya_jax.data import Preprocessing, Schema
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training import Config, ParallelConfig
-from laya_jax.training.run import RunDirectory, free_path, read_schema, write_schema
+from laya_jax.training.run import RunDirectory, check_is_new, free_path, read_schema, write_schema
 
 SCHEMA = Schema(("no", "yes"), Preprocessing("features", (3,)), None)
 
@@ -45,6 +46,22 @@ def test_a_directory_that_exists_is_left_alone(run):
     with pytest.raises(FileExistsError, match=r"run_dir is .*exists already \('laya resume"):
         RunDirectory.create(run.path, Config(), SCHEMA, fingerprint=7)
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
+
+
+@pytest.mark.parametrize("path", ["gs://bucket/a", "s3://bucket", "file:///a"])
+def test_a_path_that_is_none_on_a_disk_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, use in {
+        "run_dir": lambda path: RunDirectory.create(path, Config(), SCHEMA, fingerprint=7),
+        "run": RunDirectory.open,
+        "out": lambda path: check_is_new(Path(path), "out"),
+    }.items():
+        with pytest.raises(
+            ValueError, match=f"^{name} is {path.replace('///', '//')}, expected a path on a disk"
+        ):
+            use(path)
+    assert list(tmp_path.iterdir()) == []
+    RunDirectory.create("C:", Config(), SCHEMA, fingerprint=7)  # a name as any other
 
 
 def test_a_run_that_cannot_be_made_leaves_nothing_behind(tmp_path):

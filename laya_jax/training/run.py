@@ -175,6 +175,10 @@ class RunDirectory:
             if line.endswith("\n"):
                 yield json.loads(line)
 
+    def scores(self) -> dict[int, float]:
+        """Accuracy on the validation split, by the step after which it was measured."""
+        return {line["step"]: line["validation"]["accuracy"] for line in self.lines()}
+
     def forget_after(self, step: int) -> None:
         """Takes back the lines of later steps, which a resumed run will write again."""
         kept = [json.dumps(line) + "\n" for line in self.lines() if line["step"] <= step]

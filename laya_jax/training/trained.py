@@ -78,7 +78,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
 
     like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(initial))
     checkpoints = Checkpoints(path / CHECKPOINTS, read_only=True)
-    state = checkpoints.latest(like) if latest else checkpoints.best(like)
+    state = checkpoints.latest(like) if latest else checkpoints.best(like, run.scores())
     given = {"backbone": pretrained.parameters} if pretrained and frozen else {}
     return TrainedModel(run.config, schema, classifier, {**given, **state.parameters}, run.fingerprint())
 

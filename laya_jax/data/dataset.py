@@ -12,6 +12,9 @@ from laya_jax.data.config import DataConfig
 from laya_jax.data.vocabulary import TextEncoder
 from laya_jax.typing import Array
 
+SHOWN = 5
+"""Classes that an error names."""
+
 
 class Examples(NamedTuple):
     """Inputs and their labels.
@@ -238,11 +241,15 @@ def make_dataset(
       validation: those that it sets apart to choose the best epoch; None holds some of the others out.
 
     Raises:
-      ValueError: too few examples, or a training split of one class only.
+      ValueError: too few examples, a training split of one class only, or one without a class of the last
+        examples, if these are held out.
     """
     rows = split_rows(len(examples.labels), config, has_test=test is not None)
-    train_rows = rows.train if validation is None else np.sort(np.concatenate([rows.train, rows.validation]))
-    train = examples.take(train_rows)
+    if validation is not None:
+        rows = Splits(np.sort(np.concatenate([rows.train, rows.validation])), rows.validation[:0], rows.test)
+    train = examples.take(rows.train)
+    if config.split == "last":
+        _check_trained(train.labels, examples.labels[np.concatenate(rows[1:])], class_names)
     classes = np.unique(train.labels)
     if len(classes) < 2:
         name = class_names[int(classes[0])]
@@ -259,6 +266,17 @@ def make_dataset(
         class_names=tuple(class_names),
         preprocessing=preprocessing,
     )
+
+
+def _check_trained(labels: NDArray, held_out: NDArray, class_names: Sequence[str]) -> None:
+    """Raises if a class of the last examples is not among those to train on, as of data ordered by class."""
+    missing = [class_names[label] for label in np.setdiff1d(held_out, labels)]
+    if missing:
+        names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if missing[SHOWN:] else "")
+        raise ValueError(
+            f"data.split is 'last', which holds out all examples of {names}, expected 'shuffled' for data "
+            "that are ordered by class: --data.split shuffled"
+        )
 
 
 def scale_of(inputs: Any) -> tuple[float, ...]:

@@ -73,6 +73,23 @@ def test_one_class_to_train_on_is_refused():
         make_dataset(examples, None, ("a", "b"), FEATURES, DataConfig())
 
 
+def test_the_last_examples_are_not_all_of_a_class():
+    labels = np.repeat(np.arange(20, dtype=np.int32), 10)
+    examples = Examples(np.zeros((200, 2), np.uint8), labels)
+    names = [f"c{label}" for label in range(20)]
+    with pytest.raises(
+        ValueError,
+        match=r"'last', which holds out all examples of c18, c19, expected 'shuffled'.*--data\.split",
+    ):
+        make_dataset(examples, None, names, FEATURES, DataConfig(split="last", validation_fraction=0.05))
+    with pytest.raises(ValueError, match="all examples of c10, c11, c12, c13, c14 and 5 more, expected"):
+        make_dataset(examples, examples, names, FEATURES, DataConfig(split="last", validation_fraction=0.5))
+    with pytest.raises(ValueError, match="all examples of c18, c19, expected"):
+        make_dataset(examples, None, names, FEATURES, DataConfig(split="last"), validation=examples)
+    make_dataset(examples, examples, names, FEATURES, DataConfig(split="last"), validation=examples)
+    make_dataset(examples, None, names, FEATURES, DataConfig())
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [

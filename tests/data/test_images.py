@@ -103,6 +103,11 @@ def test_one_class_is_refused(photos):
         load(source(photos))
 
 
+def test_the_last_images_of_a_folder_are_all_of_a_class(photos):
+    with pytest.raises(ValueError, match=r"holds out all examples of dog, expected 'shuffled'"):
+        load(source(photos, split="last", test_fraction=0.5))
+
+
 def test_a_folder_that_is_too_large_to_decode_is_read_as_it_is_needed(photos, monkeypatch):
     at_once = load(source(photos))
     monkeypatch.setattr(images, "LARGEST_DECODED", 1000)

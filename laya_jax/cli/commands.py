@@ -182,7 +182,7 @@ def _predict(arguments: Sequence[str]) -> None:
     given = read_inputs(asked.data, model.schema, model.config.data)
     labels = np.zeros(len(given.inputs), np.int32)
     outputs = predict(model, Examples(given.inputs, labels), asked.parallel, explain=True)
-    write_predictions(out, given.ids, outputs, model.schema.class_names)
+    write_predictions(out, given, outputs, model.schema.class_names)
     result = {
         "out": str(out),
         "data": given.named(asked.data),

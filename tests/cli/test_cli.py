@@ -88,7 +88,7 @@ def test_predictions_are_written_with_attention_and_how_far_to_believe_it(laya, 
     assert json.loads(out)["examples"] == 50
     if form == "npz":
         with np.load(tmp_path / "p.npz") as file:
-            classes, probabilities = file["class_names"][file["labels"]], file["probabilities"]
+            classes, probabilities = file["class_names"][file["predicted"]], file["probabilities"]
             attention, flips = file["attention"], file["flips"][:, 0]
     else:
         text = (tmp_path / f"p.{form}").read_text()
@@ -97,7 +97,7 @@ def test_predictions_are_written_with_attention_and_how_far_to_believe_it(laya, 
             if form == "csv"
             else list(map(json.loads, text.splitlines()))
         )
-        classes = [row["class"] for row in rows]
+        classes = [row["predicted"] for row in rows]
         probabilities = np.array(
             [[float(row[f"probability of {name}"]) for name in range(10)] for row in rows]
         )
@@ -147,7 +147,7 @@ def test_images_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
     assert json.loads(out)["metrics"]["examples"] == 80
     assert laya("predict", "r", "--data", "images:photos/dark", "--out", "p.csv")[0] == 0
     rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
-    assert {row["class"] for row in rows} == {"dark"}
+    assert {(row["label"], row["predicted"]) for row in rows} == {("dark", "dark")}
 
 
 def test_texts_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
@@ -164,7 +164,7 @@ def test_texts_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
     assert (tmp_path / "r" / "vocabulary.txt").read_text().startswith("a\nfilm\nnumber\n")
     (tmp_path / "new.jsonl").write_text('{"text": "GOOD?"}\n{"text": "so bad"}\n')
     assert laya("predict", "r", "--data", "texts:new.jsonl", "--out", "p.jsonl")[0] == 0
-    classes = [json.loads(line)["class"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    classes = [json.loads(line)["predicted"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
     assert classes == ["good", "bad"]
 
 

@@ -118,7 +118,10 @@ def _variants(asked: Train) -> list[Config]:
 
 
 def _resume(arguments: Sequence[str]) -> None:
-    asked = parse(Resume, arguments, program="laya resume")
+    # Beside any config but the run's own, what is said of it may be wrong: --backbone.path without a kind.
+    named = find_runs(arguments[0])[0] if arguments and not arguments[0].startswith("-") else None
+    default = named and Resume(run=arguments[0], config=named.config)
+    asked = parse(Resume, arguments, program="laya resume", default=default)
     console = Console(as_json=asked.output.json)
     connect(asked.parallel)
     listener = TensorBoard(console) if asked.tensorboard else console

@@ -27,6 +27,7 @@ from typing import Any
 import jax
 
 from laya_jax.data import Preprocessing, Schema
+from laya_jax.data.config import PATHS, kind_of
 from laya_jax.data.tokenizer import Tokenizer
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training.config import Config, differences, from_json, to_json
@@ -123,27 +124,31 @@ class RunDirectory:
         """What is known of the run's pretrained backbone, if it has one."""
         return read_json(self.path / BACKBONE) if (self.path / BACKBONE).exists() else None
 
-    def check_backbone(self, weights: int | None) -> None:
-        """Raises unless the pretrained backbone's weights have the checksum of those that it started with."""
-        known = self.backbone()
-        if known is not None and known["weights"] != weights:
-            raise ValueError(
-                f"the weights in {self.config.backbone.path} are not those that the run in {self.path} "
-                "started with"
-            )
-
-    def check_unchanged(self, config: Config, fingerprint: int) -> None:
-        """Raises unless the run was started with this config, on data of this fingerprint."""
-        changes = differences(self.config, config)
+    def check_config(self, config: Config) -> None:
+        """Raises unless the run was started with this config; data and weights may be in other places."""
+        changes = differences(self.config, _placed_as(config, self.config))
         if changes:
             raise ValueError(
                 f"the config differs from that of the run in {self.path}: {'; '.join(changes)}; "
                 "start a new run with it"
             )
+
+    def check_backbone(self, path: str | None, weights: int | None) -> None:
+        """Raises unless the weights at this path have the checksum of those that the run started with."""
+        known = self.backbone()
+        if known is not None and known["weights"] != weights:
+            raise ValueError(f"the weights in {path} are not those that the run in {self.path} started with")
+
+    def check_data(self, source: str, fingerprint: int) -> None:
+        """Raises unless the data of this source have the fingerprint of those that the run started with."""
         if self.fingerprint() != fingerprint:
-            raise ValueError(
-                f"the data of {config.data.source!r} are not those that the run in {self.path} started with"
-            )
+            raise ValueError(f"the data of {source!r} are not those that the run in {self.path} started with")
+
+    def move(self, config: Config) -> None:
+        """Notes where data and weights are now, once they were checked."""
+        self.config = config
+        if jax.process_index() == 0:
+            write_json(self.path / CONFIG, to_json(config))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -216,6 +221,17 @@ def _check_on_disk(path: Path, name: str) -> None:
             f"{name} is {scheme}//{path.relative_to(scheme)}, expected a path on a disk, which "
             f"{scheme}// is not"
         )
+
+
+def _placed_as(config: Config, other: Config) -> Config:
+    """The config with data and weights in the places of the other one's, if both are of the same kind."""
+    data, backbone, kind = config.data, config.backbone, kind_of(config.data.source)
+    if kind == kind_of(other.data.source):
+        source = other.data.source if kind in PATHS else data.source
+        data = dataclasses.replace(data, source=source, directory=other.data.directory)
+    if None not in (backbone.path, other.backbone.path):
+        backbone = dataclasses.replace(backbone, path=other.backbone.path)
+    return dataclasses.replace(config, data=data, backbone=backbone)
 
 
 def free_path(parent: Path, name: str) -> Path:

@@ -86,25 +86,32 @@ def resume(
       run: its directory, or the path of that.
       parallel: on what to compute; None is what the run started on, which alone leads to the same bits.
       listener: hears how it goes on.
-      config: what the caller takes the run's config to be; None takes it as it is.
+      config: what the caller takes the run's config to be; None takes it as it is. The same data and weights
+        may be in other places, which the run then remembers.
 
     Returns:
-      Its result. A run that had finished is not trained again.
+      Its result. A run that had finished is not trained again, and needs no data for that.
 
     Raises:
       ValueError: the config is another one, or the data or a pretrained backbone's weights have changed.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory.open(run)
-    parallel = parallel or run.started_on()
-    pretrained = pretrained_of(run.config)
-    run.check_backbone(pretrained and checksum(pretrained.parameters))
+    now = config or run.config
+    run.check_config(now)
+    result = run.result()
+    if result is not None and now == run.config:
+        return result
+    parallel, pretrained = parallel or run.started_on(), pretrained_of(now)
+    run.check_backbone(now.backbone.path, pretrained and checksum(pretrained.parameters))
 
     def check(dataset: Dataset) -> None:
-        run.check_unchanged(config or run.config, fingerprint(dataset))
+        run.check_data(now.data.source, fingerprint(dataset))
 
-    material = _gather(run.config, parallel, listener, check)
-    engine = Engine(run.config, material.dataset, parallel, pretrained=material.pretrained)
-    return run.result() or train(engine, [run], listener)[0]
+    material = _gather(now, parallel, listener, check)
+    engine = Engine(now, material.dataset, parallel, pretrained=material.pretrained)
+    if now != run.config:
+        run.move(now)
+    return result or train(engine, [run], listener)[0]
 
 
 def all_of(trainings: Iterable[Callable[[], T]]) -> list[T]:

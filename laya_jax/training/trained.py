@@ -65,7 +65,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
         return import_model(path)
     run = RunDirectory.open(path)
     schema, pretrained = run.schema(), pretrained_of(run.config)
-    run.check_backbone(pretrained and checksum(pretrained.parameters))
+    run.check_backbone(run.config.backbone.path, pretrained and checksum(pretrained.parameters))
     classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
     # With a frozen backbone it is the head alone that was trained, and saved.
     frozen = run.config.backbone.freeze

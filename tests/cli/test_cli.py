@@ -192,9 +192,18 @@ def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, t
     status, _, err = laya("report", "run", "--out", "report.html", "--devices", "1")
     assert status == 0, err
     assert "vit vit, frozen" in (tmp_path / "report.html").read_text()
+    for name in ("vit", "photos"):
+        (tmp_path / name).rename(tmp_path / f"moved-{name}")
+    status, _, err = laya("evaluate", "run", "--devices", "1")
+    assert (status, err.count("\n")) == (2, 1)
+    places = ["--backbone.path", "moved-vit", "--data.source", "images:moved-photos"]
+    status, out, err = laya("resume", "run", *places, "--json")
+    assert (status, json.loads(out)["runs"][0]["test"]["accuracy"]) == (0, accuracy), err
+    status, out, err = laya("evaluate", "run", "--devices", "1", "--json")
+    assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy), err
     # An export needs the pretrained model no longer.
     assert laya("export", "run", "--out", "exported")[0] == 0
-    shutil.rmtree(tmp_path / "vit")
+    shutil.rmtree(tmp_path / "moved-vit")
     status, out, err = laya("evaluate", "exported", "--devices", "1", "--json")
     assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy), err
 

@@ -95,6 +95,14 @@ class Preprocessing:
         return cls(kind=values["kind"], **tuples)
 
 
+class Splits(NamedTuple):
+    """An array for each split, such as the rows of its examples."""
+
+    train: NDArray
+    validation: NDArray
+    test: NDArray
+
+
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """A data set, split.
@@ -106,6 +114,8 @@ class Dataset:
       class_names: by label.
       preprocessing: what turns stored inputs into a model's.
       encoder: what turned texts into numbers; None if the inputs are no texts.
+      ids: of the examples in their source: names of files, or numbers of rows, from 0 on in each part that
+        the source sets apart; None if there is no source.
     """
 
     train: Examples
@@ -114,6 +124,7 @@ class Dataset:
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     encoder: TextEncoder | None = None
+    ids: Splits | None = None
 
     def with_inputs(self, change: Callable[[Any], Any]) -> "Dataset":
         """The same with other inputs: those of each split as ``change`` makes them."""
@@ -155,21 +166,13 @@ class Schema(NamedTuple):
         return self.encoder
 
 
-class Splits(NamedTuple):
-    """Rows of the examples of each split; none to test on where the source has a test split."""
-
-    train: NDArray
-    validation: NDArray
-    test: NDArray
-
-
 def split_rows(number: int, config: DataConfig, *, has_test: bool) -> Splits:
-    """Which of a source's examples are held out: a function of their number and the config alone.
+    """Rows of a source's examples in each split: a function of their number and the config alone.
 
     Args:
       number: of examples that are not set apart for testing by the source.
       config: its fractions, split and split seed.
-      has_test: whether the source has a test split of its own.
+      has_test: whether the source has a test split of its own; none of the others are then tested on.
 
     Raises:
       ValueError: too few examples.
@@ -265,6 +268,11 @@ def make_dataset(
         test=examples.take(rows.test) if test is None else test,
         class_names=tuple(class_names),
         preprocessing=preprocessing,
+        ids=Splits(
+            rows.train,
+            rows.validation if validation is None else np.arange(len(validation.labels)),
+            rows.test if test is None else np.arange(len(test.labels)),
+        ),
     )
 
 

@@ -93,6 +93,11 @@ def split_of(model: TrainedModel, split: str) -> Examples:
     Raises:
       ValueError: the data have changed, so that its splits are others.
     """
+    return split_with_ids(model, split)[0]
+
+
+def split_with_ids(model: TrainedModel, split: str) -> tuple[Examples, list[str]]:
+    """What ``split_of`` gives, and what each example is in its source: a file, or the number of a row."""
     frozen, encoder = model.config.backbone.freeze, model.schema.encoder
     seen = dataset = load(model.config.data, encoder, decode=not frozen)
     if frozen:
@@ -103,8 +108,7 @@ def split_of(model: TrainedModel, split: str) -> Examples:
             f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
             f"{split} split may hold examples that were trained on"
         )
-    examples: Examples = getattr(dataset, split)
-    return examples
+    return getattr(dataset, split), [str(name) for name in getattr(dataset.ids, split)]
 
 
 def predict(

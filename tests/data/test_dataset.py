@@ -43,6 +43,18 @@ def test_shuffled_splits_depend_on_their_own_seed_alone():
     assert not np.array_equal(first, other)
 
 
+def test_examples_are_known_by_their_rows(tmp_path):
+    inputs = np.arange(40, dtype=np.uint8).reshape(20, 2)
+    examples = Examples(inputs, np.arange(20, dtype=np.int32) % 2)
+    dataset = make_dataset(examples, None, ("a", "b"), FEATURES, DataConfig())
+    for split, rows in zip((dataset.train, dataset.validation, dataset.test), dataset.ids, strict=True):
+        np.testing.assert_array_equal(split.inputs, inputs[rows])
+    apart = make_dataset(examples, examples.take(slice(3)), ("a", "b"), FEATURES, DataConfig())
+    assert apart.ids.test.tolist() == [0, 1, 2]
+    doubled = apart.with_inputs(lambda inputs: 2 * inputs)
+    assert doubled.ids is apart.ids
+
+
 def test_too_few_examples_are_refused():
     with pytest.raises(ValueError, match=r"data\.source has 2 examples"):
         split_rows(2, DataConfig(), has_test=False)

@@ -42,6 +42,14 @@ def test_folders_are_classes_and_hidden_files_are_not_there(photos):
     assert np.array_equal(dataset.train.inputs[:, 0, 0, 2] == 255, dataset.train.labels == 1)
 
 
+def test_images_are_known_by_their_names(photos):
+    dataset = load(source(photos))
+    for split, names in zip((dataset.train, dataset.validation, dataset.test), dataset.ids, strict=True):
+        kinds, numbers = zip(*(name.removesuffix(".png").split("/") for name in names), strict=True)
+        assert [dataset.class_names[label] for label in split.labels] == list(kinds)
+        assert split.inputs[:, 0, 0, 0].tolist() == list(map(int, numbers))
+
+
 def test_a_test_folder_is_the_test_split(photos, tmp_path):
     (tmp_path / "both").mkdir()
     photos.rename(tmp_path / "both" / "train")

@@ -68,7 +68,8 @@ class Resume:
     Attributes:
       run: directory of the run.
       tensorboard: writes the metrics for TensorBoard, too.
-      config: of the run; it cannot be changed.
+      config: of the run; it cannot be changed, but data.source, data.directory and backbone.path may tell
+        where the same data and weights are now, and the run remembers it.
       parallel: on what to train; what it was started on if that is not said, in one process.
       output: what is printed.
     """
@@ -105,7 +106,8 @@ class Predict:
 
     Attributes:
       run: directory of the run or of the exported model.
-      data: images:FOLDER, npz:FILE, texts:FILE, or the name of a data set, whose test split is taken.
+      data: images:FOLDER, npz:FILE (its test inputs, if it has some), texts:FILE, or the name of a data set,
+        whose test split is taken.
       out: file to write, .csv, .jsonl or .npz; a new one.
       parallel: on what to compute.
       output: what is printed.

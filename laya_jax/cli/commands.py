@@ -118,7 +118,10 @@ def _variants(asked: Train) -> list[Config]:
 
 
 def _resume(arguments: Sequence[str]) -> None:
-    asked = parse(Resume, arguments, program="laya resume")
+    # Beside any config but the run's own, what is said of it may be wrong: --backbone.path without a kind.
+    named = find_runs(arguments[0])[0] if arguments and not arguments[0].startswith("-") else None
+    default = named and Resume(run=arguments[0], config=named.config)
+    asked = parse(Resume, arguments, program="laya resume", default=default)
     console = Console(as_json=asked.output.json)
     connect(asked.parallel)
     listener = TensorBoard(console) if asked.tensorboard else console
@@ -149,12 +152,12 @@ def _evaluate(arguments: Sequence[str]) -> None:
     console = Console(as_json=asked.output.json)
     connect(asked.parallel)
     model = load_model(asked.run)
-    examples = _labelled(model, asked)
+    examples, data = _labelled(model, asked)
     outputs = predict(model, examples, asked.parallel, explain=True)
     metrics = measure(outputs.logits, outputs.attention, examples.labels)
     result = {
         "run": asked.run,
-        "data": asked.data or f"{model.config.data.source}, {asked.split} split",
+        "data": data,
         "head": model.config.head.kind,
         "metrics": dataclasses.asdict(metrics),
         "faithfulness": None if outputs.flips is None else faithfulness(outputs.flips),
@@ -163,14 +166,14 @@ def _evaluate(arguments: Sequence[str]) -> None:
     console.print_json(result)
 
 
-def _labelled(model: TrainedModel, asked: Evaluate) -> Examples:
-    """The examples that a model is tested on."""
+def _labelled(model: TrainedModel, asked: Evaluate) -> tuple[Examples, str]:
+    """The examples that a model is tested on, and what they are."""
     if asked.data is None:
-        return split_of(model, asked.split)
+        return split_of(model, asked.split), f"{model.config.data.source}, {asked.split} split"
     unlabelled = read_inputs(asked.data, model.schema, model.config.data)
     if unlabelled.labels is None:
         raise ValueError(f"data is {asked.data!r}, which has no labels to test against")
-    return Examples(unlabelled.inputs, unlabelled.labels)
+    return Examples(unlabelled.inputs, unlabelled.labels), unlabelled.named(asked.data)
 
 
 def _predict(arguments: Sequence[str]) -> None:
@@ -182,9 +185,10 @@ def _predict(arguments: Sequence[str]) -> None:
     given = read_inputs(asked.data, model.schema, model.config.data)
     labels = np.zeros(len(given.inputs), np.int32)
     outputs = predict(model, Examples(given.inputs, labels), asked.parallel, explain=True)
-    write_predictions(out, given.ids, outputs, model.schema.class_names)
+    write_predictions(out, given, outputs, model.schema.class_names)
     result = {
         "out": str(out),
+        "data": given.named(asked.data),
         "examples": len(given.ids),
         "classes": np.bincount(
             np.argmax(outputs.logits, axis=1), minlength=len(model.schema.class_names)

@@ -116,7 +116,7 @@ class Console:
 
     def prediction(self, result: Mapping[str, Any], class_names: Sequence[str]) -> None:
         """Prints what was predicted how often, and how far its attention can be believed."""
-        self.say(f"{result['examples']:,} examples predicted, written to {result['out']}")
+        self.say(f"{result['examples']:,} examples of {result['data']} predicted, written to {result['out']}")
         for name, number in zip(class_names, result["classes"], strict=True):
             self.say(f"  {name:<20}{number:>8,}")
         self._believe(result["faithfulness"])

@@ -23,9 +23,10 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
-from laya_jax.training import DeviceConfig, find_runs, load_model, split_of
+from laya_jax.training import DeviceConfig, find_runs, load_model
 from laya_jax.training.exported import WEIGHTS
 from laya_jax.training.run import check_is_new, write_text
+from laya_jax.training.trained import split_with_ids
 
 
 class Measured(NamedTuple):
@@ -36,12 +37,14 @@ class Measured(NamedTuple):
       explainer: of the first.
       examples: that it was measured on.
       stability: over the runs; None where there is nothing to compare.
+      ids: of the examples.
     """
 
     runs: list[Attributed]
     explainer: Explainer
     examples: Examples
     stability: dict[str, Any] | None
+    ids: list[str]
 
 
 def attribute_command(arguments: Sequence[str]) -> None:
@@ -52,10 +55,9 @@ def attribute_command(arguments: Sequence[str]) -> None:
     measured = _measure(asked, asked.runs, console)
     out.mkdir(parents=True)
     write_numbers(out / "attribution.json", measured.runs, measured.stability)
-    ids = [str(row) for row in range(len(measured.examples.labels))]
     for number, run in enumerate(measured.runs, 1):
         name = "samples" if len(measured.runs) == 1 else f"samples-{number}"
-        write_samples(out / name, run, ids, measured.examples.labels)
+        write_samples(out / name, run, measured.ids, measured.examples.labels)
     write_figures(out, measured.runs)
     _say(console, measured)
     console.say(f"written to {out}: attribution.json, samples as .npz and .csv, figures")
@@ -71,7 +73,8 @@ def report_command(arguments: Sequence[str]) -> None:
     check_parent(out)
     check_count("largest_gallery", asked.largest_gallery)
     measured = _measure(asked, asked.runs, console)
-    write_text(out, render(*measured, largest_gallery=asked.largest_gallery))
+    runs, explainer, examples, stable, _ = measured
+    write_text(out, render(runs, explainer, examples, stable, largest_gallery=asked.largest_gallery))
     _say(console, measured)
     console.say(f"written to {out}: open it in a browser")
     console.print_json({"out": str(out), **_numbers(measured)})
@@ -84,14 +87,14 @@ def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measure
     random_labels, outliers = _random_labels(asked, first, seeds), _outliers(asked, first)
     # Runs that tell the same of their data need not all read them.
     unlike = {each.model.fingerprint: each.model for each in explainers.values()}
-    examples, *_ = (split_of(model, asked.split) for model in unlike.values())
+    (examples, ids), *_ = (split_with_ids(model, asked.split) for model in unlike.values())
     console.start(f"explaining {', '.join(map(str, explainers))}", asked.parallel.devices)
     measured = []
     for path, explainer in explainers.items():
         found = attribute(explainer, examples, outliers=outliers, random_labels=random_labels)
         found.numbers.update(run=str(path), data=f"{first.model.config.data.source}, {asked.split} split")
         measured.append(found)
-    return Measured(measured, first, examples, stability(measured))
+    return Measured(measured, first, examples, stability(measured), ids)
 
 
 def _explainers(runs: Sequence[str], parallel: DeviceConfig) -> dict[Path, Explainer]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from laya_jax.checks import check_choice
+from laya_jax.data import Unlabelled
 from laya_jax.training.metrics import softmax
 from laya_jax.training.run import check_is_new
 from laya_jax.training.steps import Outputs
@@ -41,28 +42,32 @@ def check_parent(path: Path) -> None:
         raise FileNotFoundError(f"out is {path}, but there is no folder {path.parent}")
 
 
-def write_predictions(path: Path, ids: Sequence[str], outputs: Outputs, class_names: Sequence[str]) -> None:
-    """Writes the predictions of examples, in their order.
+def write_predictions(path: Path, given: Unlabelled, outputs: Outputs, class_names: Sequence[str]) -> None:
+    """Writes the predictions of examples, in their order, beside their labels where these are known.
 
     Args:
       path: a new file; its suffix decides on the form.
-      ids: of the examples.
+      given: the examples.
       outputs: of ``predict``.
       class_names: by label.
     """
     probabilities = softmax(np.asarray(outputs.logits, np.float64))
     if path.suffix == ".npz":
-        layers: dict[str, Any] = {"attention": outputs.attention, "flips": outputs.flips}
+        known: dict[str, Any] = {
+            "labels": given.labels,
+            "attention": outputs.attention,
+            "flips": outputs.flips,
+        }
         np.savez(
             path,
-            ids=np.array(ids),
-            labels=np.argmax(probabilities, axis=1),
+            ids=np.array(given.ids),
+            predicted=np.argmax(probabilities, axis=1),
             class_names=np.array(class_names),
             probabilities=probabilities,
-            **{name: array for name, array in layers.items() if array is not None},
+            **{name: array for name, array in known.items() if array is not None},
         )
         return
-    rows = _rows(ids, probabilities, outputs, class_names)
+    rows = _rows(given, probabilities, outputs, class_names)
     with path.open("w", newline="", encoding="utf-8") as file:
         if path.suffix == ".jsonl":
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -75,14 +80,15 @@ def write_predictions(path: Path, ids: Sequence[str], outputs: Outputs, class_na
 
 
 def _rows(
-    ids: Sequence[str], probabilities: Any, outputs: Outputs, class_names: Sequence[str]
+    given: Unlabelled, probabilities: Any, outputs: Outputs, class_names: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """A row per example: its class, probabilities, attention, and whether the top layer decided it."""
-    for index, (name, row) in enumerate(zip(ids, probabilities, strict=True)):
+    """A row per example: its classes, probabilities, attention, and whether the top layer decided it."""
+    for index, (name, row) in enumerate(zip(given.ids, probabilities, strict=True)):
         shares: Any = [] if outputs.attention is None else outputs.attention[index]
         yield {
             "id": name,
-            "class": class_names[int(np.argmax(row))],
+            **({} if given.labels is None else {"label": class_names[given.labels[index]]}),
+            "predicted": class_names[int(np.argmax(row))],
             **{f"probability of {of}": float(value) for of, value in zip(class_names, row, strict=True)},
             **{f"attention to h{layer}": float(share) for layer, share in enumerate(shares, 1)},
             **({} if outputs.flips is None else {"changes without top layer": bool(outputs.flips[index, 0])}),

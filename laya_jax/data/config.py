@@ -25,7 +25,8 @@ class DataConfig:
       directory: where tensorflow-datasets keeps its files; None takes its own default.
       validation_fraction: share of the training data that is held out to choose the best epoch.
       test_fraction: share of the data that is held out to test on, where they have no test split.
-      split: which examples are held out, the last ones (as in the paper) or shuffled ones.
+      split: which examples are held out, shuffled ones or the last ones (as in the paper; not for data that
+        are ordered by class).
       split_seed: of the shuffled ones; the seed of the run has no part in it.
       normalize: brings every channel to mean 0 and standard deviation 1, as measured on the training split.
       image_size: resizes a folder's images to this height and width, in pixels, cutting off what is too

@@ -12,6 +12,9 @@ from laya_jax.data.config import DataConfig
 from laya_jax.data.vocabulary import TextEncoder
 from laya_jax.typing import Array
 
+SHOWN = 5
+"""Classes that an error names."""
+
 
 class Examples(NamedTuple):
     """Inputs and their labels.
@@ -37,11 +40,21 @@ class Unlabelled(NamedTuple):
       inputs: as in ``Examples``.
       ids: names of files, or numbers of rows.
       labels: [N] of int32, where they are known.
+      part: of their source, if they are not all that it holds: the array of a file, or a split.
     """
 
     inputs: Any
     ids: tuple[str, ...]
     labels: NDArray | None
+    part: str | None = None
+
+    def named(self, source: str) -> str:
+        """What was read of this source, for people.
+
+        >>> Unlabelled(np.zeros((2, 3)), ("0", "1"), None, "test_inputs").named("npz:points.npz")
+        'npz:points.npz, test_inputs'
+        """
+        return f"{source}, {self.part}" if self.part else source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +95,14 @@ class Preprocessing:
         return cls(kind=values["kind"], **tuples)
 
 
+class Splits(NamedTuple):
+    """An array for each split, such as the rows of its examples."""
+
+    train: NDArray
+    validation: NDArray
+    test: NDArray
+
+
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """A data set, split.
@@ -93,6 +114,8 @@ class Dataset:
       class_names: by label.
       preprocessing: what turns stored inputs into a model's.
       encoder: what turned texts into numbers; None if the inputs are no texts.
+      ids: of the examples in their source: names of files, or numbers of rows, from 0 on in each part that
+        the source sets apart; None if there is no source.
     """
 
     train: Examples
@@ -101,6 +124,7 @@ class Dataset:
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     encoder: TextEncoder | None = None
+    ids: Splits | None = None
 
     def with_inputs(self, change: Callable[[Any], Any]) -> "Dataset":
         """The same with other inputs: those of each split as ``change`` makes them."""
@@ -142,21 +166,13 @@ class Schema(NamedTuple):
         return self.encoder
 
 
-class Splits(NamedTuple):
-    """Rows of the examples of each split; none to test on where the source has a test split."""
-
-    train: NDArray
-    validation: NDArray
-    test: NDArray
-
-
 def split_rows(number: int, config: DataConfig, *, has_test: bool) -> Splits:
-    """Which of a source's examples are held out: a function of their number and the config alone.
+    """Rows of a source's examples in each split: a function of their number and the config alone.
 
     Args:
       number: of examples that are not set apart for testing by the source.
       config: its fractions, split and split seed.
-      has_test: whether the source has a test split of its own.
+      has_test: whether the source has a test split of its own; none of the others are then tested on.
 
     Raises:
       ValueError: too few examples.
@@ -228,11 +244,15 @@ def make_dataset(
       validation: those that it sets apart to choose the best epoch; None holds some of the others out.
 
     Raises:
-      ValueError: too few examples, or a training split of one class only.
+      ValueError: too few examples, a training split of one class only, or one without a class of the last
+        examples, if these are held out.
     """
     rows = split_rows(len(examples.labels), config, has_test=test is not None)
-    train_rows = rows.train if validation is None else np.sort(np.concatenate([rows.train, rows.validation]))
-    train = examples.take(train_rows)
+    if validation is not None:
+        rows = Splits(np.sort(np.concatenate([rows.train, rows.validation])), rows.validation[:0], rows.test)
+    train = examples.take(rows.train)
+    if config.split == "last":
+        _check_trained(train.labels, examples.labels[np.concatenate(rows[1:])], class_names)
     classes = np.unique(train.labels)
     if len(classes) < 2:
         name = class_names[int(classes[0])]
@@ -248,7 +268,23 @@ def make_dataset(
         test=examples.take(rows.test) if test is None else test,
         class_names=tuple(class_names),
         preprocessing=preprocessing,
+        ids=Splits(
+            rows.train,
+            rows.validation if validation is None else np.arange(len(validation.labels)),
+            rows.test if test is None else np.arange(len(test.labels)),
+        ),
     )
+
+
+def _check_trained(labels: NDArray, held_out: NDArray, class_names: Sequence[str]) -> None:
+    """Raises if a class of the last examples is not among those to train on, as of data ordered by class."""
+    missing = [class_names[label] for label in np.setdiff1d(held_out, labels)]
+    if missing:
+        names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if missing[SHOWN:] else "")
+        raise ValueError(
+            f"data.split is 'last', which holds out all examples of {names}, expected 'shuffled' for data "
+            "that are ordered by class: --data.split shuffled"
+        )
 
 
 def scale_of(inputs: Any) -> tuple[float, ...]:

@@ -1,5 +1,6 @@
 """A folder of images with a sub-folder for each class, or with train/, validation/ and test/ of such."""
 
+import dataclasses
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig, path_of
-from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
+from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Splits, Unlabelled, make_dataset
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 
@@ -117,7 +118,11 @@ def load_images(config: DataConfig) -> Dataset:
     splits = {split: examples(rows) for split, rows in labelled.items() if rows}
     preprocessing = Preprocessing("images", shape, scale=(255.0,))
     validation = splits.get("validation")
-    return make_dataset(splits["train"], splits.get("test"), class_names, preprocessing, config, validation)
+    dataset = make_dataset(
+        splits["train"], splits.get("test"), class_names, preprocessing, config, validation
+    )
+    files = (dataset.train.inputs, dataset.validation.inputs, dataset.test.inputs)
+    return dataclasses.replace(dataset, ids=Splits(*(_names(each, folder) for each in files)))
 
 
 def read_unlabelled_images(
@@ -134,7 +139,7 @@ def read_unlabelled_images(
     if set(names) <= set(class_names):
         labels = np.array([class_names.index(name) for name in names], np.int32)
     files = ImageFiles(paths, (shape[0], shape[1], shape[2]), resize=config.image_size is not None)
-    return Unlabelled(files, tuple(str(path.relative_to(folder)) for path in paths), labels)
+    return Unlabelled(files, tuple(_names(files, folder).tolist()), labels)
 
 
 def decoded(inputs: Any) -> Any:
@@ -172,6 +177,10 @@ def read_image(path: Path, size: int | None, channels: int) -> NDArray[np.uint8]
     if size is not None:
         image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
     return np.asarray(image).reshape(image.height, image.width, channels)
+
+
+def _names(files: ImageFiles, folder: Path) -> NDArray:
+    return np.array([str(path.relative_to(folder)) for path in files.paths])
 
 
 def _parts(folder: Path) -> dict[str, Path]:

@@ -57,15 +57,16 @@ def load_npz(config: DataConfig) -> Dataset:
 
 
 def read_unlabelled_npz(path: Path, class_names: Sequence[str]) -> Unlabelled:
-    """Inputs to predict: the array inputs (or x_test, or x_train), with labels where they are known."""
+    """Inputs to predict: those to test on, if a file sets some apart, with labels where they are known."""
     arrays = read_npz(path)
-    for inputs, labels in (("inputs", "labels"), ("x_test", "y_test"), ("x_train", "y_train")):
-        if inputs in arrays:
-            known = check_labels(arrays[labels], f"{labels} of {path}") if labels in arrays else None
-            if known is not None:
-                check_classes(known, class_names, f"{labels} of {path}")
-            values = _inputs(arrays[inputs], inputs, path)
-            return Unlabelled(values, tuple(map(str, range(len(values)))), known)
+    for inputs, labels in ((TEST_INPUTS, TEST_LABELS), (INPUTS, LABELS)):
+        if name := _find(arrays, inputs):
+            if _find(arrays, labels):
+                values, known = _examples(arrays, inputs, labels, path)
+                check_classes(known, class_names, f"{_find(arrays, labels)} of {path}")
+            else:
+                values, known = _inputs(arrays[name], name, path), None
+            return Unlabelled(values, tuple(map(str, range(len(values)))), known, name)
     raise ValueError(f"{path} has the arrays {sorted(arrays)}, expected inputs")
 
 

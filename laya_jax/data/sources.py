@@ -84,7 +84,7 @@ def read_inputs(source: str, schema: Schema, config: DataConfig) -> Unlabelled:
         raise ValueError(f"data is {source!r}, but the model was trained on {config.source!r}")
     else:
         test = load(config, schema.encoder, decode=False).test
-        found = Unlabelled(test.inputs, tuple(map(str, range(len(test.labels)))), test.labels)
+        found = Unlabelled(test.inputs, tuple(map(str, range(len(test.labels)))), test.labels, "test split")
     if tuple(found.inputs.shape[1:]) != preprocessing.shape:
         raise ValueError(
             f"data is {source!r} with inputs of shape {tuple(found.inputs.shape[1:])}, "

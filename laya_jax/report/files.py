@@ -52,7 +52,7 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
     names = run.numbers["class_names"]
     columns: dict[str, Sequence[Any]] = {
         "id": ids,
-        "class": [names[label] for label in labels],
+        "label": [names[label] for label in labels],
         "predicted": [names[label] for label in predicted],
         **{f"suspicion by {name}": values.tolist() for name, values in suspicion.items()},
     }

@@ -4,7 +4,7 @@ import dataclasses
 import sys
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -28,7 +28,8 @@ class DamagedCheckpointError(ValueError):
 class Checkpoints:
     """The checkpoints of one run: the latest two, and the best that either of them knows of.
 
-    A damaged latest one then still leaves one to go on from, with the best parameters up to there.
+    A damaged latest one then still leaves one to go on from, with the best parameters up to there; a damaged
+    best one leaves the best of the others.
 
     Attributes:
       directory: where they are; each is a folder named by its step.
@@ -100,19 +101,36 @@ class Checkpoints:
         except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
             raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
 
-    def best(self, like: TrainState) -> TrainState:
-        """The best state that the latest intact checkpoint knows of.
+    def best(self, like: TrainState, scores: Mapping[int, float]) -> TrainState:
+        """The best state that the latest intact checkpoint knows of; if it is damaged, the best that is left.
+
+        Args:
+          like: of its shapes and types.
+          scores: by step, of the states after an epoch.
 
         Raises:
           FileNotFoundError: there is none.
         """
+        latest = self.latest(like)
+        step = int(latest.step)
+        if self._best_steps[step] in (0, step):
+            return latest
+        try:
+            return self.restore(self._best_steps[step], like)[0]
+        except DamagedCheckpointError as error:
+            left = self.best_left(like, scores) or step
+            warnings.warn(f"{error}; it was the best one, taking that of step {left}", stacklevel=2)
+            return self.restore(left, like)[0]
 
-        def best_of(step: int) -> TrainState:
-            state, _ = self.restore(step, like)
-            best_step = self._best_steps[step]
-            return state if best_step in (0, step) else self.restore(best_step, like)[0]
-
-        return self._first_intact(best_of)
+    def best_left(self, like: TrainState, scores: Mapping[int, float]) -> int:
+        """The first of the best steps that have a score and a checkpoint that can be read; 0 if none has."""
+        for step in sorted(scores.keys() & self.steps(), key=lambda step: (-scores[step], step)):
+            try:
+                self.restore(step, like)
+            except DamagedCheckpointError:
+                continue
+            return step
+        return 0
 
     def latest(self, like: TrainState) -> TrainState:
         """The state of the latest intact checkpoint.
@@ -120,12 +138,9 @@ class Checkpoints:
         Raises:
           FileNotFoundError: there is none.
         """
-        return self._first_intact(lambda step: self.restore(step, like)[0])
-
-    def _first_intact(self, read: Callable[[int], TrainState]) -> TrainState:
         for step in self.steps():
             try:
-                return read(step)
+                return self.restore(step, like)[0]
             except DamagedCheckpointError as error:
                 warnings.warn(f"{error}; taking the one before it", stacklevel=3)
         raise FileNotFoundError(f"{self.directory} has no intact checkpoint yet")

@@ -39,6 +39,7 @@ class Recorder:
       stopping: when to stop, and which epoch was the best.
       totals: of the epoch that is going on.
       error: why it cannot go on, once a loss was not finite.
+      warnings: what whoever reads the result has to know of how it came about.
     """
 
     def __init__(self, run: RunDirectory, steps_per_epoch: int) -> None:
@@ -47,6 +48,7 @@ class Recorder:
         self.stopping = EarlyStopping(run.config.patience)
         self.totals = EpochTotals()
         self.error: NonFiniteLossError | None = None
+        self.warnings: list[str] = []
         self.epoch = 0
         self.checkpoints = Checkpoints(run.path / CHECKPOINTS)
         self._writes = jax.process_index() == 0
@@ -59,38 +61,40 @@ class Recorder:
     def resume(self, initial: TrainState) -> TrainState:
         """The latest state to go on from: of the latest intact checkpoint, the initial one if there is none.
 
-        Whatever was written after it is deleted, and will be written again.
+        Whatever was written after it is deleted, and will be written again. If the best one is damaged, the
+        best of those that are left takes its place.
 
         Raises:
           DamagedCheckpointError: there are checkpoints, but no intact one.
         """
-        state = initial
-        for step in self.checkpoints.steps():
-            try:
-                state, progress = self.checkpoints.restore(step, initial)
-                stopping = EarlyStopping(**progress["stopping"])
-                if stopping.best_step not in (0, step):
-                    self.checkpoints.restore(stopping.best_step, initial)
-            except DamagedCheckpointError as error:
-                warnings.warn(f"{self.run.path}: {error}; going on from the one before it", stacklevel=2)
-                state = initial
-                continue
-            self.stopping = stopping
-            self.totals = EpochTotals(**progress["totals"])
-            self.epoch = progress["epoch"]
-            break
-        else:
-            if self.checkpoints.steps():
-                raise DamagedCheckpointError(
-                    f"{self.run.path} has no checkpoint that can be read; delete "
-                    f"{self.checkpoints.directory} to start the run over"
-                )
+        state = self._restore(initial)
         for step in self.checkpoints.steps():
             if step > state.step:
                 self.checkpoints.delete(step)
         if self._writes:
             self.run.forget_after(int(state.step))
+        if self.stopping.best_step not in (0, state.step):
+            self._best(initial)
         return state
+
+    def _restore(self, initial: TrainState) -> TrainState:
+        for step in self.checkpoints.steps():
+            try:
+                state, progress = self.checkpoints.restore(step, initial)
+            except DamagedCheckpointError as error:
+                warnings.warn(f"{self.run.path}: {error}; going on from the one before it", stacklevel=3)
+                continue
+            self.stopping = EarlyStopping(**progress["stopping"])
+            self.totals = EpochTotals(**progress["totals"])
+            self.epoch = progress["epoch"]
+            self.warnings = progress.get("warnings", [])
+            return state
+        if self.checkpoints.steps():
+            raise DamagedCheckpointError(
+                f"{self.run.path} has no checkpoint that can be read; delete "
+                f"{self.checkpoints.directory} to start the run over"
+            )
+        return initial
 
     def add(self, losses: NDArray, correct: NDArray, examples: NDArray, *, step: int, seconds: float) -> None:
         """Adds steps to the epoch's totals, or notes the error if a loss is not finite.
@@ -147,13 +151,45 @@ class Recorder:
             "epoch": self.epoch,
             "stopping": dataclasses.asdict(self.stopping),
             "totals": dataclasses.asdict(self.totals),
+            "warnings": self.warnings,
         }
         self.checkpoints.save(state, progress, best_step=self.stopping.best_step)
 
     def best(self, like: TrainState) -> TrainState:
-        """The state after the best epoch."""
+        """The state after the best epoch; if its checkpoint is damaged, after the best that is left.
+
+        Raises:
+          DamagedCheckpointError: none is left.
+        """
         self.checkpoints.wait()
-        return self.checkpoints.best(like)
+        state = self._best(like)
+        if state is None:
+            raise DamagedCheckpointError(f"{self.run.path} has no checkpoint of any epoch that can be read")
+        return state
+
+    def _best(self, like: TrainState) -> TrainState | None:
+        try:
+            return self.checkpoints.restore(self.stopping.best_step, like)[0]
+        except DamagedCheckpointError as error:
+            self._replace_best(like)
+            warnings.warn(f"{self.run.path}: {error}; {self.warnings[-1]}", stacklevel=3)
+        step = self.stopping.best_step
+        return self.checkpoints.restore(step, like)[0] if step else None
+
+    def _replace_best(self, like: TrainState) -> None:
+        """Takes the best epoch that is left for the best; none if all that is left are states within one."""
+        lost, scores = self.stopping, self.run.scores()
+        step = self.checkpoints.best_left(like, scores)
+        epoch = 1 + sorted(scores).index(step) if step else 0
+        # How long it has waited stays: the epochs since then were no better than the lost one.
+        self.stopping = dataclasses.replace(
+            lost, best_score=scores.get(step), best_epoch=epoch, best_step=step
+        )
+        instead = f"epoch {epoch}, of {scores[step]:.4f}," if step else "the best of those to come"
+        self.warnings.append(
+            f"epoch {lost.best_epoch}, of validation accuracy {lost.best_score:.4f}, was the best, but its "
+            f"checkpoint cannot be read; {instead} takes its place"
+        )
 
     def finish(self, test: Metrics, flips: NDArray | None) -> dict[str, Any]:
         """Writes the result: metrics of the best epoch's parameters on the test split."""
@@ -167,7 +203,7 @@ class Recorder:
             "validation": lines[self.stopping.best_epoch - 1]["validation"],
             "test": dataclasses.asdict(test),
             "faithfulness": None if flips is None else faithfulness(flips),
-            "warnings": collapse(test),
+            "warnings": [*self.warnings, *collapse(test)],
             "seconds": round(sum(line["seconds"] for line in lines), 2),
         }
         if self._writes:

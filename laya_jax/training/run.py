@@ -14,6 +14,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tempfile
@@ -26,6 +27,7 @@ from typing import Any
 import jax
 
 from laya_jax.data import Preprocessing, Schema
+from laya_jax.data.config import PATHS, kind_of
 from laya_jax.data.tokenizer import Tokenizer
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training.config import Config, differences, from_json, to_json
@@ -96,9 +98,10 @@ class RunDirectory:
 
         Raises:
           FileNotFoundError: there is no run.
-          ValueError: its config cannot be read.
+          ValueError: its config cannot be read, or the path is no path on a disk.
         """
         path = Path(path)
+        _check_on_disk(path, "run")
         if not (path / CONFIG).is_file():
             raise FileNotFoundError(f"no run in {path}: it has no {CONFIG}")
         return cls(path, from_json(Config, read_json(path / CONFIG)))
@@ -121,27 +124,31 @@ class RunDirectory:
         """What is known of the run's pretrained backbone, if it has one."""
         return read_json(self.path / BACKBONE) if (self.path / BACKBONE).exists() else None
 
-    def check_backbone(self, weights: int | None) -> None:
-        """Raises unless the pretrained backbone's weights have the checksum of those that it started with."""
-        known = self.backbone()
-        if known is not None and known["weights"] != weights:
-            raise ValueError(
-                f"the weights in {self.config.backbone.path} are not those that the run in {self.path} "
-                "started with"
-            )
-
-    def check_unchanged(self, config: Config, fingerprint: int) -> None:
-        """Raises unless the run was started with this config, on data of this fingerprint."""
-        changes = differences(self.config, config)
+    def check_config(self, config: Config) -> None:
+        """Raises unless the run was started with this config; data and weights may be in other places."""
+        changes = differences(self.config, _placed_as(config, self.config))
         if changes:
             raise ValueError(
                 f"the config differs from that of the run in {self.path}: {'; '.join(changes)}; "
                 "start a new run with it"
             )
+
+    def check_backbone(self, path: str | None, weights: int | None) -> None:
+        """Raises unless the weights at this path have the checksum of those that the run started with."""
+        known = self.backbone()
+        if known is not None and known["weights"] != weights:
+            raise ValueError(f"the weights in {path} are not those that the run in {self.path} started with")
+
+    def check_data(self, source: str, fingerprint: int) -> None:
+        """Raises unless the data of this source have the fingerprint of those that the run started with."""
         if self.fingerprint() != fingerprint:
-            raise ValueError(
-                f"the data of {config.data.source!r} are not those that the run in {self.path} started with"
-            )
+            raise ValueError(f"the data of {source!r} are not those that the run in {self.path} started with")
+
+    def move(self, config: Config) -> None:
+        """Notes where data and weights are now, once they were checked."""
+        self.config = config
+        if jax.process_index() == 0:
+            write_json(self.path / CONFIG, to_json(config))
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -173,6 +180,10 @@ class RunDirectory:
             if line.endswith("\n"):
                 yield json.loads(line)
 
+    def scores(self) -> dict[int, float]:
+        """Accuracy on the validation split, by the step after which it was measured."""
+        return {line["step"]: line["validation"]["accuracy"] for line in self.lines()}
+
     def forget_after(self, step: int) -> None:
         """Takes back the lines of later steps, which a resumed run will write again."""
         kept = [json.dumps(line) + "\n" for line in self.lines() if line["step"] <= step]
@@ -185,14 +196,42 @@ class RunDirectory:
 
 
 def check_is_new(path: Path, name: str = "run_dir") -> None:
-    """Raises if there is something at this path; ``name`` is the argument's.
+    """Raises unless something new can be at this path; ``name`` is the argument's.
+
+    >>> check_is_new(Path("gs://bucket/run"))
+    Traceback (most recent call last):
+      ...
+    ValueError: run_dir is gs://bucket/run, expected a path on a disk, which gs:// is not
 
     Raises:
-      FileExistsError: there is.
+      FileExistsError: there is something already.
+      ValueError: it is no path on a disk.
     """
+    _check_on_disk(path, name)
     if path.exists():
         hint = f" ('laya resume {path}' goes on with it)" if (path / CONFIG).exists() else ""
         raise FileExistsError(f"{name} is {path}, which exists already{hint}, expected a new one")
+
+
+def _check_on_disk(path: Path, name: str) -> None:
+    """Raises if a path names a service, as gs://bucket/run does: pathlib would make a folder "gs:" of it."""
+    scheme = path.parts[0] if path.parts else ""
+    if re.fullmatch(r"[A-Za-z][\w+.-]+:", scheme):
+        raise ValueError(
+            f"{name} is {scheme}//{path.relative_to(scheme)}, expected a path on a disk, which "
+            f"{scheme}// is not"
+        )
+
+
+def _placed_as(config: Config, other: Config) -> Config:
+    """The config with data and weights in the places of the other one's, if both are of the same kind."""
+    data, backbone, kind = config.data, config.backbone, kind_of(config.data.source)
+    if kind == kind_of(other.data.source):
+        source = other.data.source if kind in PATHS else data.source
+        data = dataclasses.replace(data, source=source, directory=other.data.directory)
+    if None not in (backbone.path, other.backbone.path):
+        backbone = dataclasses.replace(backbone, path=other.backbone.path)
+    return dataclasses.replace(config, data=data, backbone=backbone)
 
 
 def free_path(parent: Path, name: str) -> Path:

@@ -1,6 +1,7 @@
 """Training and resuming as one call each: what the command line does."""
 
 import dataclasses
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,12 +15,15 @@ from laya_jax.training.config import Config, differences
 from laya_jax.training.engine import Engine
 from laya_jax.training.loop import SILENT, Listener, train
 from laya_jax.training.material import Material, fingerprint, gather
-from laya_jax.training.parallel import ParallelConfig, barrier, make_parallel
+from laya_jax.training.parallel import ParallelConfig, any_process, barrier, make_parallel
 from laya_jax.training.pretrained import pretrained_of
 from laya_jax.training.recorder import NonFiniteLossError
-from laya_jax.training.run import RunDirectory, check_is_new
+from laya_jax.training.run import CONFIG, RunDirectory, check_is_new
 
 T = TypeVar("T")
+
+SEEN_WITHIN = 60.0
+"""Seconds in which a process sees what another one wrote: a network disk remembers what was not there."""
 
 
 def start(
@@ -44,6 +48,8 @@ def start(
       The result of each run.
 
     Raises:
+      FileExistsError: a path at which there is something.
+      FileNotFoundError: a path that not every process sees.
       ValueError: configs that cannot share their data, or not as many as paths.
     """
     folders = [Path(path) for path in paths]
@@ -80,25 +86,32 @@ def resume(
       run: its directory, or the path of that.
       parallel: on what to compute; None is what the run started on, which alone leads to the same bits.
       listener: hears how it goes on.
-      config: what the caller takes the run's config to be; None takes it as it is.
+      config: what the caller takes the run's config to be; None takes it as it is. The same data and weights
+        may be in other places, which the run then remembers.
 
     Returns:
-      Its result. A run that had finished is not trained again.
+      Its result. A run that had finished is not trained again, and needs no data for that.
 
     Raises:
       ValueError: the config is another one, or the data or a pretrained backbone's weights have changed.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory.open(run)
-    parallel = parallel or run.started_on()
-    pretrained = pretrained_of(run.config)
-    run.check_backbone(pretrained and checksum(pretrained.parameters))
+    now = config or run.config
+    run.check_config(now)
+    result = run.result()
+    if result is not None and now == run.config:
+        return result
+    parallel, pretrained = parallel or run.started_on(), pretrained_of(now)
+    run.check_backbone(now.backbone.path, pretrained and checksum(pretrained.parameters))
 
     def check(dataset: Dataset) -> None:
-        run.check_unchanged(config or run.config, fingerprint(dataset))
+        run.check_data(now.data.source, fingerprint(dataset))
 
-    material = _gather(run.config, parallel, listener, check)
-    engine = Engine(run.config, material.dataset, parallel, pretrained=material.pretrained)
-    return run.result() or train(engine, [run], listener)[0]
+    material = _gather(now, parallel, listener, check)
+    engine = Engine(now, material.dataset, parallel, pretrained=material.pretrained)
+    if now != run.config:
+        run.move(now)
+    return result or train(engine, [run], listener)[0]
 
 
 def all_of(trainings: Iterable[Callable[[], T]]) -> list[T]:
@@ -175,4 +188,18 @@ def _create(path: Path, config: Config, material: Material, parallel: ParallelCo
         known = (material.schema, fingerprint(material.dataset), material.backbone)
         RunDirectory.create(path, config, *known, parallel)
     barrier("the run directory is there")
+    if any_process(not _is_seen(path / CONFIG)):
+        raise FileNotFoundError(
+            f"run_dir is {path}, which not every process sees, expected a path on a disk that all hosts share"
+        )
     return RunDirectory(path, config)
+
+
+def _is_seen(path: Path) -> bool:
+    """Whether this process sees a file that another one may have written."""
+    until = time.monotonic() + (SEEN_WITHIN if jax.process_index() else 0)
+    while not path.is_file():
+        if time.monotonic() >= until:
+            return False
+        time.sleep(0.2)
+    return True

@@ -65,7 +65,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
         return import_model(path)
     run = RunDirectory.open(path)
     schema, pretrained = run.schema(), pretrained_of(run.config)
-    run.check_backbone(pretrained and checksum(pretrained.parameters))
+    run.check_backbone(run.config.backbone.path, pretrained and checksum(pretrained.parameters))
     classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
     # With a frozen backbone it is the head alone that was trained, and saved.
     frozen = run.config.backbone.freeze
@@ -78,7 +78,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
 
     like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(initial))
     checkpoints = Checkpoints(path / CHECKPOINTS, read_only=True)
-    state = checkpoints.latest(like) if latest else checkpoints.best(like)
+    state = checkpoints.latest(like) if latest else checkpoints.best(like, run.scores())
     given = {"backbone": pretrained.parameters} if pretrained and frozen else {}
     return TrainedModel(run.config, schema, classifier, {**given, **state.parameters}, run.fingerprint())
 
@@ -93,6 +93,11 @@ def split_of(model: TrainedModel, split: str) -> Examples:
     Raises:
       ValueError: the data have changed, so that its splits are others.
     """
+    return split_with_ids(model, split)[0]
+
+
+def split_with_ids(model: TrainedModel, split: str) -> tuple[Examples, list[str]]:
+    """What ``split_of`` gives, and what each example is in its source: a file, or the number of a row."""
     frozen, encoder = model.config.backbone.freeze, model.schema.encoder
     seen = dataset = load(model.config.data, encoder, decode=not frozen)
     if frozen:
@@ -103,8 +108,7 @@ def split_of(model: TrainedModel, split: str) -> Examples:
             f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
             f"{split} split may hold examples that were trained on"
         )
-    examples: Examples = getattr(dataset, split)
-    return examples
+    return getattr(dataset, split), [str(name) for name in getattr(dataset.ids, split)]
 
 
 def predict(

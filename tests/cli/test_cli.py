@@ -81,13 +81,14 @@ def test_evaluate_gives_what_training_gave(laya, run):
 @pytest.mark.parametrize("form", ["csv", "jsonl", "npz"])
 def test_predictions_are_written_with_attention_and_how_far_to_believe_it(laya, run, tmp_path, form):
     test = load(EXPERIMENTS["digits"].data).test
-    np.savez(tmp_path / "new.npz", inputs=test.inputs[:50])
-    status, out, _ = laya("predict", run, "--data", "npz:new.npz", "--out", f"p.{form}", "--json")
+    np.savez(tmp_path / "new.npz", inputs=test.inputs[:60], test_inputs=test.inputs[:50])
+    status, out, err = laya("predict", run, "--data", "npz:new.npz", "--out", f"p.{form}", "--json")
     assert status == 0
+    assert "50 examples of npz:new.npz, test_inputs predicted" in err
     assert json.loads(out)["examples"] == 50
     if form == "npz":
         with np.load(tmp_path / "p.npz") as file:
-            classes, probabilities = file["class_names"][file["labels"]], file["probabilities"]
+            classes, probabilities = file["class_names"][file["predicted"]], file["probabilities"]
             attention, flips = file["attention"], file["flips"][:, 0]
     else:
         text = (tmp_path / f"p.{form}").read_text()
@@ -96,7 +97,7 @@ def test_predictions_are_written_with_attention_and_how_far_to_believe_it(laya, 
             if form == "csv"
             else list(map(json.loads, text.splitlines()))
         )
-        classes = [row["class"] for row in rows]
+        classes = [row["predicted"] for row in rows]
         probabilities = np.array(
             [[float(row[f"probability of {name}"]) for name in range(10)] for row in rows]
         )
@@ -146,7 +147,7 @@ def test_images_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
     assert json.loads(out)["metrics"]["examples"] == 80
     assert laya("predict", "r", "--data", "images:photos/dark", "--out", "p.csv")[0] == 0
     rows = list(csv.DictReader((tmp_path / "p.csv").read_text().splitlines()))
-    assert {row["class"] for row in rows} == {"dark"}
+    assert {(row["label"], row["predicted"]) for row in rows} == {("dark", "dark")}
 
 
 def test_texts_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
@@ -163,7 +164,7 @@ def test_texts_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
     assert (tmp_path / "r" / "vocabulary.txt").read_text().startswith("a\nfilm\nnumber\n")
     (tmp_path / "new.jsonl").write_text('{"text": "GOOD?"}\n{"text": "so bad"}\n')
     assert laya("predict", "r", "--data", "texts:new.jsonl", "--out", "p.jsonl")[0] == 0
-    classes = [json.loads(line)["class"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    classes = [json.loads(line)["predicted"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
     assert classes == ["good", "bad"]
 
 
@@ -191,9 +192,18 @@ def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, t
     status, _, err = laya("report", "run", "--out", "report.html", "--devices", "1")
     assert status == 0, err
     assert "vit vit, frozen" in (tmp_path / "report.html").read_text()
+    for name in ("vit", "photos"):
+        (tmp_path / name).rename(tmp_path / f"moved-{name}")
+    status, _, err = laya("evaluate", "run", "--devices", "1")
+    assert (status, err.count("\n")) == (2, 1)
+    places = ["--backbone.path", "moved-vit", "--data.source", "images:moved-photos"]
+    status, out, err = laya("resume", "run", *places, "--json")
+    assert (status, json.loads(out)["runs"][0]["test"]["accuracy"]) == (0, accuracy), err
+    status, out, err = laya("evaluate", "run", "--devices", "1", "--json")
+    assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy), err
     # An export needs the pretrained model no longer.
     assert laya("export", "run", "--out", "exported")[0] == 0
-    shutil.rmtree(tmp_path / "vit")
+    shutil.rmtree(tmp_path / "moved-vit")
     status, out, err = laya("evaluate", "exported", "--devices", "1", "--json")
     assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy), err
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 from small_runs import QUICK
 
 from laya_jax.cli import main
@@ -21,6 +22,9 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     assert "Another seed uses" in err
     names = {path.name for path in (tmp_path / "numbers").iterdir()}
     assert {"samples-1.npz", "samples-2.csv", "profile.png", "stability.pdf"} <= names
+    with np.load(tmp_path / "numbers" / "samples-1.npz") as file:
+        rows, labels = file["ids"].astype(int), file["labels"]
+    np.testing.assert_array_equal(load_digits().target[rows], labels)
     status, _, err = laya("report", run, "--random-labels", second)
     assert status == 2
     assert "second, of seed 1, expected a seed of the runs, 0: other seeds" in err

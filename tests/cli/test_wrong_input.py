@@ -44,6 +44,12 @@ def wrong_files(folder):
         ),
         (["train", "digits", "--require-backend", "tpu"], "require_backend is 'tpu', but JAX found only"),
         (["train", "digits", "--run-dir", "taken"], "run_dir is taken, which exists already"),
+        (["train", "digits", "--run-dir", "gs://b/x"], "run_dir is gs://b/x, expected a path on a disk"),
+        (["resume", "gs://b/x"], "run is gs://b/x, expected a path on a disk"),
+        (
+            ["predict", "nowhere", "--data", "digits", "--out", "gs://b/p.csv"],
+            "out is gs://b/p.csv, expected a",
+        ),
         (
             ["train", "digits", "--backbone.kind", "bilstm"],
             "backbone.kind is 'bilstm', which does not read images",

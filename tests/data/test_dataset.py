@@ -43,6 +43,18 @@ def test_shuffled_splits_depend_on_their_own_seed_alone():
     assert not np.array_equal(first, other)
 
 
+def test_examples_are_known_by_their_rows(tmp_path):
+    inputs = np.arange(40, dtype=np.uint8).reshape(20, 2)
+    examples = Examples(inputs, np.arange(20, dtype=np.int32) % 2)
+    dataset = make_dataset(examples, None, ("a", "b"), FEATURES, DataConfig())
+    for split, rows in zip((dataset.train, dataset.validation, dataset.test), dataset.ids, strict=True):
+        np.testing.assert_array_equal(split.inputs, inputs[rows])
+    apart = make_dataset(examples, examples.take(slice(3)), ("a", "b"), FEATURES, DataConfig())
+    assert apart.ids.test.tolist() == [0, 1, 2]
+    doubled = apart.with_inputs(lambda inputs: 2 * inputs)
+    assert doubled.ids is apart.ids
+
+
 def test_too_few_examples_are_refused():
     with pytest.raises(ValueError, match=r"data\.source has 2 examples"):
         split_rows(2, DataConfig(), has_test=False)
@@ -71,6 +83,23 @@ def test_one_class_to_train_on_is_refused():
     examples = Examples(np.zeros((20, 2), np.uint8), np.ones(20, np.int32))
     with pytest.raises(ValueError, match=r"one class only \(b\)"):
         make_dataset(examples, None, ("a", "b"), FEATURES, DataConfig())
+
+
+def test_the_last_examples_are_not_all_of_a_class():
+    labels = np.repeat(np.arange(20, dtype=np.int32), 10)
+    examples = Examples(np.zeros((200, 2), np.uint8), labels)
+    names = [f"c{label}" for label in range(20)]
+    with pytest.raises(
+        ValueError,
+        match=r"'last', which holds out all examples of c18, c19, expected 'shuffled'.*--data\.split",
+    ):
+        make_dataset(examples, None, names, FEATURES, DataConfig(split="last", validation_fraction=0.05))
+    with pytest.raises(ValueError, match="all examples of c10, c11, c12, c13, c14 and 5 more, expected"):
+        make_dataset(examples, examples, names, FEATURES, DataConfig(split="last", validation_fraction=0.5))
+    with pytest.raises(ValueError, match="all examples of c18, c19, expected"):
+        make_dataset(examples, None, names, FEATURES, DataConfig(split="last"), validation=examples)
+    make_dataset(examples, examples, names, FEATURES, DataConfig(split="last"), validation=examples)
+    make_dataset(examples, None, names, FEATURES, DataConfig())
 
 
 @pytest.mark.parametrize(

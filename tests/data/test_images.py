@@ -42,6 +42,14 @@ def test_folders_are_classes_and_hidden_files_are_not_there(photos):
     assert np.array_equal(dataset.train.inputs[:, 0, 0, 2] == 255, dataset.train.labels == 1)
 
 
+def test_images_are_known_by_their_names(photos):
+    dataset = load(source(photos))
+    for split, names in zip((dataset.train, dataset.validation, dataset.test), dataset.ids, strict=True):
+        kinds, numbers = zip(*(name.removesuffix(".png").split("/") for name in names), strict=True)
+        assert [dataset.class_names[label] for label in split.labels] == list(kinds)
+        assert split.inputs[:, 0, 0, 0].tolist() == list(map(int, numbers))
+
+
 def test_a_test_folder_is_the_test_split(photos, tmp_path):
     (tmp_path / "both").mkdir()
     photos.rename(tmp_path / "both" / "train")
@@ -101,6 +109,11 @@ def test_one_class_is_refused(photos):
         path.unlink()
     with pytest.raises(ValueError, match=r"one class only \(cat\)"):
         load(source(photos))
+
+
+def test_the_last_images_of_a_folder_are_all_of_a_class(photos):
+    with pytest.raises(ValueError, match=r"holds out all examples of dog, expected 'shuffled'"):
+        load(source(photos, split="last", test_fraction=0.5))
 
 
 def test_a_folder_that_is_too_large_to_decode_is_read_as_it_is_needed(photos, monkeypatch):

@@ -98,3 +98,35 @@ def test_new_inputs_are_read_with_or_without_labels(npz):
         read_inputs("texts:a.csv", schema, DataConfig())
     with pytest.raises(ValueError, match="the model was trained on 'digits'"):
         read_inputs("cifar10", schema, DataConfig())
+
+
+@pytest.mark.parametrize(
+    ("training", "testing"),
+    [
+        (("inputs", "labels"), ("test_inputs", "test_labels")),
+        (("inputs", "labels"), ("x_test", "y_test")),
+        (("x_train", "y_train"), ("x_test", "y_test")),
+    ],
+)
+def test_what_a_file_sets_apart_to_test_on_is_what_is_predicted(npz, training, testing):
+    schema = Schema(("0", "1", "2"), Preprocessing("features", (4,)), None)
+    arrays = dict(
+        zip((*training, *testing), (FEATURES[:50], LABELS[:50], FEATURES[50:], LABELS[50:]), strict=True)
+    )
+    source = npz(**arrays)
+    found = read_inputs(source, schema, DataConfig())
+    assert found.named("npz:file") == f"npz:file, {testing[0]}"
+    np.testing.assert_array_equal(found.inputs, load(DataConfig(source=source)).test.inputs)
+    assert found.labels.tolist() == LABELS[50:].tolist()
+    del arrays[testing[1]]
+    unlabelled = read_inputs(npz(**arrays), schema, DataConfig())
+    assert (len(unlabelled.inputs), unlabelled.labels) == (10, None)
+    for name in (testing[0], training[1]):
+        arrays.pop(name)
+    assert read_inputs(npz(**arrays), schema, DataConfig()).part == training[0]
+
+
+def test_new_inputs_have_as_many_labels(npz):
+    schema = Schema(("0", "1", "2"), Preprocessing("features", (4,)), None)
+    with pytest.raises(ValueError, match="has 9 inputs and 60 labels"):
+        read_inputs(npz(inputs=FEATURES[:9], labels=LABELS), schema, DataConfig())

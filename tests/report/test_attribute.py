@@ -138,6 +138,7 @@ def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_pa
     with (tmp_path / "samples.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["id"] for row in rows] == arrays["ids"].tolist() == ids
+    assert [int(row["label"]) for row in rows] == arrays["labels"].tolist() == digits.labels.tolist()
     assert [int(row["predicted"]) for row in rows] == arrays["predicted"].tolist()
     for layer in (1, 2):
         column = [float(row[f"attention to h{layer}"]) for row in rows]

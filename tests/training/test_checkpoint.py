@@ -75,7 +75,7 @@ def test_the_latest_two_and_the_best_are_kept(checkpoints):
         checkpoints.save(state(step), {}, best_step=best)
     checkpoints.wait()
     assert checkpoints.steps() == [7, 6, 5]
-    assert (checkpoints.best(like(7)).step, checkpoints.latest(like(7)).step) == (5, 7)
+    assert (checkpoints.best(like(7), {}).step, checkpoints.latest(like(7)).step) == (5, 7)
     checkpoints.save(state(8), {}, best_step=8)
     checkpoints.wait()
     assert checkpoints.steps() == [8, 7, 5]  # 5 is the best that 7 knows of, if 8 should be damaged

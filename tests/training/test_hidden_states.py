@@ -145,6 +145,7 @@ def test_splits_of_changed_data_are_noticed_without_computing_anything(
     next(photos.rglob("*.png")).unlink()
     with pytest.raises(ValueError, match="are not those that the model was trained on"):
         split_of(model, "test")
+    (tmp_path / "run" / "result.json").unlink()
     with pytest.raises(ValueError, match=r"are not those that the run in .* started with"):
         resume(tmp_path / "run", ONE_DEVICE)
     assert not cache_home.exists()

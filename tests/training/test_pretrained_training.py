@@ -10,7 +10,7 @@ from frozen_runs import Counter
 from small_models import write_vit
 
 from laya_jax.data import DataConfig
-from laya_jax.training import BackboneConfig, HeadConfig, export_model, load_model, predict, start
+from laya_jax.training import BackboneConfig, HeadConfig, export_model, load_model, predict, split_of, start
 from laya_jax.training.abstract import abstract_training, lower
 from laya_jax.training.parallel import ParallelConfig
 from laya_jax.training.pretrained import load_for, pretrained_of
@@ -82,6 +82,38 @@ def test_a_run_does_not_go_on_with_other_weights(frozen_vit, tmp_path):
         load_model(tmp_path / "a")
     with pytest.raises(ValueError, match=r"weights in .*vit are not those that the run"):
         resume(RunDirectory.open(tmp_path / "a"), ONE_DEVICE)
+
+
+def test_a_run_goes_on_where_its_data_and_weights_have_moved(frozen_vit, tmp_path, photos):
+    (result,) = start([frozen_vit], [tmp_path / "a"], ONE_DEVICE)
+    photos.rename(tmp_path / "moved")
+    (tmp_path / "vit").rename(tmp_path / "moved-vit")
+    assert resume(tmp_path / "a", ONE_DEVICE) == result  # of a finished run, without reading anything
+    (tmp_path / "a" / "result.json").unlink()
+    with pytest.raises(FileNotFoundError, match="no pretrained model in"):
+        resume(tmp_path / "a", ONE_DEVICE)
+    moved = dataclasses.replace(
+        frozen_vit,
+        data=dataclasses.replace(frozen_vit.data, source=f"images:{tmp_path / 'moved'}"),
+        backbone=dataclasses.replace(frozen_vit.backbone, path=str(tmp_path / "moved-vit")),
+    )
+    assert resume(tmp_path / "a", ONE_DEVICE, config=moved)["test"] == result["test"]
+    model = load_model(tmp_path / "a")
+    assert model.config == moved
+    assert len(split_of(model, "test").labels) == result["test"]["examples"]
+
+
+def test_a_run_does_not_go_on_with_other_data_or_weights_in_another_place(frozen_vit, tmp_path, photos):
+    start([frozen_vit], [tmp_path / "a"], ONE_DEVICE)
+    shutil.copytree(photos, tmp_path / "fewer")
+    next((tmp_path / "fewer").rglob("*.png")).unlink()
+    fewer = dataclasses.replace(frozen_vit.data, source=f"images:{tmp_path / 'fewer'}")
+    other = dataclasses.replace(frozen_vit.backbone, path=str(write_vit(tmp_path / "other", seed=2)))
+    with pytest.raises(ValueError, match=r"the data of 'images:.*fewer' are not those that the run"):
+        resume(tmp_path / "a", ONE_DEVICE, config=dataclasses.replace(frozen_vit, data=fewer))
+    with pytest.raises(ValueError, match=r"the weights in .*other are not those that the run"):
+        resume(tmp_path / "a", ONE_DEVICE, config=dataclasses.replace(frozen_vit, backbone=other))
+    assert RunDirectory.open(tmp_path / "a").config == frozen_vit
 
 
 @pytest.mark.parametrize(

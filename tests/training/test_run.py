@@ -2,13 +2,14 @@ import dataclasses
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from laya_jax.data import Preprocessing, Schema
+from laya_jax.data import DataConfig, Preprocessing, Schema
 from laya_jax.data.vocabulary import Vocabulary
-from laya_jax.training import Config, ParallelConfig
-from laya_jax.training.run import RunDirectory, free_path, read_schema, write_schema
+from laya_jax.training import BackboneConfig, Config, ParallelConfig
+from laya_jax.training.run import RunDirectory, check_is_new, free_path, read_schema, write_schema
 
 SCHEMA = Schema(("no", "yes"), Preprocessing("features", (3,)), None)
 
@@ -47,6 +48,22 @@ def test_a_directory_that_exists_is_left_alone(run):
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
 
 
+@pytest.mark.parametrize("path", ["gs://bucket/a", "s3://bucket", "file:///a"])
+def test_a_path_that_is_none_on_a_disk_is_refused(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, use in {
+        "run_dir": lambda path: RunDirectory.create(path, Config(), SCHEMA, fingerprint=7),
+        "run": RunDirectory.open,
+        "out": lambda path: check_is_new(Path(path), "out"),
+    }.items():
+        with pytest.raises(
+            ValueError, match=f"^{name} is {path.replace('///', '//')}, expected a path on a disk"
+        ):
+            use(path)
+    assert list(tmp_path.iterdir()) == []
+    RunDirectory.create("C:", Config(), SCHEMA, fingerprint=7)  # a name as any other
+
+
 def test_a_run_that_cannot_be_made_leaves_nothing_behind(tmp_path):
     unwritable = Schema(("no",), Preprocessing("features", (3,)), None)
     broken = unwritable._replace(class_names=({1, 2},))
@@ -81,11 +98,48 @@ def test_only_one_process_trains_in_a_directory_and_a_dead_one_does_not_count(ru
 
 
 def test_what_was_started_is_what_goes_on(run):
-    run.check_unchanged(Config(seed=5), 7)
+    run.check_config(Config(seed=5))
     with pytest.raises(ValueError, match=r"config differs .*seed: 5 -> 6; start a new run"):
-        run.check_unchanged(Config(seed=6), 7)
+        run.check_config(Config(seed=6))
+    run.check_data("digits", 7)
     with pytest.raises(ValueError, match="data of 'digits' are not those"):
-        run.check_unchanged(Config(seed=5), 8)
+        run.check_data("digits", 8)
+
+
+def placed(source, path=None, **data):
+    backbone = BackboneConfig(kind="vit", path=path) if path else BackboneConfig()
+    return Config(data=DataConfig(source=source, **data), backbone=backbone)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        (placed("images:a", "a"), placed("images:b", "hub:b/c"), None),
+        (placed("cifar10"), placed("cifar10", directory="b"), None),
+        (placed("texts:a.csv", max_length=9), placed("texts:b.jsonl", max_length=9), None),
+        (placed("images:a"), placed("npz:b"), "data.source: 'images:a' -> 'npz:b'$"),
+        (
+            placed("cifar10", directory="a"),
+            placed("fashion_mnist"),
+            "data.source: 'cifar10' -> 'fashion_mnist'$",
+        ),
+        (placed("npz:a"), placed("npz:b", split_seed=1), "data.split_seed: 0 -> 1$"),
+        (
+            placed("images:a"),
+            placed("images:b", "b"),
+            "backbone.kind: 'mlp' -> 'vit'; backbone.path: None -> 'b'$",
+        ),
+    ],
+)
+def test_only_places_may_change(tmp_path, before, after, change):
+    run = RunDirectory.create(tmp_path / "a", before, SCHEMA, fingerprint=7)
+    if change is None:
+        run.check_config(after)
+        run.move(after)
+        assert RunDirectory.open(run.path).config == run.config == after
+    else:
+        with pytest.raises(ValueError, match=change.replace("$", "; start a new run")):
+            run.check_config(after)
 
 
 def test_no_run_and_a_broken_one_are_told_apart(tmp_path, run):

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from laya_jax.training import (
     load_model,
     loop,
     resume,
+    session,
     start,
 )
 from laya_jax.training.checkpoint import Checkpoints, checksum
@@ -128,6 +130,21 @@ def test_early_stopping_ends_the_run_and_the_best_epoch_counts(small_config, sil
     assert result["best_epoch"] == 1 + int(np.argmax(accuracies))
     assert result["epochs"] == result["best_epoch"] + 2
     assert result["validation"]["accuracy"] == max(accuracies)
+
+
+def test_a_process_that_does_not_see_the_run_directory_is_told(small_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "SEEN_WITHIN", 0.0)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)  # of a host on which the first writes nothing
+    with pytest.raises(
+        FileNotFoundError, match=r"run_dir is .*a, which not every process sees, expected a path"
+    ):
+        start([small_config], [tmp_path / "a"], ONE_DEVICE)
+
+
+def test_a_process_waits_until_it_sees_what_another_one_wrote(tmp_path, monkeypatch):
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    threading.Timer(0.5, (tmp_path / "late").touch).start()
+    assert session._is_seen(tmp_path / "late")
 
 
 def test_seeds_side_by_side_are_runs_of_their_own(small_config, finished_run, silent, tmp_path):

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from experiments.command import Interrupted, Places
 from experiments.records import Job
+from experiments.worker import WRONG_INPUT
 from laya_jax.training.config import to_json
 from laya_jax.training.run import RESULT
 
@@ -28,6 +29,17 @@ class _Worker(NamedTuple):
     core: int | None
     started: float
     log: Path
+    logged: int  # bytes that workers before it have left in the log
+
+    def end(self) -> None:
+        """Lets it save and end, by closing its pipe: unlike a signal, this can be repeated."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+
+    def last_line(self) -> str:
+        """What it has said last, and nothing that is older."""
+        lines = self.log.read_bytes()[self.logged :].decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "without a word"
 
 
 def train_missing(jobs: Sequence[Job], places: Places, *, again: bool = False) -> None:
@@ -39,31 +51,43 @@ def train_missing(jobs: Sequence[Job], places: Places, *, again: bool = False) -
       again: whether to train, too, those whose run directory is gone; their records stay as they are.
 
     Raises:
-      ValueError: a record is of another config.
+      ValueError: a record is of another config, or a run has wrong input; those side by side with it are
+        finished, no other is started.
       RuntimeError: a run failed; the others are trained all the same.
-      Interrupted: on SIGTERM or SIGINT, once every worker has saved.
+      Interrupted: on SIGTERM, SIGINT or SIGHUP, once every worker has saved.
     """
     missing = deque(job for job in jobs if not _is_done(job, places, again))
-    total, seconds, failed = len(missing), [], []
+    total, seconds = len(missing), []
     cores = _free_cores(places.processes)
     workers: list[_Worker] = []
+    failed: list[_Worker] = []
     with _interruptible(workers) as stop:
         while workers or (missing and not stop):
             while missing and cores and not stop:
                 workers.append(_start(missing.popleft(), cores.pop(), places))
             time.sleep(0.2)
-            for worker in [worker for worker in workers if worker.process.poll() is not None]:
-                workers.remove(worker)
+            if stop:
+                _end(workers)
+            for worker in _take_ended(workers):
                 cores.append(worker.core)
                 if worker.process.returncode == 0:
                     seconds.append(time.monotonic() - worker.started)
-                    left = total - len(seconds) - len(failed)
+                    left = len(missing) + len(workers)
                     _say(worker.job, places, len(seconds), total, left * _mean(seconds) / places.processes)
                 elif not stop:
                     failed.append(worker)
-                    print(f"{worker.job.name} failed; see {worker.log}", file=sys.stderr, flush=True)
+                    _say_failure(worker)
+                    if worker.process.returncode == WRONG_INPUT:
+                        missing.clear()  # the others would most likely fail alike
     if stop:
         raise Interrupted(stop[0])
+    _raise_for(failed, total)
+
+
+def _raise_for(failed: Sequence[_Worker], total: int) -> None:
+    for worker in failed:
+        if worker.process.returncode == WRONG_INPUT:
+            raise ValueError(worker.last_line())
     if failed:
         raise RuntimeError(f"{len(failed)} of {total} runs failed: {', '.join(w.job.name for w in failed)}")
 
@@ -84,7 +108,8 @@ def _start(job: Job, core: int | None, places: Places) -> _Worker:
         "runs": str(places.runs.absolute()),
         "core": core,
     }
-    with log.open("w") as output:
+    with log.open("ab") as output:
+        logged = output.tell()
         process = subprocess.Popen(
             [sys.executable, "-m", "experiments.worker"],
             stdin=subprocess.PIPE,
@@ -94,10 +119,9 @@ def _start(job: Job, core: int | None, places: Places) -> _Worker:
             start_new_session=True,
             text=True,
         )
-    assert process.stdin is not None
-    with process.stdin:
-        json.dump(asked, process.stdin)
-    return _Worker(job, process, core, time.monotonic(), log)
+    # The pipe stays open: it closes with this process, however that ends, and the worker ends with it.
+    print(json.dumps(asked), file=process.stdin, flush=True)
+    return _Worker(job, process, core, time.monotonic(), log, logged)
 
 
 def _say(job: Job, places: Places, done: int, total: int, left: float) -> None:
@@ -106,9 +130,27 @@ def _say(job: Job, places: Places, done: int, total: int, left: float) -> None:
     accuracy = f"{record['validation']['accuracy']:.4f}" if record else "?"
     print(
         f"{done:>4} of {total}  {job.name}  validation accuracy {accuracy}"
-        + (f"  about {left / 60:.0f} min left" if done < total else ""),
+        + (f"  about {left / 60:.0f} min left" if left else ""),
         flush=True,
     )
+
+
+def _say_failure(worker: _Worker) -> None:
+    how = f"failed with status {worker.process.returncode}: {worker.last_line()}"
+    print(f"{worker.job.name} {how}; see {worker.log}", file=sys.stderr, flush=True)
+
+
+def _take_ended(workers: list[_Worker]) -> list[_Worker]:
+    ended = [worker for worker in workers if worker.process.poll() is not None]
+    for worker in ended:
+        workers.remove(worker)
+    _end(ended)  # or their pipes would stay open
+    return ended
+
+
+def _end(workers: Sequence[_Worker]) -> None:
+    for worker in workers:
+        worker.end()
 
 
 def _free_cores(processes: int) -> list[int | None]:
@@ -123,18 +165,25 @@ def _mean(seconds: Sequence[float]) -> float:
 
 @contextmanager
 def _interruptible(workers: Sequence[_Worker]) -> Iterator[list[int]]:
-    """Signals that asked to stop; the workers, who save at the first one, are told each of them."""
+    """Signals that asked to stop. Workers that an error leaves behind save and end before it goes on."""
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
         del frame  # of no interest
-        noted.append(number)
-        for worker in workers:
+        # The second one ends workers without saving; a terminal that closes may send several by itself.
+        for worker in workers if noted and number != signal.SIGHUP else ():
             worker.process.terminate()
+        noted.append(number)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has it ignored
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield noted
     finally:
+        _end(workers)
+        for worker in workers:
+            worker.process.wait()
         for number, handler in before.items():
             signal.signal(number, handler)

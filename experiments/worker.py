@@ -3,13 +3,35 @@
 import json
 import logging
 import os
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
+WRONG_INPUT = 2
+"""Exit status; the last line says what is wrong."""
 
-def main(asked: dict[str, Any]) -> int:
-    """Trains what was asked for, from wherever it is."""
+
+def main() -> int:
+    """Trains what the first line of standard input asks for; ends, as if by SIGTERM, when that closes."""
+    asked = json.loads(sys.stdin.readline())
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    try:
+        return train(asked)
+    except (ValueError, OSError) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return WRONG_INPUT
+
+
+def _end_with_parent() -> None:
+    # Not sys.stdin.read(): Python cannot shut down while a daemon thread holds the buffer's lock.
+    os.read(sys.stdin.fileno(), 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def train(asked: dict[str, Any]) -> int:
+    """Trains what was asked for, from wherever it is: the exit status."""
     # XLA counts the cores that a process may use when JAX is first imported.
     if asked["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {asked["core"]})
@@ -39,4 +61,4 @@ def main(asked: dict[str, Any]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.load(sys.stdin)))
+    sys.exit(main())

@@ -6,7 +6,7 @@
 Two ways to train: the paper's (Adam 3e-5, at most 15 epochs, patience 3, its head) and the one that is
 recommended here for frozen backbones (``laya train images:FOLDER --backbone vit:PATH --freeze``). The
 paper's paintings of 21 styles and its ViT-B/16 are other ones than the 11 styles and the ViT-S/14 of our
-records, so that numbers do not compare; give --results, too, with paintings or a ViT of your own. Records go
+records, so that numbers do not compare; with paintings or a ViT of your own, give --results, too. Records go
 to ``results/artworks/``, figures to ``results/figures/``, the table to ``results/artworks.*``.
 """
 
@@ -25,6 +25,8 @@ from experiments.tables import Table, write_tables
 from laya_jax.attribution.plots import STYLE
 from laya_jax.training import Config, HeadConfig, OptimizerConfig
 from laya_jax.training.experiments import config_for
+from laya_jax.training.material import fingerprint, known_by
+from laya_jax.training.pretrained import load_for, pretrained_of
 
 VIT, PAINTINGS = "~/.cache/laya_models/vit-s14", "~/datasets/wikiart11"
 
@@ -57,6 +59,24 @@ def records_of(configs: Mapping[str, Config], results: Path) -> dict[str, Record
     """What has finished of each way to train, where something has."""
     by_way = {name: finished(jobs_of(name, config, MOST_SEEDS), results) for name, config in configs.items()}
     return {name: records for name, records in by_way.items() if records}
+
+
+def check_same(by_way: Mapping[str, Records], config: Config, results: Path) -> None:
+    """Checks that what has finished was trained on these paintings and this ViT.
+
+    Raises:
+      FileNotFoundError: they are not there.
+      ValueError: it was trained on others.
+    """
+    pretrained, dataset = pretrained_of(config), load_for(config, decode=False)
+    assert pretrained is not None
+    known = fingerprint(known_by(dataset, pretrained, dataset.preprocessing))
+    for records in by_way.values():
+        if any(record["fingerprint"] != known for record in records):
+            raise ValueError(
+                f"the records in {results} are of other paintings, or another ViT, than {config.data.source} "
+                f"and {config.backbone.path}; give another --results"
+            )
 
 
 def draw(by_way: Mapping[str, Records], folder: Any) -> None:
@@ -106,6 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 name: dataclasses.replace(config, epochs=asked.epochs) for name, config in configs.items()
             }
         jobs = {name: jobs_of(name, config, asked.seeds) for name, config in configs.items()}
+        if asked.seeds:
+            check_same(records_of(configs, places.results), configs["recommended"], places.results)
         train_missing([job for mine in jobs.values() for job in mine], places)
         by_way = records_of(configs, places.results)
         if not by_way:

@@ -88,6 +88,7 @@ def write_record(job: Job, run: RunDirectory, dataset: Dataset, results: Path) -
         "seed": job.config.seed,
         "config": to_json(job.config),
         "environment": read_json(run.path / ENVIRONMENT),
+        "fingerprint": run.fingerprint(),
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(model.parameters)),
         "class_names": dataset.class_names,
         "curve": list(run.lines()),

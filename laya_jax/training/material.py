@@ -74,7 +74,7 @@ def gather(
     if not frozen:
         check(dataset)
         return Material(schema, dataset, pretrained, known)
-    check(dataset.with_inputs(lambda inputs: key_of(inputs, pretrained, schema.preprocessing)))
+    check(known_by(dataset, pretrained, schema.preprocessing))
     cached = partial(
         cached_hidden_states,
         pretrained=pretrained,
@@ -84,6 +84,11 @@ def gather(
     )
     states = dataclasses.replace(dataset.with_inputs(cached), preprocessing=read, encoder=None)
     return Material(schema, states, FROZEN, known)
+
+
+def known_by(dataset: Dataset, frozen: Pretrained, preprocessing: Preprocessing) -> Dataset:
+    """The data that a run with a frozen backbone is known by: keys of the hidden states for inputs."""
+    return dataset.with_inputs(lambda inputs: key_of(inputs, frozen, preprocessing))
 
 
 def fingerprint(dataset: Dataset) -> int:

@@ -11,8 +11,7 @@ from laya_jax.data import Examples, load
 from laya_jax.training.checkpoint import Checkpoints, checksum
 from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
 from laya_jax.training.feed import Feed
-from laya_jax.training.hidden_states import key_of
-from laya_jax.training.material import fingerprint, head_alone, readable
+from laya_jax.training.material import fingerprint, head_alone, known_by, readable
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import DeviceConfig, divisible, make_parallel
 from laya_jax.training.predictor import Predictor
@@ -102,7 +101,7 @@ def split_with_ids(model: TrainedModel, split: str) -> tuple[Examples, list[str]
     seen = dataset = load(model.config.data, encoder, decode=not frozen)
     if frozen:
         pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
-        seen = dataset.with_inputs(lambda inputs: key_of(inputs, pretrained, model.schema.preprocessing))
+        seen = known_by(dataset, pretrained, model.schema.preprocessing)
     if model.fingerprint not in (None, fingerprint(seen)):
         raise ValueError(
             f"the data of {model.config.data.source!r} are not those that the model was trained on: its "

@@ -124,7 +124,7 @@ def test_a_missing_path_is_named(tmp_path, capsys):
     assert capsys.readouterr().err == "frozen: --bert is not given, expected a path\n"
 
 
-def test_the_artworks_figures_are_drawn_from_real_runs(place, monkeypatch):
+def test_the_artworks_figures_are_drawn_from_real_runs(place, monkeypatch, capsys):
     monkeypatch.setattr("laya_jax.training.experiments.PRETRAINED_IMAGE_SIZE", 12)
     given = ["--vit", str(place / "vit"), "--paintings", str(place / "photos"), "--epochs", "2"]
     given += ["--results", str(place / "results"), "--runs", str(place / "runs"), "--processes", "2"]
@@ -136,3 +136,8 @@ def test_the_artworks_figures_are_drawn_from_real_runs(place, monkeypatch):
     assert record["class_names"] == ["blue_sky", "green", "red"]
     assert np.isclose(sum(record["attention"]["mean"]), 1)
     assert "recommended" in (place / "results" / "artworks.txt").read_text()
+    (next((place / "photos" / "test" / "red").iterdir())).unlink()
+    with pytest.raises(SystemExit) as stop:
+        artworks.main([*given, "--seeds", "1"])
+    assert stop.value.code == 2
+    assert "are of other paintings, or another ViT" in capsys.readouterr().err

@@ -1,5 +1,6 @@
 """What has been trained: finding runs, loading a model, the data that it was trained on, predicting."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import jax
@@ -7,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from laya_jax.backbones import Pretrained
-from laya_jax.data import Examples, load
+from laya_jax.classifier import Classifier
+from laya_jax.data import Examples, Preprocessing, load
 from laya_jax.training.checkpoint import Checkpoints, checksum
 from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
 from laya_jax.training.feed import Feed
@@ -126,9 +128,23 @@ def predict(
       explain: whether to measure, too, how far attention can be believed.
     """
     devices = make_parallel(parallel)
-    batch_size = divisible(model.config.batch_size, devices)
     examples, model = readable(model, examples, devices), head_alone(model)
-    reader = output_reader(model.classifier, explain=explain)
-    predictor = Predictor(reader, model.schema.preprocessing, devices, batch_size=batch_size)
+    predictor = _predictor(
+        model.classifier, model.schema.preprocessing, parallel, model.config.batch_size, explain
+    )
     outputs: Outputs = predictor.outputs(devices.replicate(model.parameters), Feed(examples, devices))[0]
     return outputs
+
+
+@lru_cache(maxsize=8)
+def _predictor(
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    parallel: DeviceConfig,
+    batch_size: int,
+    explain: bool,
+) -> Predictor:
+    # Kept, so that a model that predicts again is not compiled again.
+    devices = make_parallel(parallel)
+    reader = output_reader(classifier, explain=explain)
+    return Predictor(reader, preprocessing, devices, batch_size=divisible(batch_size, devices))

@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import jax
 import numpy as np
 import pytest
 
@@ -33,6 +34,16 @@ def test_the_result_is_that_of_the_best_parameters_on_every_test_example(finishe
         {"params": model.parameters}, model.schema.preprocessing(np.asarray(test.inputs))
     ).logits
     np.testing.assert_allclose(logits, outputs.logits, atol=1e-4)
+
+
+def test_a_model_that_predicts_again_is_not_compiled_again(finished_run, small_config, caplog):
+    model, test = load_model(finished_run), load(small_config.data).test
+    first = predict(model, test, ONE_DEVICE)
+    again = load_model(finished_run)
+    with jax.log_compiles():
+        second = predict(again, test, ONE_DEVICE)
+    np.testing.assert_array_equal(first.logits, second.logits)
+    assert not [record for record in caplog.records if "Compiling" in record.getMessage()]
 
 
 def test_what_is_left_of_a_directory_half_made_is_no_run(run_copy):

@@ -1,9 +1,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from laya_jax.attribution import (
+    Explanation,
     agreement,
     attributions,
     completeness_gap,
@@ -97,6 +98,28 @@ def test_leaving_one_out_is_done_by_hand(explanation):
     assert masked[sample, layer] == pytest.approx(full - log_probability(logits), abs=1e-5)
     without = explanation.logits[sample] - explanation.contributions[sample, layer]
     assert zeroed[sample, layer] == pytest.approx(full - log_probability(without), abs=1e-9)
+
+
+def test_layers_that_peaked_attention_hardly_hears_are_told_apart():
+    drawn_float32 = (array.astype(np.float32) for array in drawn(layers=12))
+    explanation = Explanation(*drawn_float32)
+    explanation.scores[np.arange(SAMPLES), np.argmax(explanation.scores, axis=1)] += 4
+    attention = explanation.attention
+    assert 0.94 < attention.max(axis=1).mean() < 0.99
+    votes, predicted = np.float64(explanation.votes), np.argmax(explanation.logits, axis=1)
+
+    def log_probability(attention):
+        logits = explanation.bias + np.einsum("nl,nlk->nk", attention, votes)
+        return special.log_softmax(logits, axis=1)[np.arange(SAMPLES), predicted]
+
+    expected = np.empty_like(attention)
+    for layer in range(12):
+        weights = np.delete(np.float64(explanation.scores), layer, axis=1)
+        without = np.insert(special.softmax(weights, axis=1), layer, 0, axis=1)
+        expected[:, layer] = log_probability(attention) - log_probability(without)
+    masked, zeroed = leave_one_out(explanation)
+    np.testing.assert_allclose(masked, expected, rtol=1e-9, atol=1e-14)
+    assert masked.dtype == zeroed.dtype == np.float64
 
 
 def test_rank_agreement_is_scipys_ties_included():

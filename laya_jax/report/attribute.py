@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from laya_jax import attribution
 from laya_jax.attribution import Explanation
 from laya_jax.attribution.randomization import randomizations
+from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
+from laya_jax.heads import LayaHead
 from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.training.config import to_json
 from laya_jax.training.metrics import measure
@@ -155,7 +157,7 @@ def _randomization(
     model = explainer.explained
     some = examples.take(slice(RERUN))
     before = explanation.take(slice(RERUN)).attention
-    fresh = initial_parameters(model.classifier, model.schema.preprocessing, model.config.seed + 1)
+    fresh = initial_parameters(_drawn(model.classifier), model.schema.preprocessing, model.config.seed + 1)
     found = {
         part: _to_json(attribution.similarity(before, explainer(some, parameters).weighed().attention))
         for part, parameters in randomizations(model.parameters, fresh)
@@ -164,6 +166,14 @@ def _randomization(
         other = random_labels(some).weighed().attention
         found["labels"] = _to_json(attribution.similarity(before, other))
     return found
+
+
+def _drawn(classifier: Classifier) -> Classifier:
+    """The classifier with a scorer that starts at random: one of zeros has no attention to compare."""
+    head = classifier.head
+    return (
+        classifier.clone(head=head.clone(uniform_start=False)) if isinstance(head, LayaHead) else classifier
+    )
 
 
 def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:

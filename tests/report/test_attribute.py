@@ -50,6 +50,26 @@ def test_a_global_mix_is_the_same_for_every_sample(measured):
     assert "undefined" in {finding.value for finding in findings(numbers)}
 
 
+def test_attention_that_started_uniform_is_compared_with_that_of_a_random_scorer(measured):
+    randomized = measured("uniform_start").numbers["faithfulness"]["randomization"]
+    for part in ("scorer", "scorer and adapters"):
+        assert abs(randomized[part]["centred_correlation"]) < 0.95
+        assert randomized[part]["divergence"] > 0
+
+
+def test_the_top_layer_of_attention_that_depends_on_no_sample_is_not_compared(measured):
+    numbers, mix = measured().numbers, measured("scalar_mix")
+    likeness = {"same_top_layer": 0.123, "centred_correlation": None, "divergence": 0.4}
+    faithfulness = {**numbers["faithfulness"], "randomization": {"scorer": likeness}}
+    named = {each.name: each for each in findings({**numbers, "faithfulness": faithfulness})}
+    scorer = named["Likeness to attention with random scorer"]
+    assert (scorer.value, scorer.reference, scorer.verdict) == ("undefined", "0", "unknown")
+    over_seeds = stability([mix, measured("scalar_mix", 1)])
+    named = {each.name: each for each in findings(mix.numbers, over_seeds)}
+    for name in ("Same top layer under small noise on the inputs", "Same top layer over 2 runs"):
+        assert (named[name].value, named[name].verdict) == ("undefined", "unknown")
+
+
 @pytest.mark.parametrize("kind", ["concat", "last_layer"])
 def test_a_head_that_does_not_weigh_layers_gets_what_there_is(measured, kind):
     run = measured(kind)

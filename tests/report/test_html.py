@@ -67,6 +67,8 @@ def test_every_head_has_a_report(measured, explainer, digits, asked):
     text = render([measured(*asked)], explainer(*asked), digits, None, largest_gallery=20)
     assert ("What there is without attention" in text) == (asked[0] == "concat")
     assert "nan" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    if asked[0] == "scalar_mix":
+        assert re.search(r"scorer</th><td>\N{EN DASH}</td><td>\N{EN DASH}</td>", text)
 
 
 def test_class_names_and_texts_cannot_break_the_page(measured, explainer, digits):

@@ -12,6 +12,7 @@ from laya_jax.attribution import subsets
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.attribution.subsets import all_masks, in_parts, logits_of_masks
 from laya_jax.checks import check_count
+from laya_jax.layer_attention import EXACT
 from laya_jax.typing import Array
 
 
@@ -72,7 +73,8 @@ def _shapley_weights(layers: int) -> NDArray:
 
 @jax.jit
 def _exact_shapley(scores: Array, votes: Array, bias: Array, masks: Array, weights: Array) -> Array:
-    return jnp.einsum("ml,mnk->nlk", weights, logits_of_masks(scores, votes, bias, masks))
+    logits = logits_of_masks(scores, votes, bias, masks)
+    return jnp.einsum("ml,mnk->nlk", weights, logits, precision=EXACT)
 
 
 @jax.jit

@@ -4,8 +4,18 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from laya_jax.attribution import all_masks, layer_curves, masked_logits, shapley_values, subsets
+from laya_jax.attribution import (
+    all_masks,
+    curves,
+    layer_curves,
+    masked_logits,
+    shapley,
+    shapley_values,
+    subsets,
+)
+from laya_jax.attribution.subsets import arrays_of
 from tests.attribution.conftest import CLASSES, LAYERS, SAMPLES, drawn
+from tests.precisions import precisions_on_tpu
 
 
 def alone(explanation, kept):
@@ -151,3 +161,16 @@ def test_few_layers_classes_and_samples(layers, classes):
     curves = layer_curves(explanation)
     assert np.isfinite([curves.full, curves.comprehensiveness, curves.sufficiency]).all()
     assert masked_logits(explanation, all_masks(layers)).shape == (2**layers, 1, classes)
+
+
+def test_products_that_promise_to_be_exact_are_so_on_a_tpu(explanation):
+    given, masks = arrays_of(explanation), all_masks(LAYERS)
+    exact = (
+        (curves._by_size, masks.sum(axis=1)),
+        (shapley._exact_shapley, shapley._shapley_weights(LAYERS)),
+    )
+    for function, more in exact:
+        found = precisions_on_tpu(function, *given, masks, more)
+        assert set(found) == {"HIGHEST"}
+        assert len(found) >= 2
+    assert set(precisions_on_tpu(shapley._sampled_shapley, *given, masks[:, ::-1].argsort())) == {"HIGHEST"}

@@ -1,6 +1,7 @@
 import csv
 import dataclasses
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
+from laya_jax.report.attribute import NOISE, _with_noise
 from laya_jax.training import load_model, predict
 from tests.report.conftest import ONE_DEVICE
 
@@ -146,6 +148,31 @@ def test_other_parameters_do_not_compile_again(explainer, digits):
     before = explain._predictor._run._cache_size()
     explain(digits, explain.model.parameters)
     assert explain._predictor._run._cache_size() == before
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int32"])
+def test_noise_is_drawn_in_parts_as_it_would_be_at_once(dtype):
+    inputs = np.random.default_rng(1).integers(0, 200, (300, 11, 5, 3)).astype(dtype)
+    whole = np.random.default_rng(0)
+    if dtype == "int32":
+        expected = np.where((whole.random(inputs.shape) < NOISE) & (inputs > 0), 1, inputs)
+    else:
+        expected = inputs + whole.normal(0, NOISE * float(inputs.std()), inputs.shape)
+    if dtype == "uint8":
+        expected = np.clip(np.round(expected), 0, 255)
+    found = _with_noise(inputs, unknown=1)
+    assert found.dtype == inputs.dtype
+    np.testing.assert_array_equal(found, expected.astype(dtype))
+
+
+def test_noise_on_images_takes_little_more_memory_than_they():
+    images = np.random.default_rng(1).integers(0, 256, (5000, 32, 32, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        _with_noise(images, unknown=0)
+        assert tracemalloc.get_traced_memory()[1] < 3 * images.nbytes
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_path):

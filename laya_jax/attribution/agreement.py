@@ -53,14 +53,14 @@ def attributions(explanation: Explanation, shapley: ShapleyValues) -> dict[str, 
 
     Args:
       explanation: of N samples.
-      shapley: of the same samples.
+      shapley: of the predicted classes, from ``shapley_of_class``.
     """
     attention, predicted = explanation.attention, np.argmax(explanation.logits, axis=1)
     return {
         "attention": attention,
         "attention_norm": attention * explanation.norms,
         "contribution": of_class(explanation.contributions, predicted),
-        "shapley": of_class(shapley.values, predicted),
+        "shapley": shapley.values,
     }
 
 

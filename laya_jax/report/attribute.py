@@ -38,13 +38,13 @@ class Attributed(NamedTuple):
       numbers: all of it, as what JSON holds.
       explained: of every example.
       profiles: where attention lies; None for a head that weighs no layers.
-      shapley: values of the layers for the predicted class, [N, L]; or None.
+      shapley: values of the layers for the predicted class, and their errors, [N, L] each; or None.
     """
 
     numbers: dict[str, Any]
     explained: Explained
     profiles: attribution.Profiles | None
-    shapley: NDArray | None
+    shapley: attribution.ShapleyValues | None
 
 
 def attribute(
@@ -84,7 +84,7 @@ def attribute(
     if explanation is None:
         return Attributed(numbers, explained, None, None)
     predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
-    shapley = attribution.shapley_values(explanation)
+    shapley = attribution.shapley_of_class(explanation, predicted)
     found = attribution.profiles(explanation.attention, labels, predicted, classes)
     numbers["profiles"] = found.to_json()
     numbers["faithfulness"] = {
@@ -92,7 +92,7 @@ def attribute(
         "randomization": _randomization(explainer, examples, explanation, random_labels),
         "input_noise": _input_noise(explainer, examples, explanation),
     }
-    return Attributed(numbers, explained, found, attribution.of_class(shapley.values, predicted))
+    return Attributed(numbers, explained, found, shapley)
 
 
 def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
@@ -138,6 +138,7 @@ def _inside_the_head(
             name: _to_json(attribution.agreement(values, masked, zeroed))
             for name, values in attribution.attributions(explanation, shapley).items()
         },
+        "shapley_error": None if shapley.errors is None else float(shapley.errors.mean()),
         "curves": {
             **_to_json(curves),
             "comprehensiveness": curves.comprehensiveness,

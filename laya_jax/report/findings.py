@@ -43,7 +43,7 @@ def findings(numbers: Numbers, stability: Numbers | None = None) -> list[Finding
         return []
     found = [
         *_inside_the_head(measured),
-        *_agreements(measured["agreement"]),
+        *_agreements(measured["agreement"], measured["shapley_error"]),
         *_conditioning(measured["replaced_attention"]),
         *_randomizations(measured["randomization"]),
         *_inputs_and_seeds(measured, stability),
@@ -137,7 +137,12 @@ NAMES = {
 }
 
 
-def _agreements(agreement: Numbers) -> Iterator[Finding]:
+def _agreements(agreement: Numbers, shapley_error: float | None) -> Iterator[Finding]:
+    meanings = {"attention": AGREEMENT}
+    if shapley_error is not None:
+        meanings["shapley"] = (
+            f"The values were sampled; their standard error is {shapley_error:.1e} on average."
+        )
     for name, shown in NAMES.items():
         raw, centred = (agreement[name][key]["spearman"] for key in ("masked", "masked_centred"))
         yield Finding(
@@ -145,7 +150,7 @@ def _agreements(agreement: Numbers) -> Iterator[Finding]:
             _number(raw),
             f"{_number(centred)} once layer means are taken away; 1 is perfect, 0 chance",
             _verdict(raw, 0.6, 0.2),
-            AGREEMENT if name == "attention" else "",
+            meanings.get(name, ""),
         )
 
 

@@ -15,7 +15,7 @@ from laya_jax.attribution import (
     rank_agreement,
     replaced_attention,
     rescaling,
-    shapley_values,
+    shapley_of_class,
 )
 from tests.attribution.conftest import LAYERS, SAMPLES, drawn
 
@@ -142,7 +142,8 @@ def test_completeness_gap_finds_logits_that_are_no_sum(explanation):
 
 
 def test_attributions_sum_to_the_same_logit(explanation):
-    found = attributions(explanation, shapley_values(explanation))
+    shapley = shapley_of_class(explanation, np.argmax(explanation.logits, axis=1))
+    found = attributions(explanation, shapley)
     assert set(found) == {"attention", "attention_norm", "contribution", "shapley"}
     assert {values.shape for values in found.values()} == {(SAMPLES, LAYERS)}
     np.testing.assert_allclose(found["contribution"].sum(axis=1), found["shapley"].sum(axis=1), atol=1e-5)
@@ -159,7 +160,8 @@ def test_a_rescaled_head_decides_alike_with_another_attention(explanation):
 def test_few_layers_classes_and_samples_give_numbers_or_none(layers, classes, samples):
     explanation = drawn(samples, layers, classes)
     masked, zeroed = leave_one_out(explanation)
-    for values in attributions(explanation, shapley_values(explanation)).values():
+    shapley = shapley_of_class(explanation, np.argmax(explanation.logits, axis=1))
+    for values in attributions(explanation, shapley).values():
         for part in agreement(values, masked, zeroed):
             assert part.spearman is None or np.isfinite(part.spearman)
     assert np.isfinite(rescaling(explanation)).all()

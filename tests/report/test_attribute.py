@@ -6,6 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from laya_jax.attribution import shapley
 from laya_jax.data import Examples
 from laya_jax.report import (
     Explainer,
@@ -191,9 +192,23 @@ def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_pa
         np.testing.assert_allclose(column, arrays["attention"][:, layer - 1], atol=1e-6)
         column = [float(row[f"shapley value of h{layer}"]) for row in rows]
         np.testing.assert_allclose(column, arrays["shapley"][:, layer - 1], atol=1e-6)
+    assert "shapley_errors" not in arrays
+    assert run.numbers["faithfulness"]["shapley_error"] is None
     bias = run.explained.explanation.bias
     np.testing.assert_allclose(arrays["contributions"].sum(axis=1) + bias, arrays["logits"], atol=1e-4)
     assert json.loads((tmp_path / "numbers.json").read_text())["runs"][0] == run.numbers
+
+
+def test_sampled_shapley_values_say_so(explainer, digits, few, monkeypatch, tmp_path):
+    monkeypatch.setattr(shapley, "EXHAUSTIVE", 2)
+    some = few(digits, 20)
+    run = attribute(explainer("laya", 0, (16, 12, 8)), some)
+    write_samples(tmp_path / "samples", run, [str(row) for row in range(20)], some.labels)
+    with np.load(tmp_path / "samples.npz") as file:
+        errors = file["shapley_errors"]
+        assert errors.shape == file["shapley"].shape == (20, 3)
+    assert run.numbers["faithfulness"]["shapley_error"] == pytest.approx(errors.mean())
+    assert any("The values were sampled" in finding.meaning for finding in findings(run.numbers))
 
 
 def test_figures_are_written_of_what_there_is(measured, tmp_path):

@@ -39,12 +39,14 @@ class Attributed(NamedTuple):
       explained: of every example.
       profiles: where attention lies; None for a head that weighs no layers.
       shapley: values of the layers for the predicted class, and their errors, [N, L] each; or None.
+      curves: predictions without, and with only, the layers of most attention; or None.
     """
 
     numbers: dict[str, Any]
     explained: Explained
     profiles: attribution.Profiles | None
     shapley: attribution.ShapleyValues | None
+    curves: attribution.LayerCurves | None
 
 
 def attribute(
@@ -82,17 +84,18 @@ def attribute(
     if outliers is not None:
         numbers["outliers"] = _outliers(explained, explainer(outliers))
     if explanation is None:
-        return Attributed(numbers, explained, None, None)
+        return Attributed(numbers, explained, None, None, None)
     predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
     shapley = attribution.shapley_of_class(explanation, predicted)
+    curves = attribution.layer_curves(explanation)
     found = attribution.profiles(explanation.attention, labels, predicted, classes)
     numbers["profiles"] = found.to_json()
     numbers["faithfulness"] = {
-        **_inside_the_head(explanation, logits, labels, shapley, explainer),
+        **_inside_the_head(explanation, logits, labels, shapley, curves, explainer),
         "randomization": _randomization(explainer, examples, explanation, random_labels),
         "input_noise": _input_noise(explainer, examples, explanation),
     }
-    return Attributed(numbers, explained, found, shapley)
+    return Attributed(numbers, explained, found, shapley, curves)
 
 
 def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
@@ -121,11 +124,11 @@ def _inside_the_head(
     logits: NDArray,
     labels: NDArray,
     shapley: attribution.ShapleyValues,
+    curves: attribution.LayerCurves,
     explainer: Explainer,
 ) -> dict[str, Any]:
     """What follows from the explanation alone; no network runs."""
     masked, zeroed = attribution.leave_one_out(explanation)
-    curves = attribution.layer_curves(explanation)
     head = explainer.model.config.head
     scale_is_free = head.kind == "scalar_mix" or (head.psi == "identity")
     flips = attribution.deletion_flips(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.attribution import effective_depth, label_suspicion, layer_curves, of_class
+from laya_jax.attribution import effective_depth, label_suspicion, of_class
 from laya_jax.report.attribute import Attributed, other_seeds
 
 SHOWN = 40
@@ -82,14 +82,14 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     from laya_jax.attribution import plots
 
     first = runs[0]
-    if first.profiles is None:
+    if first.profiles is None or first.curves is None:
         return
     explanation = first.explained.weighed()
     figures = {
         "profile": plots.profile_bars(first.profiles),
         "class-profiles": plots.class_heatmaps(first.profiles, first.numbers["class_names"]),
         "contributions": plots.stacked_contributions(explanation.take(slice(SHOWN))),
-        "faithfulness": plots.faithfulness_curves(layer_curves(explanation)),
+        "faithfulness": plots.faithfulness_curves(first.curves),
     }
     if compared := other_seeds(runs):
         attentions = [run.explained.weighed().attention for run in compared]

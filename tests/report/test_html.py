@@ -138,7 +138,7 @@ def test_ten_thousand_samples_stay_small_and_open_quickly(explainer, measured, d
     many = np.arange(10_000) % len(digits.labels)
     run = measured()
     explained = Explained(run.explained.logits[many], run.explained.explanation.take(many))
-    repeated = Attributed(run.numbers, explained, run.profiles, None)
+    repeated = Attributed(run.numbers, explained, run.profiles, None, None)
     text = render([repeated], explainer(), digits.take(many), None, largest_gallery=10_000)
     assert len(text) < 15e6
     browser = open_page(text)

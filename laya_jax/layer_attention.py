@@ -13,6 +13,10 @@ from laya_jax.typing import Affine, Array, Bool, Float, HiddenStates
 SMALLEST_TEMPERATURE = float(np.finfo(np.float32).tiny)
 """The smallest temperature that float32 tells from zero."""
 
+EXACT = jax.lax.Precision.HIGHEST
+"""Precision of the small products by which attention and attributions are exact; a TPU would else round their
+factors to bfloat16."""
+
 
 def affine(parameters: Affine, inputs: Float[Array, "*axes width"]) -> Float[Array, "*axes dim"]:
     """Applies one affine map to the last axis: ``inputs @ kernel + bias``.
@@ -209,7 +213,8 @@ def mix(
     batch, layers, dim = z.shape
     heads = attention.shape[2]
     parts = z.astype(attention.dtype).reshape(batch, layers, heads, dim // heads)
-    return jnp.einsum("blg,blgd->bgd", attention, parts).reshape(batch, dim).astype(z.dtype)
+    mixed = jnp.einsum("blg,blgd->bgd", attention, parts, precision=EXACT)
+    return mixed.reshape(batch, dim).astype(z.dtype)
 
 
 def vote(
@@ -230,9 +235,9 @@ def vote(
     """
     batch, layers, dim = z.shape
     if heads == 1:
-        return (z @ kernel)[:, :, None]
-    parts = z.reshape(batch, layers, heads, dim // heads)
-    return jnp.einsum("blgd,gdk->blgk", parts, kernel.reshape(heads, dim // heads, -1))
+        return jnp.matmul(z, kernel, precision=EXACT)[:, :, None]
+    parts, kernels = z.reshape(batch, layers, heads, dim // heads), kernel.reshape(heads, dim // heads, -1)
+    return jnp.einsum("blgd,gdk->blgk", parts, kernels, precision=EXACT)
 
 
 def contribute(
@@ -257,7 +262,7 @@ def contribute(
             [ 6., -6.]]], dtype=float32)
     """
     votes = vote(z, kernel, attention.shape[2]).astype(attention.dtype)
-    return jnp.einsum("blg,blgk->blk", attention, votes).astype(z.dtype)
+    return jnp.einsum("blg,blgk->blk", attention, votes, precision=EXACT).astype(z.dtype)
 
 
 def _standardized(state: Array) -> Array:

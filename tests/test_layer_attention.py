@@ -14,7 +14,9 @@ from laya_jax.layer_attention import (
     layer_normalize,
     mix,
     rms_normalize,
+    vote,
 )
+from tests.precisions import precisions_on_tpu
 
 
 def attend(scores, *more, **options):
@@ -152,3 +154,17 @@ def test_dropout_keeps_the_mean():
     assert dropped.dtype == jnp.bfloat16
     assert abs(float(jnp.mean(dropped == 0)) - 0.25) < 0.01
     assert abs(float(jnp.mean(dropped.astype(jnp.float32))) - 1) < 0.01
+
+
+@pytest.mark.parametrize("heads", [1, 2])
+def test_small_products_are_exact_on_a_tpu_and_large_ones_as_fast_as_it_can(heads):
+    attention, z, kernel = jnp.ones((5, 3, heads)), jnp.ones((5, 3, 4)), jnp.ones((4, 6))
+    adapters = [{"kernel": jnp.ones((4, 4)), "bias": jnp.ones(4)}] * 3
+    small = (
+        (mix, (attention, z)),
+        (lambda z, kernel: vote(z, kernel, heads), (z, kernel)),
+        (contribute, (attention, z, kernel)),
+    )
+    for function, arguments in small:
+        assert set(precisions_on_tpu(function, *arguments)) == {"HIGHEST"}
+    assert set(precisions_on_tpu(adapt, adapters, [attention[0, :, :1] + z[0]] * 3)) == {"DEFAULT"}

@@ -53,7 +53,7 @@ from laya_jax.attribution.profiles import (
 )
 from laya_jax.attribution.randomization import randomizations
 from laya_jax.attribution.rescaling import Rescaling, rescaled, rescaling
-from laya_jax.attribution.shapley import ShapleyValues, shapley_values
+from laya_jax.attribution.shapley import ShapleyValues, shapley_of_class, shapley_values
 from laya_jax.attribution.similarity import (
     Similarity,
     Stability,
@@ -105,6 +105,7 @@ __all__ = [
     "rescaled",
     "rescaling",
     "risk_coverage_area",
+    "shapley_of_class",
     "shapley_values",
     "similarity",
     "stability",

@@ -11,7 +11,6 @@ from laya_jax.attribution.contributions import of_class
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.attribution.shapley import ShapleyValues
 from laya_jax.attribution.similarity import centred
-from laya_jax.attribution.subsets import masked_logits
 
 
 class RankAgreement(NamedTuple):
@@ -54,14 +53,14 @@ def attributions(explanation: Explanation, shapley: ShapleyValues) -> dict[str, 
 
     Args:
       explanation: of N samples.
-      shapley: of the same samples.
+      shapley: of the predicted classes, from ``shapley_of_class``.
     """
     attention, predicted = explanation.attention, np.argmax(explanation.logits, axis=1)
     return {
         "attention": attention,
         "attention_norm": attention * explanation.norms,
         "contribution": of_class(explanation.contributions, predicted),
-        "shapley": of_class(shapley.values, predicted),
+        "shapley": shapley.values,
     }
 
 
@@ -83,7 +82,8 @@ def leave_one_out(explanation: Explanation) -> tuple[NDArray, NDArray]:
         return np.take_along_axis(log_softmax(logits, axis=-1), predicted[:, None], axis=-1)[:, 0]
 
     before = log_probability(logits)
-    masked = masked_logits(explanation, ~np.eye(layers, dtype=bool)).astype(np.float64)
+    # In float64 as ``before`` is: where attention is peaked, most drops are less than float32 rounds.
+    masked = (explanation.masked(kept) for kept in ~np.eye(layers, dtype=bool))
     return (
         np.stack([before - log_probability(without) for without in masked], axis=1),
         np.stack([before - log_probability(logits - contributions[:, i]) for i in range(layers)], axis=1),

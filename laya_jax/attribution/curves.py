@@ -12,6 +12,7 @@ from laya_jax.attribution import subsets
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.attribution.subsets import all_masks, arrays_of, in_parts, logits_of_mask, logits_of_masks
 from laya_jax.checks import check_count
+from laya_jax.layer_attention import EXACT
 from laya_jax.typing import Array
 
 
@@ -107,7 +108,7 @@ def _relative(curve: NDArray, random: NDArray, best: NDArray) -> float | None:
 @partial(jax.jit, static_argnames="layers")
 def _size_statistics(probabilities: Array, sizes: Array, layers: int) -> tuple[Array, Array, Array]:
     of_size = sizes[None] == jnp.arange(layers + 1)[:, None]
-    mean = of_size @ probabilities / jnp.sum(of_size, axis=1)[:, None]
+    mean = jnp.matmul(of_size, probabilities, precision=EXACT) / jnp.sum(of_size, axis=1)[:, None]
     least = [jnp.min(probabilities, axis=0, where=of[:, None], initial=jnp.inf) for of in of_size]
     most = [jnp.max(probabilities, axis=0, where=of[:, None], initial=-jnp.inf) for of in of_size]
     return mean.T, jnp.stack(least, axis=1), jnp.stack(most, axis=1)

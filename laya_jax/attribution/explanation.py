@@ -11,7 +11,7 @@ from scipy.special import softmax
 from laya_jax.base_head import Head
 from laya_jax.checks import check_hidden_states, check_parameters
 from laya_jax.heads import LayaHead, ScalarMixHead
-from laya_jax.layer_attention import attend, vote
+from laya_jax.layer_attention import vote
 from laya_jax.parameters import hidden_widths, promote
 from laya_jax.reading import read_layers
 from laya_jax.typing import Array, HiddenStates, Parameters
@@ -75,9 +75,12 @@ class Explanation(NamedTuple):
         return np.asarray(self.bias) + np.einsum("nlg,nlgk->nk", weights, votes)
 
     def masked(self, mask: NDArray | Array) -> NDArray:
-        """The logits with some of each sample's layers only, True where one is kept, [N, L]."""
-        attention = attend(jnp.asarray(self.by_head[0]), layer_mask=jnp.asarray(mask))
-        return self.logits_with(np.asarray(attention, np.float64))
+        """The logits with some of the layers only, True where one is kept, [L] or [N, L]; as [N, K]."""
+        scores = np.where(np.asarray(mask)[..., None], self.by_head[0].astype(np.float64), -np.inf)
+        largest = scores.max(axis=1, keepdims=True)
+        weights = np.exp(scores - np.where(largest == -np.inf, 0, largest))
+        total = weights.sum(axis=1, keepdims=True)
+        return self.logits_with(weights / np.where(total == 0, 1, total))
 
     def take(self, rows: NDArray | slice) -> "Explanation":
         """The explanation of some of the samples."""

@@ -11,14 +11,15 @@ ADAPTERS = ("adapter_",)
 
 
 def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[str, Parameters]]:
-    """A classifier's parameters with one part after the other as they were before training.
+    """A classifier's parameters with one part after the other drawn anew.
 
     First the parts of the head: scorer, adapters, both. Then the layers of the backbone, cumulatively from
     the last to the first, the head as trained: "backbone from h3" has the third and all later ones random.
 
     Args:
       parameters: of a ``Classifier``, trained.
-      fresh: the same before training, of another seed.
+      fresh: the same, drawn with another seed; of a head with ``uniform_start`` from one without, for the
+        attention of a scorer of zeros is the same for all samples and cannot be compared.
 
     Yields:
       The name of what was made random, and the parameters.

@@ -8,19 +8,22 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.attribution import subsets
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.attribution.subsets import all_masks, in_parts, logits_of_masks
 from laya_jax.checks import check_count
+from laya_jax.layer_attention import EXACT, attend
 from laya_jax.typing import Array
+
+EXHAUSTIVE = 14
+"""Number of layers up to which the values are exact; above, orders are sampled."""
 
 
 class ShapleyValues(NamedTuple):
     """What each layer adds to each logit, on average over the orders in which layers can come.
 
     Attributes:
-      values: [N, L, K]; they sum over the layers to the logits without bias.
-      errors: standard error of each, [N, L, K]; None where they are exact.
+      values: [N, L, K]; they sum over the layers to the logits without bias. Of one class per sample, [N, L].
+      errors: standard error of each; None where they are exact.
     """
 
     values: NDArray
@@ -35,12 +38,12 @@ def shapley_values(explanation: Explanation, *, orders: int = 64, seed: int = 0)
 
     Args:
       explanation: of N samples.
-      orders: how many pairs of an order and its reverse are drawn where there are more than 12 layers, 2 or
+      orders: how many pairs of an order and its reverse are drawn where there are more than 14 layers, 2 or
         more.
       seed: of the orders.
 
     Returns:
-      ``ShapleyValues``, exact for at most 12 layers.
+      ``ShapleyValues``, exact for at most 14 layers.
 
     Reference: Shapley 1953; pairs as in Mitchell et al. 2022, Sampling permutations for Shapley values.
 
@@ -49,7 +52,7 @@ def shapley_values(explanation: Explanation, *, orders: int = 64, seed: int = 0)
     array([0.5, 2.5], dtype=float32)
     """
     layers = explanation.scores.shape[1]
-    if layers <= subsets.EXHAUSTIVE:
+    if layers <= EXHAUSTIVE:
         parts = in_parts(_exact_shapley, explanation, all_masks(layers), _shapley_weights(layers))
         return ShapleyValues(np.concatenate(parts), None)
     check_count("orders", orders, least=2)  # of one, no error can be estimated
@@ -58,6 +61,34 @@ def shapley_values(explanation: Explanation, *, orders: int = 64, seed: int = 0)
     parts = in_parts(_sampled_shapley, explanation, drawn)
     values, errors = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return ShapleyValues(values, errors)
+
+
+def shapley_of_class(
+    explanation: Explanation, classes: NDArray, *, orders: int = 64, seed: int = 0
+) -> ShapleyValues:
+    """Shapley values of one class per sample, less their mean over the classes, as ``of_class`` has it.
+
+    The errors are of just that difference: they do not follow from those of the logits.
+
+    Args:
+      explanation: of N samples.
+      classes: [N].
+      orders: as for ``shapley_values``.
+      seed: of the orders.
+
+    Returns:
+      ``ShapleyValues`` of [N, L].
+
+    >>> votes = np.array([[[2.0, 0.0], [4.0, 0.0]]])
+    >>> explanation = Explanation(np.zeros((1, 2)), votes, np.ones((1, 2)), np.zeros(2))
+    >>> shapley_of_class(explanation, np.array([0])).values
+    array([[0.25, 1.25]], dtype=float32)
+    """
+    scores, votes = explanation.by_head
+    chosen = np.take_along_axis(votes, classes[:, None, None, None], axis=3)
+    one = Explanation(scores, chosen - votes.mean(axis=3, keepdims=True), explanation.norms, np.zeros(1))
+    values, errors = shapley_values(one, orders=orders, seed=seed)
+    return ShapleyValues(values[..., 0], None if errors is None else errors[..., 0])
 
 
 def _shapley_weights(layers: int) -> NDArray:
@@ -72,7 +103,10 @@ def _shapley_weights(layers: int) -> NDArray:
 
 @jax.jit
 def _exact_shapley(scores: Array, votes: Array, bias: Array, masks: Array, weights: Array) -> Array:
-    return jnp.einsum("ml,mnk->nlk", weights, logits_of_masks(scores, votes, bias, masks))
+    # Votes are the same with every set: the sum over the sets is one of attention, whatever the classes.
+    attention = jax.vmap(lambda mask: attend(scores, layer_mask=mask))(masks)
+    shares = jnp.einsum("mi,mnlg->nilg", weights, attention, precision=EXACT)
+    return jnp.einsum("nilg,nlgk->nik", shares, votes, precision=EXACT)
 
 
 @jax.jit

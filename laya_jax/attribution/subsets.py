@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.attribution.explanation import Explanation
-from laya_jax.layer_attention import attend
+from laya_jax.layer_attention import EXACT, attend
 from laya_jax.typing import Array
 
 EXHAUSTIVE = 12
@@ -91,7 +91,8 @@ def arrays_of(explanation: Explanation) -> tuple[NDArray, NDArray, NDArray]:
 
 def logits_of_mask(scores: Array, votes: Array, bias: Array, mask: Array) -> Array:
     """Logits [n, K] with one mask, [L] or [n, L]."""
-    return bias[None] + jnp.einsum("nlg,nlgk->nk", attend(scores, layer_mask=mask), votes)
+    attention = attend(scores, layer_mask=mask)
+    return bias[None] + jnp.einsum("nlg,nlgk->nk", attention, votes, precision=EXACT)
 
 
 @jax.jit

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 from laya_jax import attribution
 from laya_jax.attribution import Explanation
 from laya_jax.attribution.randomization import randomizations
+from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
+from laya_jax.heads import LayaHead
 from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.training.config import to_json
 from laya_jax.training.metrics import measure
@@ -25,6 +27,9 @@ NOISE = 0.05
 """Standard deviation of the noise on images, features and hidden states of a frozen backbone, as a share of
 that of the inputs; share of a text's words that become unknown."""
 
+DRAWN_AT_ONCE = 128
+"""Examples whose noise is drawn at once: it takes eight bytes where an image may take one."""
+
 
 class Attributed(NamedTuple):
     """What was measured of one run.
@@ -33,13 +38,15 @@ class Attributed(NamedTuple):
       numbers: all of it, as what JSON holds.
       explained: of every example.
       profiles: where attention lies; None for a head that weighs no layers.
-      shapley: values of the layers for the predicted class, [N, L]; or None.
+      shapley: values of the layers for the predicted class, and their errors, [N, L] each; or None.
+      curves: predictions without, and with only, the layers of most attention; or None.
     """
 
     numbers: dict[str, Any]
     explained: Explained
     profiles: attribution.Profiles | None
-    shapley: NDArray | None
+    shapley: attribution.ShapleyValues | None
+    curves: attribution.LayerCurves | None
 
 
 def attribute(
@@ -77,17 +84,18 @@ def attribute(
     if outliers is not None:
         numbers["outliers"] = _outliers(explained, explainer(outliers))
     if explanation is None:
-        return Attributed(numbers, explained, None, None)
+        return Attributed(numbers, explained, None, None, None)
     predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
-    shapley = attribution.shapley_values(explanation)
+    shapley = attribution.shapley_of_class(explanation, predicted)
+    curves = attribution.layer_curves(explanation)
     found = attribution.profiles(explanation.attention, labels, predicted, classes)
     numbers["profiles"] = found.to_json()
     numbers["faithfulness"] = {
-        **_inside_the_head(explanation, logits, labels, shapley, explainer),
+        **_inside_the_head(explanation, logits, labels, shapley, curves, explainer),
         "randomization": _randomization(explainer, examples, explanation, random_labels),
         "input_noise": _input_noise(explainer, examples, explanation),
     }
-    return Attributed(numbers, explained, found, attribution.of_class(shapley.values, predicted))
+    return Attributed(numbers, explained, found, shapley, curves)
 
 
 def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
@@ -116,11 +124,11 @@ def _inside_the_head(
     logits: NDArray,
     labels: NDArray,
     shapley: attribution.ShapleyValues,
+    curves: attribution.LayerCurves,
     explainer: Explainer,
 ) -> dict[str, Any]:
     """What follows from the explanation alone; no network runs."""
     masked, zeroed = attribution.leave_one_out(explanation)
-    curves = attribution.layer_curves(explanation)
     head = explainer.model.config.head
     scale_is_free = head.kind == "scalar_mix" or (head.psi == "identity")
     flips = attribution.deletion_flips(
@@ -133,6 +141,7 @@ def _inside_the_head(
             name: _to_json(attribution.agreement(values, masked, zeroed))
             for name, values in attribution.attributions(explanation, shapley).items()
         },
+        "shapley_error": None if shapley.errors is None else float(shapley.errors.mean()),
         "curves": {
             **_to_json(curves),
             "comprehensiveness": curves.comprehensiveness,
@@ -155,7 +164,7 @@ def _randomization(
     model = explainer.explained
     some = examples.take(slice(RERUN))
     before = explanation.take(slice(RERUN)).attention
-    fresh = initial_parameters(model.classifier, model.schema.preprocessing, model.config.seed + 1)
+    fresh = initial_parameters(_drawn(model.classifier), model.schema.preprocessing, model.config.seed + 1)
     found = {
         part: _to_json(attribution.similarity(before, explainer(some, parameters).weighed().attention))
         for part, parameters in randomizations(model.parameters, fresh)
@@ -164,6 +173,14 @@ def _randomization(
         other = random_labels(some).weighed().attention
         found["labels"] = _to_json(attribution.similarity(before, other))
     return found
+
+
+def _drawn(classifier: Classifier) -> Classifier:
+    """The classifier with a scorer that starts at random: one of zeros has no attention to compare."""
+    head = classifier.head
+    return (
+        classifier.clone(head=head.clone(uniform_start=False)) if isinstance(head, LayaHead) else classifier
+    )
 
 
 def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:
@@ -180,14 +197,33 @@ def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanat
 
 
 def _with_noise(inputs: NDArray, unknown: int) -> NDArray:
-    generator = np.random.default_rng(0)
-    if np.issubdtype(inputs.dtype, np.signedinteger):
-        chosen = generator.random(inputs.shape) < NOISE
-        return np.where(chosen & (inputs > 0), unknown, inputs).astype(inputs.dtype)
-    noisy = inputs + generator.normal(0, NOISE * max(float(inputs.std()), 1e-12), inputs.shape)
-    if inputs.dtype == np.uint8:
-        return np.clip(np.round(noisy), 0, 255).astype(np.uint8)
-    return noisy.astype(inputs.dtype)
+    """Inputs with noise as ``NOISE`` says, in their dtype."""
+    generator, noisy = np.random.default_rng(0), np.empty_like(inputs)
+    tokens = np.issubdtype(inputs.dtype, np.signedinteger)
+    deviation = 0.0 if tokens else NOISE * max(_deviation(inputs), 1e-12)
+    for start in range(0, len(inputs), DRAWN_AT_ONCE):
+        part = inputs[start : start + DRAWN_AT_ONCE]
+        if tokens:
+            changed = np.where((generator.random(part.shape) < NOISE) & (part > 0), unknown, part)
+        else:
+            changed = part + generator.normal(0, deviation, part.shape)
+        if inputs.dtype == np.uint8:
+            changed = np.clip(np.round(changed), 0, 255)
+        noisy[start : start + DRAWN_AT_ONCE] = changed
+    return noisy
+
+
+def _deviation(inputs: NDArray) -> float:
+    """Standard deviation of all numbers; of bytes by how often each occurs, as NumPy makes them float64."""
+    if inputs.dtype != np.uint8:
+        return float(inputs.std())
+    counts = sum(
+        np.bincount(inputs[start : start + DRAWN_AT_ONCE].ravel(), minlength=256)
+        for start in range(0, len(inputs), DRAWN_AT_ONCE)
+    )
+    values = np.arange(256)
+    mean = np.average(values, weights=counts)
+    return float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
 
 
 def _outliers(inside: Explained, outside: Explained) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.attribution import effective_depth, label_suspicion, layer_curves, of_class
+from laya_jax.attribution import effective_depth, label_suspicion, of_class
 from laya_jax.report.attribute import Attributed, other_seeds
 
 SHOWN = 40
@@ -27,8 +27,8 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
 
     The .npz holds ids, labels, predicted classes and logits, and of a head that weighs layers attention,
     contributions to every logit, votes (what a layer would say alone), and Shapley values of the predicted
-    class. The .csv holds a line per sample: the same without what is per class. Both say how suspicious a
-    label is, by several scores.
+    class, with their standard errors where they were sampled. The .csv holds a line per sample: the same
+    without errors and what is per class. Both say how suspicious a label is, by several scores.
 
     Args:
       path: without suffix.
@@ -41,13 +41,15 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
     suspicion = label_suspicion(logits, labels, explanation)
     arrays = {"ids": np.array(ids), "labels": labels, "predicted": predicted, "logits": logits}
     arrays |= {f"suspicion_{name}": values for name, values in suspicion.items()}
-    if explanation is not None:
+    if explanation is not None and run.shapley is not None:
         arrays |= {
             "attention": explanation.attention.astype(np.float32),
             "contributions": explanation.contributions.astype(np.float32),
             "votes": explanation.by_head[1].sum(axis=2),
-            "shapley": np.asarray(run.shapley, np.float32),
+            "shapley": run.shapley.values,
         }
+        if run.shapley.errors is not None:
+            arrays["shapley_errors"] = run.shapley.errors
     np.savez(path.with_suffix(".npz"), **arrays)
     names = run.numbers["class_names"]
     columns: dict[str, Sequence[Any]] = {
@@ -56,13 +58,13 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         "predicted": [names[label] for label in predicted],
         **{f"suspicion by {name}": values.tolist() for name, values in suspicion.items()},
     }
-    if explanation is not None:
+    if explanation is not None and run.shapley is not None:
         attention = explanation.attention
         columns["effective depth"] = effective_depth(attention).tolist()
         each = {
             "attention to": attention,
             "contribution of": of_class(explanation.contributions, predicted),
-            "shapley value of": np.asarray(run.shapley),
+            "shapley value of": run.shapley.values,
         }
         for name, values in each.items():
             columns |= {f"{name} h{layer}": column.tolist() for layer, column in enumerate(values.T, 1)}
@@ -80,14 +82,14 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     from laya_jax.attribution import plots
 
     first = runs[0]
-    if first.profiles is None:
+    if first.profiles is None or first.curves is None:
         return
     explanation = first.explained.weighed()
     figures = {
         "profile": plots.profile_bars(first.profiles),
         "class-profiles": plots.class_heatmaps(first.profiles, first.numbers["class_names"]),
         "contributions": plots.stacked_contributions(explanation.take(slice(SHOWN))),
-        "faithfulness": plots.faithfulness_curves(layer_curves(explanation)),
+        "faithfulness": plots.faithfulness_curves(first.curves),
     }
     if compared := other_seeds(runs):
         attentions = [run.explained.weighed().attention for run in compared]

@@ -43,7 +43,7 @@ def findings(numbers: Numbers, stability: Numbers | None = None) -> list[Finding
         return []
     found = [
         *_inside_the_head(measured),
-        *_agreements(measured["agreement"]),
+        *_agreements(measured["agreement"], measured["shapley_error"]),
         *_conditioning(measured["replaced_attention"]),
         *_randomizations(measured["randomization"]),
         *_inputs_and_seeds(measured, stability),
@@ -137,7 +137,12 @@ NAMES = {
 }
 
 
-def _agreements(agreement: Numbers) -> Iterator[Finding]:
+def _agreements(agreement: Numbers, shapley_error: float | None) -> Iterator[Finding]:
+    meanings = {"attention": AGREEMENT}
+    if shapley_error is not None:
+        meanings["shapley"] = (
+            f"The values were sampled; their standard error is {shapley_error:.1e} on average."
+        )
     for name, shown in NAMES.items():
         raw, centred = (agreement[name][key]["spearman"] for key in ("masked", "masked_centred"))
         yield Finding(
@@ -145,7 +150,7 @@ def _agreements(agreement: Numbers) -> Iterator[Finding]:
             _number(raw),
             f"{_number(centred)} once layer means are taken away; 1 is perfect, 0 chance",
             _verdict(raw, 0.6, 0.2),
-            AGREEMENT if name == "attention" else "",
+            meanings.get(name, ""),
         )
 
 
@@ -171,7 +176,7 @@ def _randomizations(randomized: Numbers) -> Iterator[Finding]:
             yield Finding(
                 f"Likeness to attention with random {part}",
                 _number(correlation),
-                f"0; the same top layer for {_percent(randomized[part]['same_top_layer'])}",
+                "0" if correlation is None else f"0; the same top layer for {_top_layer(randomized[part])}",
                 _verdict(None if correlation is None else -abs(correlation), -0.2, -0.6),
                 meaning,
             )
@@ -179,11 +184,12 @@ def _randomizations(randomized: Numbers) -> Iterator[Finding]:
 
 def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[Finding]:
     noise = measured["input_noise"]
+    lost = 1 - noise["flips"] - noise["same_top_layer"]
     yield Finding(
         "Same top layer under small noise on the inputs",
-        _percent(noise["same_top_layer"]),
+        _top_layer(noise),
         f"{_percent(1 - noise['flips'])} of predictions stay",
-        _verdict(noise["same_top_layer"] - (1 - noise["flips"]), -0.05, -0.2),
+        _verdict(None if noise["centred_correlation"] is None else -lost, -0.05, -0.2),
         "Attention should not depend on what hardly changes the prediction.",
     )
     if stability is None:
@@ -214,8 +220,8 @@ def stable(stability: Numbers) -> Finding:
     correlation = between["centred_correlation"]
     return Finding(
         f"Same top layer over {stability['runs']} runs",
-        _percent(between["same_top_layer"]),
-        f"{_percent(chance['same_top_layer'])} by chance; correlation {_number(correlation)} "
+        _top_layer(between),
+        f"{_top_layer(chance)} by chance; correlation {_number(correlation)} "
         f"({_number(chance['centred_correlation'])} by chance)",
         _verdict(correlation, 0.6, 0.2),
         "Two trainings that differ in their seed alone may use other layers and predict equally well. Where "
@@ -247,6 +253,15 @@ def _percent(share: float) -> str:
     ('0.4 %', '50 %', '99.9 %')
     """
     return f"{100 * share:.1f} %" if 0 < share < 0.01 or 0.99 < share < 1 else f"{100 * share:.0f} %"
+
+
+def _top_layer(likeness: Numbers) -> str:
+    """Share with the same top layer; of attention that is the same for all samples, the top is any layer's.
+
+    >>> _top_layer({"same_top_layer": 1.0, "centred_correlation": None})
+    'undefined'
+    """
+    return "undefined" if likeness["centred_correlation"] is None else _percent(likeness["same_top_layer"])
 
 
 def _number(value: float | None) -> str:

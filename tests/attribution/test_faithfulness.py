@@ -1,9 +1,10 @@
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 from laya_jax.attribution import (
+    Explanation,
     agreement,
     attributions,
     completeness_gap,
@@ -14,7 +15,7 @@ from laya_jax.attribution import (
     rank_agreement,
     replaced_attention,
     rescaling,
-    shapley_values,
+    shapley_of_class,
 )
 from tests.attribution.conftest import LAYERS, SAMPLES, drawn
 
@@ -99,6 +100,28 @@ def test_leaving_one_out_is_done_by_hand(explanation):
     assert zeroed[sample, layer] == pytest.approx(full - log_probability(without), abs=1e-9)
 
 
+def test_layers_that_peaked_attention_hardly_hears_are_told_apart():
+    drawn_float32 = (array.astype(np.float32) for array in drawn(layers=12))
+    explanation = Explanation(*drawn_float32)
+    explanation.scores[np.arange(SAMPLES), np.argmax(explanation.scores, axis=1)] += 4
+    attention = explanation.attention
+    assert 0.94 < attention.max(axis=1).mean() < 0.99
+    votes, predicted = np.float64(explanation.votes), np.argmax(explanation.logits, axis=1)
+
+    def log_probability(attention):
+        logits = explanation.bias + np.einsum("nl,nlk->nk", attention, votes)
+        return special.log_softmax(logits, axis=1)[np.arange(SAMPLES), predicted]
+
+    expected = np.empty_like(attention)
+    for layer in range(12):
+        weights = np.delete(np.float64(explanation.scores), layer, axis=1)
+        without = np.insert(special.softmax(weights, axis=1), layer, 0, axis=1)
+        expected[:, layer] = log_probability(attention) - log_probability(without)
+    masked, zeroed = leave_one_out(explanation)
+    np.testing.assert_allclose(masked, expected, rtol=1e-9, atol=1e-14)
+    assert masked.dtype == zeroed.dtype == np.float64
+
+
 def test_rank_agreement_is_scipys_ties_included():
     generator = np.random.default_rng(0)
     first, second = generator.integers(0, 4, (2, 50, 5)).astype(float)
@@ -119,7 +142,8 @@ def test_completeness_gap_finds_logits_that_are_no_sum(explanation):
 
 
 def test_attributions_sum_to_the_same_logit(explanation):
-    found = attributions(explanation, shapley_values(explanation))
+    shapley = shapley_of_class(explanation, np.argmax(explanation.logits, axis=1))
+    found = attributions(explanation, shapley)
     assert set(found) == {"attention", "attention_norm", "contribution", "shapley"}
     assert {values.shape for values in found.values()} == {(SAMPLES, LAYERS)}
     np.testing.assert_allclose(found["contribution"].sum(axis=1), found["shapley"].sum(axis=1), atol=1e-5)
@@ -136,7 +160,8 @@ def test_a_rescaled_head_decides_alike_with_another_attention(explanation):
 def test_few_layers_classes_and_samples_give_numbers_or_none(layers, classes, samples):
     explanation = drawn(samples, layers, classes)
     masked, zeroed = leave_one_out(explanation)
-    for values in attributions(explanation, shapley_values(explanation)).values():
+    shapley = shapley_of_class(explanation, np.argmax(explanation.logits, axis=1))
+    for values in attributions(explanation, shapley).values():
         for part in agreement(values, masked, zeroed):
             assert part.spearman is None or np.isfinite(part.spearman)
     assert np.isfinite(rescaling(explanation)).all()

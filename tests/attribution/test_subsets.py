@@ -4,8 +4,20 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from laya_jax.attribution import all_masks, layer_curves, masked_logits, shapley_values, subsets
+from laya_jax.attribution import (
+    all_masks,
+    curves,
+    layer_curves,
+    masked_logits,
+    of_class,
+    shapley,
+    shapley_of_class,
+    shapley_values,
+    subsets,
+)
+from laya_jax.attribution.subsets import arrays_of
 from tests.attribution.conftest import CLASSES, LAYERS, SAMPLES, drawn
+from tests.precisions import precisions_on_tpu
 
 
 def alone(explanation, kept):
@@ -48,18 +60,40 @@ def test_a_layer_that_nobody_listens_to_gets_nothing_but_what_it_says_when_alone
 
 def test_sampled_shapley_values_are_near_the_exact_ones_by_their_own_error(monkeypatch):
     explanation = drawn(samples=20, layers=13)
-    sampled = shapley_values(explanation, orders=50, seed=3)
-    monkeypatch.setattr(subsets, "EXHAUSTIVE", 13)
     exact = shapley_values(explanation)
     assert exact.errors is None
+    monkeypatch.setattr(shapley, "EXHAUSTIVE", 12)
+    sampled = shapley_values(explanation, orders=50, seed=3)
     np.testing.assert_allclose(sampled.values.sum(axis=1), exact.values.sum(axis=1), atol=1e-4)
     distance = np.abs(sampled.values - exact.values) / sampled.errors
     assert 0.6 < np.mean(distance < 1) < 0.76  # 0.68 of a normal distribution is within one deviation
     assert np.mean(distance < 3) > 0.985
 
 
+def test_shapley_values_of_one_class_have_errors_of_their_own(monkeypatch):
+    explanation, chosen = drawn(samples=20, layers=13), np.arange(20) % CLASSES
+    exact = shapley_of_class(explanation, chosen)
+    expected = of_class(shapley_values(explanation).values, chosen)
+    np.testing.assert_allclose(exact.values, expected, atol=1e-5)
+    assert exact.errors is None
+    monkeypatch.setattr(shapley, "EXHAUSTIVE", 12)
+    sampled = shapley_of_class(explanation, chosen, orders=50, seed=3)
+    np.testing.assert_allclose(
+        sampled.values, of_class(shapley_values(explanation, orders=50, seed=3).values, chosen), atol=1e-5
+    )
+    distance = np.abs(sampled.values - exact.values) / sampled.errors
+    assert 0.6 < np.mean(distance < 1) < 0.76
+
+
+def test_exact_shapley_values_of_fourteen_layers_and_a_thousand_classes_are_taken_in_parts():
+    explanation = drawn(samples=2, layers=14, classes=1000)
+    values, errors = shapley_values(explanation)
+    assert errors is None
+    np.testing.assert_allclose(values.sum(axis=1), explanation.logits - explanation.bias, atol=1e-4)
+
+
 def test_too_few_orders_are_refused():
-    explanation = drawn(samples=2, layers=13)
+    explanation = drawn(samples=2, layers=15)
     with pytest.raises(ValueError, match="orders is 1, expected at least 2"):
         shapley_values(explanation, orders=1)
     with pytest.raises(ValueError, match="orders is 0, expected at least 1"):
@@ -151,3 +185,16 @@ def test_few_layers_classes_and_samples(layers, classes):
     curves = layer_curves(explanation)
     assert np.isfinite([curves.full, curves.comprehensiveness, curves.sufficiency]).all()
     assert masked_logits(explanation, all_masks(layers)).shape == (2**layers, 1, classes)
+
+
+def test_products_that_promise_to_be_exact_are_so_on_a_tpu(explanation):
+    given, masks = arrays_of(explanation), all_masks(LAYERS)
+    exact = (
+        (curves._by_size, masks.sum(axis=1)),
+        (shapley._exact_shapley, shapley._shapley_weights(LAYERS)),
+    )
+    for function, more in exact:
+        found = precisions_on_tpu(function, *given, masks, more)
+        assert set(found) == {"HIGHEST"}
+        assert len(found) >= 2
+    assert set(precisions_on_tpu(shapley._sampled_shapley, *given, masks[:, ::-1].argsort())) == {"HIGHEST"}

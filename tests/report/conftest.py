@@ -15,6 +15,7 @@ from laya_jax.training import (
 ONE_DEVICE = ParallelConfig(devices=1)
 HEADS = {
     "laya": HeadConfig(dim=8),
+    "uniform_start": HeadConfig(dim=8, uniform_start=True),
     "scalar_mix": HeadConfig(kind="scalar_mix", dim=8),
     "concat": HeadConfig(kind="concat", dim=8),
     "last_layer": HeadConfig(kind="last_layer"),

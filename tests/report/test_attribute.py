@@ -1,10 +1,12 @@
 import csv
 import dataclasses
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
 
+from laya_jax.attribution import curves, shapley
 from laya_jax.data import Examples
 from laya_jax.report import (
     Explainer,
@@ -16,6 +18,7 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
+from laya_jax.report.attribute import NOISE, _with_noise
 from laya_jax.training import load_model, predict
 from tests.report.conftest import ONE_DEVICE
 
@@ -48,6 +51,26 @@ def test_a_global_mix_is_the_same_for_every_sample(measured):
     assert numbers["faithfulness"]["agreement"]["attention"]["masked_centred"]["spearman"] is None
     assert strict(numbers) == numbers
     assert "undefined" in {finding.value for finding in findings(numbers)}
+
+
+def test_attention_that_started_uniform_is_compared_with_that_of_a_random_scorer(measured):
+    randomized = measured("uniform_start").numbers["faithfulness"]["randomization"]
+    for part in ("scorer", "scorer and adapters"):
+        assert abs(randomized[part]["centred_correlation"]) < 0.95
+        assert randomized[part]["divergence"] > 0
+
+
+def test_the_top_layer_of_attention_that_depends_on_no_sample_is_not_compared(measured):
+    numbers, mix = measured().numbers, measured("scalar_mix")
+    likeness = {"same_top_layer": 0.123, "centred_correlation": None, "divergence": 0.4}
+    faithfulness = {**numbers["faithfulness"], "randomization": {"scorer": likeness}}
+    named = {each.name: each for each in findings({**numbers, "faithfulness": faithfulness})}
+    scorer = named["Likeness to attention with random scorer"]
+    assert (scorer.value, scorer.reference, scorer.verdict) == ("undefined", "0", "unknown")
+    over_seeds = stability([mix, measured("scalar_mix", 1)])
+    named = {each.name: each for each in findings(mix.numbers, over_seeds)}
+    for name in ("Same top layer under small noise on the inputs", "Same top layer over 2 runs"):
+        assert (named[name].value, named[name].verdict) == ("undefined", "unknown")
 
 
 @pytest.mark.parametrize("kind", ["concat", "last_layer"])
@@ -128,6 +151,31 @@ def test_other_parameters_do_not_compile_again(explainer, digits):
     assert explain._predictor._run._cache_size() == before
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "int32"])
+def test_noise_is_drawn_in_parts_as_it_would_be_at_once(dtype):
+    inputs = np.random.default_rng(1).integers(0, 200, (300, 11, 5, 3)).astype(dtype)
+    whole = np.random.default_rng(0)
+    if dtype == "int32":
+        expected = np.where((whole.random(inputs.shape) < NOISE) & (inputs > 0), 1, inputs)
+    else:
+        expected = inputs + whole.normal(0, NOISE * float(inputs.std()), inputs.shape)
+    if dtype == "uint8":
+        expected = np.clip(np.round(expected), 0, 255)
+    found = _with_noise(inputs, unknown=1)
+    assert found.dtype == inputs.dtype
+    np.testing.assert_array_equal(found, expected.astype(dtype))
+
+
+def test_noise_on_images_takes_little_more_memory_than_they():
+    images = np.random.default_rng(1).integers(0, 256, (5000, 32, 32, 3), np.uint8)
+    tracemalloc.start()
+    try:
+        _with_noise(images, unknown=0)
+        assert tracemalloc.get_traced_memory()[1] < 3 * images.nbytes
+    finally:
+        tracemalloc.stop()
+
+
 def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_path):
     run = measured()
     ids = [f"digit {row}" for row in range(len(digits.labels))]
@@ -145,15 +193,31 @@ def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_pa
         np.testing.assert_allclose(column, arrays["attention"][:, layer - 1], atol=1e-6)
         column = [float(row[f"shapley value of h{layer}"]) for row in rows]
         np.testing.assert_allclose(column, arrays["shapley"][:, layer - 1], atol=1e-6)
+    assert "shapley_errors" not in arrays
+    assert run.numbers["faithfulness"]["shapley_error"] is None
     bias = run.explained.explanation.bias
     np.testing.assert_allclose(arrays["contributions"].sum(axis=1) + bias, arrays["logits"], atol=1e-4)
     assert json.loads((tmp_path / "numbers.json").read_text())["runs"][0] == run.numbers
 
 
-def test_figures_are_written_of_what_there_is(measured, tmp_path):
+def test_sampled_shapley_values_say_so(explainer, digits, few, monkeypatch, tmp_path):
+    monkeypatch.setattr(shapley, "EXHAUSTIVE", 2)
+    some = few(digits, 20)
+    run = attribute(explainer("laya", 0, (16, 12, 8)), some)
+    write_samples(tmp_path / "samples", run, [str(row) for row in range(20)], some.labels)
+    with np.load(tmp_path / "samples.npz") as file:
+        errors = file["shapley_errors"]
+        assert errors.shape == file["shapley"].shape == (20, 3)
+    assert run.numbers["faithfulness"]["shapley_error"] == pytest.approx(errors.mean())
+    assert any("The values were sampled" in finding.meaning for finding in findings(run.numbers))
+
+
+def test_figures_are_written_of_what_there_is(measured, monkeypatch, tmp_path):
     write_figures(tmp_path, [measured("concat")])
     assert list(tmp_path.iterdir()) == []
-    write_figures(tmp_path, [measured(), measured("laya", 1)])
+    runs = [measured(), measured("laya", 1)]
+    monkeypatch.setattr(curves, "_order_curve", None)  # curves that were measured are not measured again
+    write_figures(tmp_path, runs)
     names = {path.name for path in tmp_path.iterdir()}
     kinds = ("profile", "class-profiles", "contributions", "faithfulness", "stability")
     assert names == {f"{name}.{suffix}" for name in kinds for suffix in ("png", "pdf")}

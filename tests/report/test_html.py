@@ -67,6 +67,8 @@ def test_every_head_has_a_report(measured, explainer, digits, asked):
     text = render([measured(*asked)], explainer(*asked), digits, None, largest_gallery=20)
     assert ("What there is without attention" in text) == (asked[0] == "concat")
     assert "nan" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    if asked[0] == "scalar_mix":
+        assert re.search(r"scorer</th><td>\N{EN DASH}</td><td>\N{EN DASH}</td>", text)
 
 
 def test_class_names_and_texts_cannot_break_the_page(measured, explainer, digits):
@@ -136,7 +138,7 @@ def test_ten_thousand_samples_stay_small_and_open_quickly(explainer, measured, d
     many = np.arange(10_000) % len(digits.labels)
     run = measured()
     explained = Explained(run.explained.logits[many], run.explained.explanation.take(many))
-    repeated = Attributed(run.numbers, explained, run.profiles, run.shapley[many])
+    repeated = Attributed(run.numbers, explained, run.profiles, None, None)
     text = render([repeated], explainer(), digits.take(many), None, largest_gallery=10_000)
     assert len(text) < 15e6
     browser = open_page(text)

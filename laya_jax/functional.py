@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from laya_jax.layer_attention import affine, attend, contribute, gelu, layer_normalize, mix
+from laya_jax.layer_attention import EXACT, affine, attend, contribute, gelu, layer_normalize, mix
 from laya_jax.parameters import Shapes, adapter_shapes, affine_shapes
 from laya_jax.reading import (
     PLAIN,
@@ -228,10 +228,10 @@ def last_layer(
     keep = True if layer_mask is None else layer_mask[..., -1:].reshape(-1, 1)
     aggregate = jnp.where(keep, state, 0)
     attention = jnp.where(keep, jnp.ones_like(state[:, :1], jnp.promote_types(state.dtype, jnp.float32)), 0)
-    contribution = (aggregate @ classifier["kernel"])[:, None]
+    contribution = jnp.matmul(aggregate, classifier["kernel"], precision=EXACT)[:, None]
     earlier = ((0, 0), (len(hidden_states) - 1, 0))
     return HeadOutput(
-        affine(classifier, aggregate),
+        affine(classifier, aggregate, EXACT),
         jnp.pad(attention, earlier),
         jnp.pad(contribution, (*earlier, (0, 0))),
         aggregate,
@@ -243,4 +243,6 @@ def _mixed(
 ) -> HeadOutput:
     aggregate = mix(attention, z)
     contributions = contribute(attention, z, classifier["kernel"])
-    return HeadOutput(affine(classifier, aggregate), jnp.mean(attention, axis=2), contributions, aggregate)
+    # As exact as the contributions, whose sum the logits are.
+    logits = affine(classifier, aggregate, EXACT)
+    return HeadOutput(logits, jnp.mean(attention, axis=2), contributions, aggregate)

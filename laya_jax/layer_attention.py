@@ -18,12 +18,17 @@ EXACT = jax.lax.Precision.HIGHEST
 factors to bfloat16."""
 
 
-def affine(parameters: Affine, inputs: Float[Array, "*axes width"]) -> Float[Array, "*axes dim"]:
+def affine(
+    parameters: Affine,
+    inputs: Float[Array, "*axes width"],
+    precision: jax.lax.Precision | None = None,
+) -> Float[Array, "*axes dim"]:
     """Applies one affine map to the last axis: ``inputs @ kernel + bias``.
 
     Args:
       parameters: ``kernel`` [width, dim] and ``bias`` [dim].
       inputs: [..., width].
+      precision: of the product; None is the backend's own.
 
     Returns:
       [..., dim].
@@ -31,7 +36,7 @@ def affine(parameters: Affine, inputs: Float[Array, "*axes width"]) -> Float[Arr
     >>> affine({"kernel": jnp.array([[2.0], [3.0]]), "bias": jnp.array([1.0])}, jnp.array([[1.0, 1.0]]))
     Array([[6.]], dtype=float32)
     """
-    outputs = inputs @ parameters["kernel"]
+    outputs = jnp.matmul(inputs, parameters["kernel"], precision=precision)
     return outputs + jnp.expand_dims(parameters["bias"], range(outputs.ndim - 1))
 
 

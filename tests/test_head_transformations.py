@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.test_util import check_grads
+from precisions import precisions_on_tpu
 from small_heads import HEADS, WIDTHS, randomised
 
 
@@ -41,6 +42,16 @@ def test_bfloat16_stays_within_its_precision(make_hidden_states, name):
         assert rounded.attention.dtype == jnp.float32
         np.testing.assert_allclose(rounded.attention.sum(axis=1), 1, atol=1e-6)
         np.testing.assert_allclose(rounded.attention, exact.attention, atol=0.03)
+
+
+def test_logits_are_as_exact_on_a_tpu_as_the_contributions_that_they_split_into(make_hidden_states):
+    hidden_states = make_hidden_states(WIDTHS)
+    for name, exact in (("laya", ["mix", "classifier"]), ("last_layer", ["classifier"])):
+        variables = randomised(HEADS[name], hidden_states)
+        precisions = precisions_on_tpu(
+            lambda *arguments, name=name: HEADS[name].apply(*arguments).logits, variables, hidden_states
+        )
+        assert precisions.count("HIGHEST") == len(exact)
 
 
 def test_bfloat16_hidden_states_promote_to_the_parameters_dtype(make_hidden_states):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from precisions import precisions_on_tpu
 
 from laya_jax import layer_attention
 from laya_jax.layer_attention import (
@@ -16,7 +17,6 @@ from laya_jax.layer_attention import (
     rms_normalize,
     vote,
 )
-from tests.precisions import precisions_on_tpu
 
 
 def attend(scores, *more, **options):

@@ -2,6 +2,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 import pytest
+from precisions import precisions_on_tpu
 from scipy.special import softmax
 
 from laya_jax.attribution import (
@@ -17,7 +18,6 @@ from laya_jax.attribution import (
 )
 from laya_jax.attribution.subsets import arrays_of
 from tests.attribution.conftest import CLASSES, LAYERS, SAMPLES, drawn
-from tests.precisions import precisions_on_tpu
 
 
 def alone(explanation, kept):

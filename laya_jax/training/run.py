@@ -308,7 +308,7 @@ def write_text(path: Path, text: str) -> None:
 
 def _commit() -> str | None:
     """The commit of the code that runs, with "+" if files differ from it; None outside of a repository."""
-    here = Path(__file__).parent
+    here = Path(__file__).parents[1]  # all of the package
 
     def git(*command: str) -> str:
         run = subprocess.run(["git", "-C", here, *command], capture_output=True, text=True, check=True)

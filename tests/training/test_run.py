@@ -1,11 +1,13 @@
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import laya_jax
 from laya_jax.data import DataConfig, Preprocessing, Schema
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training import BackboneConfig, Config, ParallelConfig
@@ -25,6 +27,29 @@ def test_a_new_run_tells_what_made_it(run):
     assert environment["packages"].keys() >= {"jax", "flax", "optax", "orbax-checkpoint"}
     assert environment["backend"] == "cpu"
     assert len(environment["commit"].rstrip("+")) == 40
+
+
+def test_the_commit_says_whether_any_file_of_the_package_differs_from_it(tmp_path):
+    package = Path(laya_jax.__file__).parent
+    copied = shutil.copytree(package, tmp_path / "laya_jax", ignore=shutil.ignore_patterns("__pycache__"))
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
+        subprocess.run([*git, *command], check=True)
+    print_commit = "from laya_jax.training.run import environment; print(environment()['commit'])"
+
+    def commit():
+        run = subprocess.run(
+            [sys.executable, "-B", "-c", print_commit],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return run.stdout.strip()
+
+    clean = commit()
+    (copied / "heads.py").write_text((copied / "heads.py").read_text() + "\n")
+    assert commit() == f"{clean}+"
 
 
 def test_a_run_remembers_what_it_was_started_on_but_for_the_processes(tmp_path):

@@ -25,8 +25,9 @@ EXPERIMENTS = {
         data=DataConfig(source="cifar10", split="last", normalize=True),
         backbone=BackboneConfig(kind="separable_cnn", widths=(64, 128, 256)),
         head=HeadConfig(dim=128, temperature=1.0, scorer_width=128),
-        optimizer=OptimizerConfig(learning_rate=1e-3, schedule="cosine"),
-        epochs=15,
+        optimizer=OptimizerConfig(learning_rate=1e-3, schedule="cosine", warmup_steps=1000),
+        batch_size=32,
+        epochs=12,
     ),
     "imdb": Config(
         data=DataConfig(source="imdb_reviews", split="last", keep="end"),

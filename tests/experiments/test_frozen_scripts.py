@@ -9,6 +9,7 @@ from PIL import Image
 from small_models import write_vit
 
 from experiments import artworks, frozen
+from experiments.frozen_tables import path_of, records_of
 from laya_jax.data import Dataset, Examples, Preprocessing
 from laya_jax.training import Config, HeadConfig
 
@@ -46,7 +47,6 @@ def test_heads_on_frozen_backbones_are_compared_and_tabulated(place, monkeypatch
     for row in (
         "last layer",
         "best single layer (h",
-        "by the test split (h",
         "scalar mix",
         "laya, recommended",
     ):
@@ -70,6 +70,16 @@ def test_heads_on_frozen_backbones_are_compared_and_tabulated(place, monkeypatch
         frozen.main([*given, "--seeds", "2"])
         again = json.loads(path.read_text())
         assert [run["test"] for run in again["runs"]] == [run["test"] for run in record["runs"]]
+
+
+def test_the_best_layer_by_the_test_split_is_shown_where_it_is_another_one(tmp_path):
+    for name, layer in ((frozen.SINGLE, 1), (frozen.ORACLE, 1)):
+        path = path_of(tmp_path, "imdb", "10", name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"setting": {"layer": layer}}))
+    assert [*records_of(tmp_path, "imdb", "10")] == [frozen.SINGLE]
+    path.write_text(json.dumps({"setting": {"layer": 2}}))
+    assert [*records_of(tmp_path, "imdb", "10")] == [frozen.SINGLE, frozen.ORACLE]
 
 
 def trained(monkeypatch, validation, test):

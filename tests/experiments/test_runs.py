@@ -29,6 +29,13 @@ with errors_in_a_line("command"):
     train_missing(jobs, Places(folder / "results", folder / "runs", processes))
 """
 
+HEEDING = (
+    sys.executable,
+    "-c",
+    "import os, signal as s, sys; s.signal(s.SIGHUP, s.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])",
+)
+"""Runs a command that heeds SIGHUP even if these tests run under nohup."""
+
 LONG = 3000
 """Epochs: more than any test waits for, few enough for what is left behind to end by itself."""
 
@@ -41,7 +48,7 @@ def wrong(folder):
     return digits(1, backbone=BackboneConfig(kind="vit", path=str(folder / "nowhere")))
 
 
-def start(folder, processes, *before, **configs):
+def start(folder, processes, before=HEEDING, **configs):
     jobs = json.dumps({name: to_json(config) for name, config in configs.items()})
     command = [*before, sys.executable, "-c", COMMAND, str(folder), str(processes), jobs]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -105,7 +112,7 @@ def test_no_worker_is_left_when_an_error_ends_its_parent(tmp_path):
 
 
 def test_nohup_is_heeded(tmp_path):
-    with start(tmp_path, 1, "nohup", short=digits(2)) as process:
+    with start(tmp_path, 1, ["nohup"], short=digits(2)) as process:
         wait_until((tmp_path / "runs/short.log").exists, process)
         process.send_signal(signal.SIGHUP)
         assert process.wait(timeout=300) == 0

@@ -124,9 +124,11 @@ def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
     if not whole:
         return table2.shown(theirs), "", NOT_RUN
     ranked = sorted(whole, key=lambda setting: table2.accuracy(whole[setting], "validation"), reverse=True)
-    stands = "the same" if ranked[0] == theirs else "another setting"
     if theirs in whole:
+        stands = "the same" if ranked[0] == theirs else "another setting"
         stands += f"; the paper's is {ranked.index(theirs) + 1} of {len(whole)}"
+    else:
+        stands = "best so far; the paper's is not run yet"
     told = table2.told_apart(whole)
     if told is not None:
         stands += f"; p that no setting differs {told.p:.2g}"
@@ -228,4 +230,4 @@ def _not_run(records: Records, grids: Records) -> Iterator[str]:
         if done < size:
             missing.append(f"Table 2, {TITLES[dataset]} ({done} of {size} settings of LAYA)")
     if missing:
-        yield f"**Not run:** {'; '.join(missing)}."
+        yield f"**Not run, or in part:** {'; '.join(missing)}."

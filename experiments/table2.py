@@ -247,7 +247,11 @@ def draw_sensitivity(settings: Settings, dataset: str, folder: Path) -> None:
         panels[0].set_ylabel("validation accuracy")
         told = told_apart(settings)
         error = "" if told is None else f"; standard error of a point {told.error:.4f}"
-        title = f"{TITLES[dataset]}: a point per setting (mean over seeds), a line for their mean{error}"
+        size = len(grid(dataset, "laya"))
+        part = "" if len(settings) == size else f", {len(settings)} of {size} settings"
+        title = (
+            f"{TITLES[dataset]}{part}: a point per setting (mean over seeds), a line for their mean{error}"
+        )
         figure.suptitle(title, size=9, y=1.06)
         save(figure, folder / f"sensitivity-{dataset}")
 

@@ -72,7 +72,7 @@ def check_same(by_way: Mapping[str, Records], config: Config, results: Path) -> 
     assert pretrained is not None
     known = fingerprint(known_by(dataset, pretrained, dataset.preprocessing))
     for records in by_way.values():
-        if any(record["fingerprint"] != known for record in records):
+        if any(record.get("fingerprint") != known for record in records):
             raise ValueError(
                 f"the records in {results} are of other paintings, or another ViT, than {config.data.source} "
                 f"and {config.backbone.path}; give another --results"

@@ -91,7 +91,11 @@ STABILITY = {
 
 def tables_of(measured: Measured) -> list[Table]:
     """How attention is spread, whether it tells what the head does, and whether it tells anything else."""
-    return [_spread_table(measured), _head_table(measured), _beyond_table(measured)]
+    head = "Whether attention tells what the head does"
+    beyond = _judged_table(measured, "Whether attention tells anything else", BEYOND_THE_HEAD)
+    for name, (wanted, field) in STABILITY.items():
+        beyond.add(name, wanted, *(_beside_chance(found["stability"], field) for found in measured))
+    return [_spread_table(measured), _judged_table(measured, head, IN_THE_HEAD), beyond]
 
 
 def _spread_table(measured: Measured) -> Table:
@@ -111,25 +115,11 @@ def _spread_table(measured: Measured) -> Table:
     return table
 
 
-def _head_table(measured: Measured) -> Table:
-    table = Table(
-        "Whether attention tells what the head does, mean over seeds (least to most)",
-        _columns(measured, "faithful attention has"),
-    )
-    for name, (wanted, value) in IN_THE_HEAD.items():
+def _judged_table(measured: Measured, what: str, rows: Mapping[str, tuple[str, Value]]) -> Table:
+    columns = _columns(measured, "at best")
+    table = Table(f"{what}, mean over seeds (least to most)", columns)
+    for name, (wanted, value) in rows.items():
         table.add(name, wanted, *_of_runs(measured, value))
-    return table
-
-
-def _beyond_table(measured: Measured) -> Table:
-    table = Table(
-        "Whether attention tells anything else, mean over seeds (least to most)",
-        _columns(measured, "best"),
-    )
-    for name, (wanted, value) in BEYOND_THE_HEAD.items():
-        table.add(name, wanted, *_of_runs(measured, value))
-    for name, (wanted, field) in STABILITY.items():
-        table.add(name, wanted, *(_beside_chance(found["stability"], field) for found in measured))
     return table
 
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import artworks, table1, table2
+from experiments import artworks, grids, table1
 from experiments.configs import HEADS, PAPER, config_of
 from experiments.figures import TITLES, class_profile, mean_profile
 from experiments.paper import FIGURE_1, FIGURE_2, FIGURE_3, PROTOCOL, SEEDS, TABLE_1, TABLE_2
@@ -76,7 +76,7 @@ def _classes(records: Records) -> Iterator[Share]:
             yield Share(item, dataset, paper, ours, seeds)
 
 
-def items(records: Records, grids: Records, results: Path) -> Table:
+def items(records: Records, grid_records: Records, results: Path) -> Table:
     """Paper item -> command -> paper's value -> ours -> how it stands."""
     table = Table("The paper's items", ("item", "command", "paper", "ours", "how it stands"))
     for dataset in PAPER:
@@ -90,7 +90,7 @@ def items(records: Records, grids: Records, results: Path) -> Table:
         table.add(
             f"Table 2, {TITLES[dataset]}",
             f"`python -m experiments.table2 --datasets {dataset}`",
-            *_setting(grids, dataset),
+            *_setting(grid_records, dataset),
         )
     for share in shares(records):
         ours = "" if share.ours is None else f"{share.ours:.2f}"
@@ -119,22 +119,22 @@ def accuracy(records: Records, dataset: str, head: str) -> tuple[str, str, str]:
 
 def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
     theirs = HeadConfig(**TABLE_2[dataset])
-    size = len(table2.grid(dataset, "laya"))
-    whole = table2.comparable(table2.by_setting(records, dataset, "laya"), size)
+    size = len(grids.grid(dataset, "laya"))
+    whole = grids.comparable(grids.by_setting(records, dataset, "laya"), size)
     if not whole:
-        return table2.shown(theirs), "", NOT_RUN
-    ranked = sorted(whole, key=lambda setting: table2.accuracy(whole[setting], "validation"), reverse=True)
+        return grids.shown(theirs), "", NOT_RUN
+    order = grids.ranked(whole)
     if theirs in whole:
-        stands = "the same" if ranked[0] == theirs else "another setting"
-        stands += f"; the paper's is {ranked.index(theirs) + 1} of {len(whole)}"
+        stands = "the same" if order[0] == theirs else "another setting"
+        stands += f"; the paper's is {order.index(theirs) + 1} of {len(whole)}"
     else:
         stands = "best so far; the paper's is not run yet"
-    told = table2.told_apart(whole)
+    told = grids.told_apart(whole)
     if told is not None:
         stands += f"; p that no setting differs {told.p:.2g}"
     if len(whole) < size:
         stands += f"; {len(whole)} of {size} settings run"
-    return table2.shown(theirs), table2.shown(ranked[0]), stands
+    return grids.shown(theirs), grids.shown(order[0]), stands
 
 
 def _artworks(results: Path) -> Iterator[tuple[str, ...]]:
@@ -176,9 +176,9 @@ def protocol() -> Table:
     return table
 
 
-def summary(records: Records, grids: Records) -> str:
+def summary(records: Records, grid_records: Records) -> str:
     """What was reproduced, what was not and what was not run, as a list in Markdown."""
-    lines = [*_accuracies(records), *_lead(records), *_shares(records), *_not_run(records, grids)]
+    lines = [*_accuracies(records), *_lead(records), *_shares(records), *_not_run(records, grid_records)]
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -217,7 +217,7 @@ def _shares(records: Records) -> Iterator[str]:
             yield f"**Figures 1 and 2, attention as the text tells it, {word} our seeds' range:** {told}."
 
 
-def _not_run(records: Records, grids: Records) -> Iterator[str]:
+def _not_run(records: Records, grid_records: Records) -> Iterator[str]:
     missing = [
         f"Table 1, {TITLES[dataset]}, {head}"
         for dataset in PAPER
@@ -225,8 +225,8 @@ def _not_run(records: Records, grids: Records) -> Iterator[str]:
         if not select(records, dataset, head)
     ]
     for dataset in PAPER:
-        size = len(table2.grid(dataset, "laya"))
-        done = len(table2.by_setting(grids, dataset, "laya"))
+        size = len(grids.grid(dataset, "laya"))
+        done = len(grids.by_setting(grid_records, dataset, "laya"))
         if done < size:
             missing.append(f"Table 2, {TITLES[dataset]} ({done} of {size} settings of LAYA)")
     if missing:

@@ -11,7 +11,17 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments import artworks, faithfulness, frozen_tables, items, label_noise, pilots, table1, table2
+from experiments import (
+    artworks,
+    faithfulness,
+    frozen_tables,
+    grids,
+    items,
+    label_noise,
+    pilots,
+    table1,
+    table2,
+)
 from experiments.command import errors_in_a_line
 from experiments.configs import HEADS, MODULES, PAPER
 from experiments.figures import TITLES
@@ -83,7 +93,7 @@ def table1_records(results: Path) -> Records:
 
 def table2_records(results: Path) -> Records:
     """Those of Table 2."""
-    return finished(table2.jobs_of([*MODULES], table2.TUNED, table2.SEEDS), results)
+    return finished(grids.jobs_of([*MODULES], grids.TUNED, grids.SEEDS), results)
 
 
 def artworks_tables(results: Path) -> list[Table]:
@@ -112,12 +122,12 @@ def figures(folder: Path) -> str:
 
 def make(results: Path) -> str:
     """The text of the README."""
-    records, grids = table1_records(results), table2_records(results)
+    records, of_grids = table1_records(results), table2_records(results)
     parts = [
         INTRODUCTION,
         "## What was reproduced, what was not, and what was not run",
-        items.summary(records, grids),
-        items.items(records, grids, results).as_markdown(),
+        items.summary(records, of_grids),
+        items.items(records, of_grids, results).as_markdown(),
         "## How it was trained",
         items.protocol().as_markdown(),
         HOW_CHOSEN,

@@ -75,7 +75,7 @@ class Difference(NamedTuple):
     effect: float
 
     def __str__(self) -> str:
-        return f"{self.mean:+.4f} {interval(self.low, self.high, '+')}"
+        return str(Gap(self.mean, self.low, self.high))
 
 
 def compare_paired(ours: dict[int, float], theirs: dict[int, float]) -> Difference | None:

@@ -12,7 +12,7 @@ from experiments.records import Job, check_config
 from experiments.runs import train_missing
 from experiments.tables import Table, write_tables
 from laya_jax.training.config import to_json
-from laya_jax.training.run import write_json
+from laya_jax.training.files import write_json
 
 
 class Study(NamedTuple):

@@ -10,153 +10,36 @@ LAYA's grid is the paper's; of Concat and ScalarMix, d* is tuned over the same v
 """
 
 import argparse
-import dataclasses
 import itertools
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from experiments.command import errors_in_a_line, places_of, training_options
-from experiments.configs import MODULES, PAPER, config_of
+from experiments.configs import MODULES, PAPER
 from experiments.figures import COLOUR, STYLE, TITLES, save
+from experiments.grids import (
+    SEEDS,
+    SETTINGS,
+    TUNED,
+    Settings,
+    accuracy,
+    by_setting,
+    comparable,
+    grid,
+    jobs_of,
+    ranked,
+    shown,
+    told_apart,
+    validation,
+)
 from experiments.paper import TABLE_2
-from experiments.records import Job, finished, select
+from experiments.records import finished
 from experiments.runs import train_missing
-from experiments.statistics import Summary, summarize
 from experiments.tables import Table, write_tables
 from laya_jax.training import HeadConfig
-
-TUNED = ("laya", "concat", "scalar_mix")
-SETTINGS = {"laya": ("dim", "temperature", "psi", "scorer_width"), "concat": ("dim",), "scalar_mix": ("dim",)}
-SEEDS = 3
-
-
-def grid(dataset: str, head: str) -> list[HeadConfig]:
-    """The settings that are compared.
-
-    >>> len(grid("fashion-mnist", "laya")), len(grid("imdb", "concat"))
-    (36, 2)
-    """
-    values = MODULES[dataset].GRID
-    if head != "laya":
-        return [HeadConfig(kind=head, dim=dim) for dim in values["dim"]]  # type: ignore[arg-type]
-    return [
-        HeadConfig(dim=dim, temperature=temperature, psi=psi, scorer_width=times * dim)
-        for dim, temperature, psi, times in itertools.product(*values.values())
-    ]
-
-
-def name_of(head: HeadConfig) -> str:
-    """A setting's name.
-
-    >>> name_of(HeadConfig(dim=96, temperature=1.5, scorer_width=192))
-    'laya-dim96-temperature1.5-psi_identity-scorer_width192'
-    """
-    parts = []
-    for setting in SETTINGS[head.kind]:
-        value = getattr(head, setting)
-        parts.append(f"{setting}_{value}" if isinstance(value, str) else f"{setting}{value}")
-    return "-".join([head.kind, *parts])
-
-
-def jobs_of(
-    datasets: Sequence[str], heads: Sequence[str], seeds: int, epochs: int | None = None
-) -> list[Job]:
-    """The runs of the grids, all settings of a seed before the next seed."""
-    jobs = []
-    for dataset, seed, head in itertools.product(datasets, range(seeds), heads):
-        for setting in grid(dataset, head):
-            config = dataclasses.replace(config_of(dataset, head), head=setting, seed=seed)
-            if epochs is not None:
-                config = dataclasses.replace(config, epochs=epochs)
-            jobs.append(Job(f"table2/{dataset}/{name_of(setting)}-seed{seed}", dataset, config))
-    return jobs
-
-
-Settings = dict[HeadConfig, dict[int, Mapping[str, Any]]]
-"""The records of each setting, by seed."""
-
-
-def by_setting(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> Settings:
-    """The records of one grid."""
-    found: Settings = defaultdict(dict)
-    for record in select(records, dataset, head):
-        found[HeadConfig(**record["config"]["head"])][record["seed"]] = record
-    return found
-
-
-def comparable(settings: Settings, size: int) -> Settings:
-    """The settings of a grid with the seeds on which they can be compared: the same for each.
-
-    These are the seeds that all settings have finished; before there is one, the first seed of those that
-    have it.
-
-    Args:
-      settings: the records of a grid.
-      size: how many settings it has.
-
-    >>> records = {setting: {0: {}, 1: {}} for setting in grid("imdb", "concat")}
-    >>> [sorted(runs) for runs in comparable(records, 2).values()]
-    [[0, 1], [0, 1]]
-    >>> len(comparable(records, 3))
-    2
-    """
-    shared = set(range(SEEDS)).intersection(*settings.values()) if len(settings) == size else set()
-    seeds = sorted(shared or {0})
-    return {
-        setting: {seed: runs[seed] for seed in seeds}
-        for setting, runs in settings.items()
-        if runs.keys() >= set(seeds)
-    }
-
-
-def accuracy(runs: Mapping[int, Mapping[str, Any]], split: str) -> float:
-    """Mean over the seeds."""
-    return summarize([record[split]["accuracy"] for record in runs.values()]).mean
-
-
-def validation(runs: Mapping[int, Mapping[str, Any]]) -> Summary:
-    """Validation accuracy over the seeds."""
-    return summarize([record["validation"]["accuracy"] for record in runs.values()])
-
-
-class Told(NamedTuple):
-    """How far a grid tells its settings apart.
-
-    Attributes:
-      as_good: settings whose mean is at most a standard error, pooled over all, below that of the best.
-      error: that standard error.
-      p: of the F test that all settings have the same mean.
-    """
-
-    as_good: int
-    error: float
-    p: float
-
-
-def told_apart(settings: Settings) -> Told | None:
-    """How far validation tells settings apart; None for one setting or one seed."""
-    values = [[record["validation"]["accuracy"] for record in runs.values()] for runs in settings.values()]
-    if len(values) < 2 or len(values[0]) < 2:
-        return None
-    means = np.mean(values, axis=1)
-    error = float(np.sqrt(np.mean(np.var(values, axis=1, ddof=1)) / len(values[0])))
-    p = float(stats.f_oneway(*values).pvalue) if error else 0.0
-    return Told(int(np.sum(means >= means.max() - error)), error, p)
-
-
-def shown(head: HeadConfig) -> str:
-    """A setting as tables show it.
-
-    >>> shown(HeadConfig(dim=96, temperature=1.5, scorer_width=192))
-    'd* 96, temperature 1.5, psi identity, scorer width 192'
-    """
-    named = {"dim": "d*", "scorer_width": "scorer width"}
-    return ", ".join(f"{named.get(name, name)} {getattr(head, name)}" for name in SETTINGS[head.kind])
 
 
 def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
@@ -180,10 +63,10 @@ def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) ->
     for dataset, head in itertools.product(datasets, TUNED):
         size = len(grid(dataset, head))
         whole = comparable(by_setting(records, dataset, head), size)
-        ranked = sorted(whole, key=lambda setting: accuracy(whole[setting], "validation"), reverse=True)
-        if not ranked:
+        order = ranked(whole)
+        if not order:
             continue
-        best, paper = ranked[0], HeadConfig(**TABLE_2.get(dataset, {})) if head == "laya" else None
+        best, paper = order[0], HeadConfig(**TABLE_2.get(dataset, {})) if head == "laya" else None
         told = told_apart(whole)
         table.add(
             dataset,
@@ -194,7 +77,7 @@ def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) ->
             str(validation(whole[best])),
             "" if paper is None else shown(paper),
             str(validation(whole[paper])) if paper in whole else "",
-            f"{ranked.index(paper) + 1}" if paper in whole else "",
+            f"{order.index(paper) + 1}" if paper in whole else "",
             "" if told is None else str(told.as_good),
             "" if told is None else f"{told.p:.2g}",
         )
@@ -209,7 +92,7 @@ def grid_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) ->
     )
     for dataset, head in itertools.product(datasets, TUNED):
         settings = by_setting(records, dataset, head)
-        for setting in sorted(settings, key=lambda of: accuracy(settings[of], "validation"), reverse=True):
+        for setting in ranked(settings):
             runs = settings[setting]
             table.add(
                 dataset,

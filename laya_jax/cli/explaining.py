@@ -25,7 +25,8 @@ from laya_jax.report import (
 )
 from laya_jax.training import DeviceConfig, find_runs, load_model
 from laya_jax.training.exported import WEIGHTS
-from laya_jax.training.run import check_is_new, write_text
+from laya_jax.training.files import write_text
+from laya_jax.training.run import check_is_new
 from laya_jax.training.trained import split_with_ids
 
 

@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig
+from laya_jax.data.splits import Splits, check_trained, split_rows
 from laya_jax.data.vocabulary import TextEncoder
 from laya_jax.typing import Array
-
-SHOWN = 5
-"""Classes that an error names."""
 
 
 class Examples(NamedTuple):
@@ -95,14 +93,6 @@ class Preprocessing:
         return cls(kind=values["kind"], **tuples)
 
 
-class Splits(NamedTuple):
-    """An array for each split, such as the rows of its examples."""
-
-    train: NDArray
-    validation: NDArray
-    test: NDArray
-
-
 @dataclasses.dataclass(frozen=True)
 class Dataset:
     """A data set, split.
@@ -164,30 +154,6 @@ class Schema(NamedTuple):
         if self.encoder is None:
             raise ValueError(f"inputs are {self.preprocessing.kind}, expected texts")
         return self.encoder
-
-
-def split_rows(number: int, config: DataConfig, *, has_test: bool) -> Splits:
-    """Rows of a source's examples in each split: a function of their number and the config alone.
-
-    Args:
-      number: of examples that are not set apart for testing by the source.
-      config: its fractions, split and split seed.
-      has_test: whether the source has a test split of its own; none of the others are then tested on.
-
-    Raises:
-      ValueError: too few examples.
-
-    >>> [len(rows) for rows in split_rows(100, DataConfig(), has_test=False)]
-    [81, 9, 10]
-    """
-    rows = np.arange(number)
-    if config.split == "shuffled":
-        rows = np.random.default_rng(config.split_seed).permutation(number)
-    rows, test = (rows, rows[:0]) if has_test else _cut(rows, config.test_fraction)
-    train, validation = _cut(rows, config.validation_fraction)
-    if not len(train):
-        raise ValueError(f"data.source has {number} examples, expected enough for all splits")
-    return Splits(train, validation, test)
 
 
 def check_labels(labels: Sequence[Any] | NDArray, where: str) -> NDArray:
@@ -252,7 +218,7 @@ def make_dataset(
         rows = Splits(np.sort(np.concatenate([rows.train, rows.validation])), rows.validation[:0], rows.test)
     train = examples.take(rows.train)
     if config.split == "last":
-        _check_trained(train.labels, examples.labels[np.concatenate(rows[1:])], class_names)
+        check_trained(train.labels, examples.labels[np.concatenate(rows[1:])], class_names)
     classes = np.unique(train.labels)
     if len(classes) < 2:
         name = class_names[int(classes[0])]
@@ -276,25 +242,9 @@ def make_dataset(
     )
 
 
-def _check_trained(labels: NDArray, held_out: NDArray, class_names: Sequence[str]) -> None:
-    """Raises if a class of the last examples is not among those to train on, as of data ordered by class."""
-    missing = [class_names[label] for label in np.setdiff1d(held_out, labels)]
-    if missing:
-        names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if missing[SHOWN:] else "")
-        raise ValueError(
-            f"data.split is 'last', which holds out all examples of {names}, expected 'shuffled' for data "
-            "that are ordered by class: --data.split shuffled"
-        )
-
-
 def scale_of(inputs: Any) -> tuple[float, ...]:
     """What stored inputs are divided by: 255 for uint8, 1 for floating point."""
     return (255.0,) if inputs.dtype == np.uint8 else (1.0,)
-
-
-def _cut(rows: NDArray, fraction: float) -> tuple[NDArray, NDArray]:
-    cut = len(rows) - max(1, round(len(rows) * fraction))
-    return np.sort(rows[:cut]), np.sort(rows[cut:])
 
 
 def _moments(inputs: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:

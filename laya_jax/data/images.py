@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig, path_of
-from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Splits, Unlabelled, make_dataset
+from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
+from laya_jax.data.splits import Splits
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 

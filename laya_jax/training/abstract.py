@@ -10,7 +10,7 @@ from jax import export
 from laya_jax.checks import check_choice
 from laya_jax.data import Examples, Preprocessing, Schema
 from laya_jax.data.batches import steps_per_epoch
-from laya_jax.data.dataset import split_rows
+from laya_jax.data.splits import split_rows
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training.config import Config
 from laya_jax.training.feed import CHUNK, LARGEST_RESIDENT

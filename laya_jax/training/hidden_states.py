@@ -23,9 +23,9 @@ from laya_jax.backbones import Pretrained
 from laya_jax.data import Examples, Preprocessing
 from laya_jax.data.vocabulary import PADDING
 from laya_jax.training.feed import LARGEST_RESIDENT, Feed
+from laya_jax.training.files import read_json, write_json
 from laya_jax.training.parallel import Parallel, any_process, cores
 from laya_jax.training.predictor import Predictor
-from laya_jax.training.run import read_json, write_json
 from laya_jax.typing import Array, Parameters
 
 VERSION = 1

@@ -13,14 +13,11 @@ import dataclasses
 import fcntl
 import json
 import os
-import platform
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +28,13 @@ from laya_jax.data.config import PATHS, kind_of
 from laya_jax.data.tokenizer import Tokenizer
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training.config import Config, differences, from_json, to_json
+from laya_jax.training.environment import environment
+from laya_jax.training.files import read_json, write_json, write_text
 from laya_jax.training.parallel import ParallelConfig
 
 CONFIG, ENVIRONMENT, DATA, BACKBONE = "config.json", "environment.json", "data.json", "backbone.json"
 STARTED_ON = "started_on"
 METRICS, RESULT, CHECKPOINTS, LOCK = "metrics.jsonl", "result.json", "checkpoints", ".lock"
-PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "laya-jax")
 
 
 class RunDirectory:
@@ -246,18 +244,6 @@ def free_path(parent: Path, name: str) -> Path:
     return path
 
 
-def environment() -> dict[str, Any]:
-    """Versions, git commit and devices, so that a result can be traced to what made it."""
-    return {
-        "python": platform.python_version(),
-        "packages": {name: metadata.version(name) for name in PACKAGES},
-        "commit": _commit(),
-        "backend": jax.default_backend(),
-        "devices": [device.device_kind for device in jax.devices()],
-        "processors": os.cpu_count(),
-    }
-
-
 def write_schema(directory: Path, schema: Schema, **more: Any) -> None:
     """Writes a model's knowledge of its data."""
     preprocessing = dataclasses.asdict(schema.preprocessing)
@@ -277,44 +263,3 @@ def read_schema(directory: Path) -> Schema:
         encoders[0].from_text((directory / encoders[0].FILE).read_text("utf-8")) if encoders else None,
         values.get("dtype"),
     )
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Writes JSON, so that the file is there whole or not at all."""
-    write_text(path, json.dumps(value, indent=1) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Reads JSON.
-
-    Raises:
-      ValueError: it cannot be read, naming the file.
-    """
-    try:
-        return json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file, so that it is there whole or not at all."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
-
-
-def _commit() -> str | None:
-    """The commit of the code that runs, with "+" if files differ from it; None outside of a repository."""
-    here = Path(__file__).parents[1]  # all of the package
-
-    def git(*command: str) -> str:
-        run = subprocess.run(["git", "-C", here, *command], capture_output=True, text=True, check=True)
-        return run.stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from laya_jax.data import DataConfig, Examples, Preprocessing, load
 from laya_jax.data.config import kind_of
-from laya_jax.data.dataset import check_labels, make_dataset, split_rows
+from laya_jax.data.dataset import check_labels, make_dataset
+from laya_jax.data.splits import split_rows
 
 FEATURES = Preprocessing("features", (2,))
 

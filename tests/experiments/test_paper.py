@@ -12,12 +12,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from experiments import figures, readme, table2
+from experiments import figures, grids, readme, table2
 from experiments.configs import HEADS, MODULES, PAPER, config_of
 from experiments.paper import TABLE_2
 from experiments.records import attention_statistics, finished, select
 from experiments.table1 import jobs_of
 from experiments.tables import as_files
+from laya_jax.training import HeadConfig
 
 
 def command(module, folder, *arguments):
@@ -168,8 +169,8 @@ def test_table_2_searches_the_grid(tmp_path):
     assert "2 of 2" in done.stdout
     records = [json.loads(path.read_text()) for path in (tmp_path / "results/table2/digits").glob("*.json")]
     assert len(records) == 6
-    settings = table2.by_setting(records, "digits", "concat")
-    best = max(settings, key=lambda setting: table2.accuracy(settings[setting], "validation"))
+    settings = grids.by_setting(records, "digits", "concat")
+    best = max(settings, key=lambda setting: grids.accuracy(settings[setting], "validation"))
     assert table2.best_table(records, ["digits"]).rows[0][4] == f"d* {best.dim}"
 
 
@@ -193,15 +194,15 @@ def test_the_best_setting_of_the_grid_is_that_of_validation():
 def test_sensitivity_is_drawn(made, tmp_path):
     folder, _ = made
     records = [json.loads(path.read_text()) for path in folder.rglob("laya-seed*.json")]
-    table2.draw_sensitivity(table2.by_setting(records, "digits", "laya"), "digits", tmp_path)
+    table2.draw_sensitivity(grids.by_setting(records, "digits", "laya"), "digits", tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"sensitivity-digits.png", "sensitivity-digits.pdf"}
 
 
 @pytest.mark.parametrize("dataset", PAPER)
 def test_the_grids_are_the_paper_s(dataset):
-    settings = table2.grid(dataset, "laya")
+    settings = grids.grid(dataset, "laya")
     assert len(set(settings)) == len(settings) == (24 if dataset == "imdb" else 36)
-    assert table2.HeadConfig(**TABLE_2[dataset]) in settings
+    assert HeadConfig(**TABLE_2[dataset]) in settings
 
 
 @pytest.mark.parametrize("dataset", MODULES)

@@ -35,7 +35,7 @@ def test_the_commit_says_whether_any_file_of_the_package_differs_from_it(tmp_pat
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], check=True)
-    print_commit = "from laya_jax.training.run import environment; print(environment()['commit'])"
+    print_commit = "from laya_jax.training.environment import environment; print(environment()['commit'])"
 
     def commit():
         run = subprocess.run(

@@ -41,9 +41,9 @@ from laya_jax.checks import check_count
 from laya_jax.cli import keep_compilations
 from laya_jax.data import DataConfig, Dataset
 from laya_jax.data.batches import steps_per_epoch
+from laya_jax.files import read_json, write_json
 from laya_jax.training import BackboneConfig, Config, Engine, OptimizerConfig, ParallelConfig
 from laya_jax.training.config import to_json
-from laya_jax.training.files import read_json, write_json
 from laya_jax.training.material import FROZEN, gather
 from laya_jax.training.metrics import measure
 from laya_jax.training.parallel import make_parallel

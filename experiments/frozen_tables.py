@@ -10,7 +10,7 @@ import numpy as np
 from experiments.configs.frozen import CANDIDATES, LABELS, ORACLE, RECOMMENDED, SINGLE
 from experiments.statistics import compare_paired, holm, summarize
 from experiments.tables import Table
-from laya_jax.training.files import read_json
+from laya_jax.files import read_json
 
 HOW = (
     "settings and epochs chosen on the whole validation split; p of paired t tests over seeds, and corrected "

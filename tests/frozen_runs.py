@@ -2,10 +2,10 @@
 
 import jax
 
-from laya_jax.training import load_model
+from laya_jax.training import Listener, load_model
 
 
-class Counter:
+class Counter(Listener):
     """A listener that remembers how many hidden states were computed."""
 
     def __init__(self):
@@ -13,9 +13,6 @@ class Counter:
 
     def extracted(self, done, total):
         self.extracted_ones.append((done, total))
-
-    def steps(self, done, total):
-        pass
 
     def epoch(self, run, line):
         self.lines.append(line)

@@ -11,14 +11,19 @@ from rich.console import Console as RichConsole
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from laya_jax.data import Dataset
 from laya_jax.report.findings import WORDS, Finding
+from laya_jax.training.loop import Listener
 from laya_jax.training.run import RunDirectory
 
 BAR = 24
 """Characters of a bar that stands for all of the attention."""
 
+SHOWN_CLASSES = 20
+"""Classes that are listed with their number of examples."""
 
-class Console:
+
+class Console(Listener):
     """Shows how training goes on and what came out.
 
     Attributes:
@@ -55,6 +60,19 @@ class Console:
         kinds = ", ".join(sorted({device.device_kind for device in devices}))
         plural = "s" if len(devices) > 1 else ""
         self.say(f"{what}; backend {jax.default_backend()}, {len(devices)} device{plural} ({kinds})")
+
+    def loaded(self, dataset: Dataset) -> None:
+        """Prints the classes with the number of examples of each, and what the reader has to tell."""
+        counted = zip(dataset.class_names, dataset.class_counts, strict=True)
+        shown = [f"{name} {count:,}" for name, count in counted]
+        more = f" and {len(shown) - SHOWN_CLASSES} more" if len(shown) > SHOWN_CLASSES else ""
+        self.say(f"classes: {', '.join(shown[:SHOWN_CLASSES])}{more}")
+        self.notes(dataset.notes)
+
+    def notes(self, notes: Sequence[str]) -> None:
+        """Prints what a reader of data left out, changed or found odd."""
+        for note in notes:
+            self.say(f"note: {note}")
 
     def extracted(self, done: int, total: int) -> None:
         """While hidden states are computed: moves the progress bar, and says at the end what was done."""

@@ -11,6 +11,7 @@ from laya_jax.cli.arguments import Attribute, Explained, Report, parse
 from laya_jax.cli.console import Console
 from laya_jax.cli.predictions import check_parent
 from laya_jax.data import Examples, read_inputs
+from laya_jax.files import write_text
 from laya_jax.report import (
     Attributed,
     Explainer,
@@ -25,7 +26,6 @@ from laya_jax.report import (
 )
 from laya_jax.training import DeviceConfig, find_runs, load_model
 from laya_jax.training.exported import WEIGHTS
-from laya_jax.training.files import write_text
 from laya_jax.training.run import check_is_new
 from laya_jax.training.trained import split_with_ids
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import jax
 
+from laya_jax.data import Dataset
 from laya_jax.training.loop import Listener
 from laya_jax.training.run import RunDirectory
 
 
-class TensorBoard:
+class TensorBoard(Listener):
     """Passes on what it hears, and writes every epoch's numbers to ``tensorboard/`` in the run.
 
     Attributes:
@@ -23,6 +24,10 @@ class TensorBoard:
         self.listener = listener
         self._make_writer = SummaryWriter
         self._writers: dict[str, Any] = {}
+
+    def loaded(self, dataset: Dataset) -> None:
+        """Passes on that the data set has been read."""
+        self.listener.loaded(dataset)
 
     def extracted(self, done: int, total: int) -> None:
         """While hidden states are computed."""

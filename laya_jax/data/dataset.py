@@ -39,12 +39,14 @@ class Unlabelled(NamedTuple):
       ids: names of files, or numbers of rows.
       labels: [N] of int32, where they are known.
       part: of their source, if they are not all that it holds: the array of a file, or a split.
+      notes: Sentences on what the reader left out, changed or found odd, for people; each is shown once.
     """
 
     inputs: Any
     ids: tuple[str, ...]
     labels: NDArray | None
     part: str | None = None
+    notes: tuple[str, ...] = ()
 
     def named(self, source: str) -> str:
         """What was read of this source, for people.
@@ -106,6 +108,7 @@ class Dataset:
       encoder: what turned texts into numbers; None if the inputs are no texts.
       ids: of the examples in their source: names of files, or numbers of rows, from 0 on in each part that
         the source sets apart; None if there is no source.
+      notes: Sentences on what the reader left out, changed or found odd, for people; each is shown once.
     """
 
     train: Examples
@@ -115,6 +118,13 @@ class Dataset:
     preprocessing: Preprocessing
     encoder: TextEncoder | None = None
     ids: Splits | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """Number of examples of each class, over all splits."""
+        labels = np.concatenate([split.labels for split in (self.train, self.validation, self.test)])
+        return tuple(np.bincount(labels, minlength=len(self.class_names)).tolist())
 
     def with_inputs(self, change: Callable[[Any], Any]) -> "Dataset":
         """The same with other inputs: those of each split as ``change`` makes them."""

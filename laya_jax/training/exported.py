@@ -9,8 +9,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from laya_jax.classifier import Classifier
 from laya_jax.data import Schema
+from laya_jax.files import read_json, write_json
 from laya_jax.training.config import Config, from_json, to_json
-from laya_jax.training.files import read_json, write_json
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.pretrained import backbone_of, sizes_of
 from laya_jax.training.run import BACKBONE, CONFIG, DATA, check_is_new, read_schema, write_schema

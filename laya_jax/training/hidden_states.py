@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from laya_jax.backbones import Pretrained
 from laya_jax.data import Examples, Preprocessing
 from laya_jax.data.vocabulary import PADDING
+from laya_jax.files import cache_home, read_json, write_json
 from laya_jax.training.feed import LARGEST_RESIDENT, Feed
-from laya_jax.training.files import read_json, write_json
 from laya_jax.training.parallel import Parallel, any_process, cores
 from laya_jax.training.predictor import Predictor
 from laya_jax.typing import Array, Parameters
@@ -156,8 +156,7 @@ def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) ->
 
 def cache_directory() -> Path:
     """Where hidden states are kept: ``laya_jax/hidden_states`` in the user's cache; it may be deleted."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
-    return cache / "laya_jax" / "hidden_states"
+    return cache_home() / "hidden_states"
 
 
 def hidden_shape(backbone: nn.Module, preprocessing: Preprocessing) -> tuple[int, int]:

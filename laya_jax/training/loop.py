@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
+from laya_jax.data import Dataset
 from laya_jax.training.engine import Engine, PlacedState
 from laya_jax.training.metrics import measure
 from laya_jax.training.parallel import any_process
@@ -29,17 +30,20 @@ class Interrupted(Exception):  # noqa: N818  no error: the run is saved and can 
         self.signal_number = signal_number
 
 
-class Listener(Protocol):
-    """Hears how training goes on."""
+class Listener:
+    """Hears how training goes on. Every method does nothing here; override those of interest."""
+
+    def loaded(self, dataset: Dataset) -> None:
+        """Called once the data set has been read, before anything is computed."""
 
     def extracted(self, done: int, total: int) -> None:
-        """While hidden states of a frozen backbone are computed: examples of a split that are done."""
+        """Called while hidden states of a frozen backbone are computed: ``done`` of ``total`` examples."""
 
     def steps(self, done: int, total: int) -> None:
-        """After every chunk: steps of this epoch that are done."""
+        """Called after every chunk: ``done`` of the ``total`` steps of this epoch."""
 
     def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
-        """After every epoch of a run: its line of the metrics."""
+        """Called after every epoch of a run with its line of the metrics."""
 
 
 class Interruption:
@@ -54,20 +58,7 @@ class Interruption:
         signal.signal(signal_number, signal.SIG_DFL)
 
 
-class Silent:
-    """A listener that says nothing."""
-
-    def extracted(self, done: int, total: int) -> None:
-        """While hidden states are computed."""
-
-    def steps(self, done: int, total: int) -> None:
-        """After every chunk."""
-
-    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
-        """After every epoch of a run."""
-
-
-SILENT = Silent()
+SILENT = Listener()
 
 
 def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> list[dict[str, Any]]:

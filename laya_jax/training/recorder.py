@@ -10,9 +10,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.files import write_json
 from laya_jax.training.checkpoint import Checkpoints, DamagedCheckpointError
 from laya_jax.training.early_stopping import EarlyStopping
-from laya_jax.training.files import write_json
 from laya_jax.training.metrics import COLLAPSE, Metrics
 from laya_jax.training.run import CHECKPOINTS, RESULT, RunDirectory
 from laya_jax.training.state import TrainState

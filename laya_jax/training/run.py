@@ -27,9 +27,9 @@ from laya_jax.data import Preprocessing, Schema
 from laya_jax.data.config import PATHS, kind_of
 from laya_jax.data.tokenizer import Tokenizer
 from laya_jax.data.vocabulary import Vocabulary
+from laya_jax.files import read_json, write_json, write_text
 from laya_jax.training.config import Config, differences, from_json, to_json
 from laya_jax.training.environment import environment
-from laya_jax.training.files import read_json, write_json, write_text
 from laya_jax.training.parallel import ParallelConfig
 
 CONFIG, ENVIRONMENT, DATA, BACKBONE = "config.json", "environment.json", "data.json", "backbone.json"

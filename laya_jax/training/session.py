@@ -137,7 +137,11 @@ def _gather(
     listener: Listener,
     check: Callable[[Dataset], None] = lambda dataset: None,
 ) -> Material:
-    return gather(config, make_parallel(parallel, batch_size=config.batch_size), listener.extracted, check)
+    def heard(dataset: Dataset) -> None:
+        listener.loaded(dataset)
+        check(dataset)
+
+    return gather(config, make_parallel(parallel, batch_size=config.batch_size), listener.extracted, heard)
 
 
 def _engines(

@@ -9,23 +9,18 @@ from small_models import write_bert, write_vit
 
 from laya_jax.data import DataConfig, Dataset, Examples, Preprocessing
 from laya_jax.training import BackboneConfig, Config, HeadConfig
+from laya_jax.training.loop import Listener
 from laya_jax.training.parallel import ParallelConfig
 from laya_jax.training.session import start
 
 ONE_DEVICE = ParallelConfig(devices=1)
 
 
-class Silent:
+class Silent(Listener):
     """A listener that remembers the epochs."""
 
     def __init__(self):
         self.lines = []
-
-    def extracted(self, done, total):
-        pass
-
-    def steps(self, done, total):
-        pass
 
     def epoch(self, run, line):
         self.lines.append(line)

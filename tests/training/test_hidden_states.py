@@ -32,12 +32,12 @@ def test_a_killed_extraction_goes_on_where_it_was(frozen_vit, tmp_path, cache_ho
     code = f"""
 import os, signal
 import json, pathlib
-from laya_jax.training import ParallelConfig, start
+from laya_jax.training import Listener, ParallelConfig, start
 from laya_jax.training import hidden_states as cache
 from laya_jax.training.config import Config, from_json
 cache.CHUNK = 1
 config = from_json(Config, json.loads(pathlib.Path({str(tmp_path / "config.json")!r}).read_text()))
-class Killing:
+class Killing(Listener):
     def extracted(self, done, total):
         os.kill(os.getpid(), signal.SIGKILL)
 start([config], [pathlib.Path({str(tmp_path / "killed")!r})], ParallelConfig(devices=1), Killing())

@@ -22,7 +22,7 @@ from laya_jax.training import (
     start,
 )
 from laya_jax.training.checkpoint import Checkpoints, checksum
-from laya_jax.training.loop import Interrupted
+from laya_jax.training.loop import Interrupted, Listener
 from laya_jax.training.recorder import NonFiniteLossError, Recorder
 from laya_jax.training.run import RunDirectory
 
@@ -41,22 +41,16 @@ def same(run):
     return lines, result, checksum(load_model(run).parameters)
 
 
-class Interrupter:
+class Interrupter(Listener):
     """Sends this process a signal after some chunk, as a cluster does that wants its machine back."""
 
     def __init__(self, chunk, number=signal.SIGTERM):
         self.chunk, self.number, self.chunks = chunk, number, 0
 
-    def extracted(self, done, total):
-        pass
-
     def steps(self, done, total):
         self.chunks += 1
         if self.chunks == self.chunk:
             os.kill(os.getpid(), self.number)
-
-    def epoch(self, run, line):
-        pass
 
 
 def test_a_finished_run_holds_everything(finished_run, small_config):

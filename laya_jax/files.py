@@ -1,0 +1,255 @@
+"""Files that are whole or absent, JSON, checksums, locks, and the place of caches.
+
+Nothing that is written here follows a symbolic link, and drafts have names that cannot be guessed.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+LARGEST_TEXT = 2**28
+"""Bytes of the largest text file of our own that is read: a hostile one must not fill the memory."""
+
+_DIRECT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+@contextmanager
+def writing(path: str | Path, *, binary: bool = False, new: bool = False) -> Iterator[IO[Any]]:
+    """Opens a file that appears under its name, complete and on disk, when the block ends.
+
+    If the block raises, or the process dies in it, nothing is left under the name (or what was there before).
+
+    Args:
+      path: Path of the file. A symbolic link there is replaced, not followed.
+      binary: Whether the file takes bytes; otherwise text, as UTF-8, newlines kept.
+      new: Whether a file that already exists is an error rather than replaced.
+
+    Yields:
+      The open file.
+
+    Raises:
+      FileExistsError: ``new`` is set and something exists at the path.
+      OSError: The file cannot be written; the error names ``path``.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "greeting.txt"
+    >>> with writing(path) as file:
+    ...     _ = file.write("hello")
+    ...     path.exists()
+    False
+    >>> path.read_text()
+    'hello'
+    """
+    path = Path(path)
+    draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.draft")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _DIRECT, 0o666)
+        try:
+            text: dict[str, Any] = {} if binary else {"encoding": "utf-8", "newline": ""}
+            with os.fdopen(descriptor, "wb" if binary else "w", **text) as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            _put(draft, path, new=new)
+        finally:
+            draft.unlink(missing_ok=True)
+    except OSError as error:
+        _name(error, draft, path)
+        raise
+
+
+def write_text(path: str | Path, text: str, *, new: bool = False) -> None:
+    """Writes a text file as ``writing`` does."""
+    with writing(path, new=new) as file:
+        file.write(text)
+
+
+def write_json(path: str | Path, value: Any, *, new: bool = False) -> None:
+    """Writes a JSON file as ``writing`` does."""
+    write_text(path, json.dumps(value, indent=1) + "\n", new=new)
+
+
+@contextmanager
+def new_directory(path: str | Path) -> Iterator[Path]:
+    """Makes a directory that appears under its name, complete, when the block ends.
+
+    Args:
+      path: Path of the directory; missing parents are made.
+
+    Yields:
+      The directory to fill, under a temporary name beside ``path``. It is deleted if the block raises.
+
+    Raises:
+      FileExistsError: Something exists at the path.
+      OSError: The directory cannot be written; the error names ``path``.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise FileExistsError(f"{path} exists already, expected a new directory")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}-", dir=path.parent))
+    except OSError as error:
+        error.filename = str(path)
+        raise
+    try:
+        draft.chmod(0o777 & ~_umask())
+        yield draft
+        try:
+            draft.rename(path)
+        except OSError as error:
+            if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+                raise FileExistsError(f"{path} exists already, expected a new directory") from None
+            raise
+    except OSError as error:
+        _name(error, draft, path)
+        raise
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def read_text(path: str | Path, largest: int = LARGEST_TEXT) -> str:
+    """Reads a UTF-8 text file of our own, whatever the locale.
+
+    Args:
+      path: Path of a regular file; a symbolic link is refused.
+      largest: Maximum size in bytes.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: The file is a link, too large, not UTF-8 or cannot be read.
+    """
+    path = Path(path)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _DIRECT)
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise ValueError(f"{path} cannot be read: it is not a regular file")
+            if status.st_size > largest:
+                raise ValueError(f"{path} has {status.st_size:,} bytes, expected at most {largest:,}")
+            return file.read().decode("utf-8")
+    except FileNotFoundError:
+        raise
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
+    except OSError as error:
+        reason = "it is a symbolic link" if path.is_symlink() else error.strerror
+        raise ValueError(f"{path} cannot be read: {reason}") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file of our own.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: The file cannot be read as JSON; the message names it.
+    """
+    try:
+        return json.loads(read_text(path))
+    except (json.JSONDecodeError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        raise ValueError(f"{path} cannot be read as JSON: {reason}") from error
+
+
+def refuse_links(directory: str | Path) -> None:
+    """Raises if anything inside a directory that somebody may have sent is a symbolic link.
+
+    Args:
+      directory: Path of the directory, which itself may be a link.
+
+    Raises:
+      ValueError: There is a link; the message names it.
+    """
+    for folder, folders, files in os.walk(directory, followlinks=False):
+        for name in (*folders, *files):
+            path = os.path.join(folder, name)
+            if os.path.islink(path):
+                raise ValueError(f"{path} is a symbolic link, expected a regular file or folder")
+
+
+def digest(path: str | Path) -> str:
+    """SHA-256 of a file's content, in hexadecimal digits.
+
+    Raises:
+      OSError: The file cannot be read, or is a symbolic link.
+    """
+    with os.fdopen(os.open(path, os.O_RDONLY | _DIRECT), "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def locked(path: str | Path, *, wait: bool) -> Iterator[None]:
+    """Holds a lock among the processes of this machine; it is free again once this process has ended.
+
+    Args:
+      path: Path of the lock file, which is made if it is missing.
+      wait: Whether to wait until another process releases the lock.
+
+    Raises:
+      BlockingIOError: Another process holds the lock and ``wait`` is false.
+      ValueError: The path is a symbolic link.
+    """
+    # Importing the heads alone needs no filelock.
+    from filelock import FileLock, Timeout
+
+    path = Path(path)
+    if path.is_symlink():
+        raise ValueError(f"{path} is a symbolic link, expected a lock file")
+    try:
+        with FileLock(path, timeout=-1 if wait else 0):
+            yield
+    except Timeout:
+        raise BlockingIOError(f"{path} is locked by another process") from None
+
+
+def cache_home() -> Path:
+    """Directory of this library's caches, which may be deleted at any time.
+
+    ``laya_jax`` in ``$XDG_CACHE_HOME``, or in ``~/.cache`` where that is unset or empty, or in the system's
+    folder for temporary files where there is no home directory.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):
+        return Path(base) / "laya_jax"
+    try:
+        return Path.home() / ".cache" / "laya_jax"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / f"laya_jax-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+
+
+def _put(draft: Path, path: Path, *, new: bool) -> None:
+    """Gives a complete draft its name."""
+    if not new:
+        draft.replace(path)
+        return
+    try:
+        os.link(draft, path)  # unlike a rename, never replaces what another process wrote meanwhile
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists already, expected a new file") from None
+    except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(f"{path} exists already, expected a new file") from None
+        draft.replace(path)
+
+
+def _name(error: OSError, draft: Path, path: Path) -> None:
+    """Makes an error of the system name the path that was asked for rather than its draft, or nothing."""
+    if error.errno is not None and str(error.filename or draft).startswith(str(draft)):
+        error.filename = str(path)
+        del error.filename2
+
+
+def _umask() -> int:
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

@@ -1,41 +1,49 @@
-"""Kills training with SIGKILL at random moments, resumes it, and compares with a run that nobody disturbed.
+"""Kills commands with SIGKILL at random moments, runs or resumes them again, and compares every byte.
 
-    python -m experiments.kill_and_resume --kills 20
+    python -m experiments.kill_and_resume --kills 100
 
-Each is killed at a random moment after a random epoch, so that it has something to go on from. Parameters,
-the optimizer's state, metrics and result have to be the same to the last bit (but for times). About four
-minutes on two cores; writes experiments/results/kill_and_resume.json.
+Takes turns among training on the digits, training on a frozen backbone (mostly killed while hidden states are
+computed), ``predict``, ``report`` and ``export``. After a kill, a run must resume, and any other command must
+run again without cleaning up first. Parameters, optimizer state, metrics, results and written files must
+equal those of an undisturbed process to the last bit, apart from times. About half an hour on two cores;
+writes experiments/results/kill_and_resume.json and exits with 1 if anything differs.
 """
 
 import argparse
 import json
+import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint
+from PIL import Image
 
+from experiments.records import RESULTS
+from laya_jax.files import digest, write_json
 from laya_jax.training.exported import TrainedModel
-from laya_jax.training.run import RunDirectory
 from laya_jax.training.trained import load_model
 
-RESULTS = Path(__file__).parent / "results"
 TIMES = ("seconds", "examples_per_second", "run")
+SMALL_VIT = Path(__file__).parents[1] / "tests" / "golden" / "small_vit"
 
 
 def command(*arguments: object) -> list[str]:
-    """The command line in a process of its own."""
+    """Returns the words that run the command line in a process of its own."""
     return [sys.executable, "-m", "laya_jax", *map(str, arguments), "--json"]
 
 
 def train_command(run: Path, epochs: int) -> list[str]:
-    """Trains LAYA on the digits for this many epochs."""
+    """Returns the words that train LAYA on the digits for this many epochs."""
     return command(
         "train", "digits", "--baseline", "None", "--run-dir", run, "--epochs", epochs, "--patience", epochs
     )
@@ -43,16 +51,18 @@ def train_command(run: Path, epochs: int) -> list[str]:
 
 def finish(arguments: list[str]) -> None:
     """Runs a command to its end."""
-    subprocess.run(arguments, check=True, capture_output=True)
+    ended = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    if ended.returncode:
+        raise RuntimeError(f"{' '.join(arguments)} failed: {ended.stderr}")
 
 
 class Progress(NamedTuple):
-    """How far a run has come, by what is on disk.
+    """State of a run according to the files on disk.
 
     Attributes:
-      epochs: lines of its metrics.
-      checkpoints: names of their folders; one that was being written has a longer name.
-      finished: whether its result is there.
+      epochs: Number of lines in its metrics.
+      checkpoints: Names of the checkpoints' folders; one that was being written has a longer name.
+      finished: True if the result is there.
     """
 
     epochs: int
@@ -61,7 +71,7 @@ class Progress(NamedTuple):
 
     @property
     def resumable(self) -> bool:
-        """Whether it has something to go on from, and something left to do."""
+        """True if there is a checkpoint to go on from and something left to do."""
         return any(name.isdecimal() for name in self.checkpoints) and not self.finished
 
 
@@ -69,7 +79,7 @@ def kill_after(arguments: list[str], run: Path, epochs: int, delay: float = 0.0)
     """Starts a command and kills it some seconds after its run has written so many epochs and a checkpoint.
 
     Raises:
-      RuntimeError: it ended before.
+      RuntimeError: The command ended before that.
     """
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while not (reached := progress(run)).resumable or reached.epochs < epochs:
@@ -82,34 +92,134 @@ def kill_after(arguments: list[str], run: Path, epochs: int, delay: float = 0.0)
 
 
 def progress(run: Path) -> Progress:
-    """How far a run has come."""
+    """Reads the state of a run from its files."""
     metrics = run / "metrics.jsonl"
-    epochs = len(metrics.read_text().splitlines()) if metrics.exists() else 0
+    epochs = len(metrics.read_text("utf-8").splitlines()) if metrics.exists() else 0
     checkpoints = sorted(path.name for path in (run / "checkpoints").glob("*"))
     return Progress(epochs, checkpoints, (run / "result.json").exists())
 
 
 def without_times(value: Any) -> Any:
-    """JSON without what may differ between two runs that are the same."""
+    """Removes what may differ between two runs that are the same from a JSON value."""
     if isinstance(value, dict):
         return {name: without_times(inner) for name, inner in value.items() if name not in TIMES}
     return value
 
 
 def latest_state(run: Path) -> Any:
-    """The state of the latest checkpoint: parameters, the optimizer's state, step."""
+    """Reads the state of the latest checkpoint: parameters, optimizer state, step."""
     latest = max((run / "checkpoints").iterdir(), key=lambda path: int(path.name))
     with orbax.checkpoint.PyTreeCheckpointer() as checkpointer:
         return checkpointer.restore((latest / "state").absolute())
 
 
 def account(run: Path) -> tuple[list[Any], Any, list[bytes]]:
-    """All that has to be the same: metrics, result, the bytes of the best parameters and the latest state."""
-    metrics = [without_times(json.loads(line)) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    result = without_times(json.loads((run / "result.json").read_text()))
+    """Collects what has to be equal: metrics, result, the bytes of the best parameters and latest state."""
+    lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
+    metrics = [without_times(json.loads(line)) for line in lines]
+    result = without_times(json.loads((run / "result.json").read_text("utf-8")))
     model: TrainedModel = load_model(run)
     leaves = jax.tree.leaves((model.parameters, latest_state(run)))
     return metrics, result, [np.asarray(leaf).tobytes() for leaf in leaves]
+
+
+def digests(path: Path) -> dict[str, str]:
+    """Returns the SHA-256 of a file, or of every file in a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {str(file.relative_to(path)): digest(file) for file in files if file.is_file()}
+
+
+class Victim(NamedTuple):
+    """A command that is killed.
+
+    Attributes:
+      name: Name in the report.
+      arguments: Function from the path that the command writes to the words of the command.
+      account: Function from that path to all that has to be equal.
+      trains: True if the command trains, so that ``laya resume`` goes on with what it left.
+    """
+
+    name: str
+    arguments: Callable[[Path], list[str]]
+    account: Callable[[Path], Any]
+    trains: bool
+
+
+def victims(folder: Path, epochs: int) -> list[Victim]:
+    """Makes what the commands read, in a folder, and returns the commands."""
+    run, photos, vit = folder / "run", folder / "photos", folder / "vit"
+    finish(train_command(run, epochs))
+    _make_photos(photos)
+    shutil.copytree(SMALL_VIT, vit)
+    pixels = np.random.default_rng(0).integers(0, 17, (200_000, 8, 8, 1)).astype(np.uint8)
+    np.savez(folder / "many.npz", inputs=pixels)
+
+    def frozen(out: Path) -> list[str]:
+        data = (f"images:{photos}", "--backbone", f"vit:{vit}", "--freeze", "--data.image-size", 12)
+        quick = ("--epochs", 3, "--batch-size", 64, "--devices", 1)
+        return command("train", *data, *quick, "--run-dir", out)
+
+    many = f"npz:{folder / 'many.npz'}"
+    return [
+        Victim("train digits", lambda out: train_command(out, epochs), account, trains=True),
+        Victim("train on a frozen backbone", frozen, account, trains=True),
+        Victim(
+            "predict",
+            lambda out: command("predict", run, "--data", many, "--out", out.with_suffix(".csv")),
+            lambda out: digests(out.with_suffix(".csv")),
+            trains=False,
+        ),
+        Victim(
+            "report",
+            lambda out: command("report", run, "--out", out.with_suffix(".html")),
+            lambda out: digests(out.with_suffix(".html")),
+            trains=False,
+        ),
+        Victim("export", lambda out: command("export", run, "--out", out), digests, trains=False),
+    ]
+
+
+def _make_photos(folder: Path) -> None:
+    generator = np.random.default_rng(0)
+    for number in range(4000):
+        path = folder / ("red", "green")[number % 2] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 100, (12, 12, 3)).astype(np.uint8)
+        pixels[..., number % 2] += 100
+        Image.fromarray(pixels).save(path)
+
+
+def kill_at(arguments: list[str], delay: float, cache: Path) -> bool:
+    """Starts a command with a cache of its own and kills it after a delay; returns False if it had ended."""
+    environment = {**_environment(), "XDG_CACHE_HOME": str(cache)}
+    with subprocess.Popen(
+        arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
+    ) as process:
+        time.sleep(delay)
+        running = process.poll() is None
+        process.kill()
+    return running
+
+
+def again(victim: Victim, out: Path, cache: Path) -> None:
+    """Runs a killed command again, or resumes its run."""
+    arguments = command("resume", out) if victim.trains and out.exists() else victim.arguments(out)
+    written = [path for path in (out, out.with_suffix(".csv"), out.with_suffix(".html")) if path.exists()]
+    if written and not victim.trains:
+        return  # it was complete before the kill, which the comparison will show
+    ended = subprocess.run(
+        arguments,
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**_environment(), "XDG_CACHE_HOME": str(cache)},
+    )
+    if ended.returncode:
+        print(f"{' '.join(arguments)}: {ended.stderr}", file=sys.stderr)
+
+
+def _environment() -> dict[str, str]:
+    return {"JAX_COMPILATION_CACHE_DIR": str(Path(tempfile.gettempdir()) / "laya-jax-kills"), **os.environ}
 
 
 def main() -> None:
@@ -117,34 +227,68 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
-    generator = random.Random(asked.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        undisturbed = Path(folder) / "undisturbed"
-        finish(train_command(undisturbed, asked.epochs))
-        expected = account(undisturbed)
-        seconds = [line["seconds"] for line in RunDirectory.open(undisturbed).lines()]
-        rows = []
+    generator, rows = random.Random(asked.seed), []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        commands = victims(folder, asked.epochs)
+        expected, seconds = {}, {}
+        for number, victim in enumerate(commands):
+            out, cache = folder / f"undisturbed-{number}", folder / f"cache-{number}"
+            again(victim, out, cache)  # compiles
+            expected[victim.name] = victim.account(out)
+            out, cache = folder / f"timed-{number}", folder / f"other-cache-{number}"
+            start = time.monotonic()
+            again(victim, out, cache)
+            seconds[victim.name] = time.monotonic() - start
         for number in range(asked.kills):
-            run = Path(folder) / f"killed-{number}"
-            epochs, delay = generator.randrange(1, asked.epochs), generator.uniform(0, min(seconds))
-            reached = kill_after(train_command(run, asked.epochs), run, epochs, delay)
-            finish(command("resume", run))
-            same = account(run) == expected
-            rows.append({**reached._asdict(), "resumable": reached.resumable, "identical": same})
-            verdict = "identical" if same else "DIFFERENT"
-            print(f"{number + 1:>3}  killed after {reached.epochs} epochs, {reached.checkpoints}: {verdict}")
-    identical, resumable = (sum(row[name] for row in rows) for name in ("identical", "resumable"))
-    print(
-        f"{identical} of {asked.kills} runs are identical to the undisturbed one; {resumable} went on from a "
-        "checkpoint"
+            victim = commands[number % len(commands)]
+            out, cache = folder / f"killed-{number}", folder / f"killed-cache-{number}"
+            delay = generator.uniform(0.2, 1.0) * seconds[victim.name]
+            running = kill_at(victim.arguments(out), delay, cache)
+            left = _left(folder, out)
+            again(victim, out, cache)
+            rows.append(
+                {
+                    "command": victim.name,
+                    "seconds": round(delay, 2),
+                    "running": running,
+                    "left": left,
+                    "identical": _account(victim, out) == expected[victim.name],
+                }
+            )
+            print(f"{number + 1:>3}  {json.dumps(rows[-1])}", flush=True)
+    report(rows, asked)
+
+
+def _left(folder: Path, out: Path) -> list[str]:
+    """Lists what a killed command left under its own name, checkpoints included, to show where it was."""
+    names = [path.name for path in folder.glob(f"{out.name}*")]
+    return sorted([*names, *(f"checkpoints/{path.name}" for path in (out / "checkpoints").glob("*"))])
+
+
+def _account(victim: Victim, out: Path) -> Any:
+    try:
+        return victim.account(out)
+    except (OSError, ValueError) as error:
+        return str(error)
+
+
+def report(rows: Sequence[dict[str, Any]], asked: argparse.Namespace) -> None:
+    """Prints the counts by command, writes them, and exits with 1 if anything differs."""
+    kills, running, identical = (
+        Counter(row["command"] for row in rows if which(row))
+        for which in (lambda row: True, lambda row: row["running"], lambda row: row["identical"])
     )
-    path = RESULTS / "kill_and_resume.json"
-    path.write_text(json.dumps({"epochs": asked.epochs, "seed": asked.seed, "kills": rows}, indent=1) + "\n")
-    sys.exit(identical != asked.kills)
+    for name, count in kills.items():
+        print(f"{name:<28}{count:>4} kills, {running[name]:>3} while running, {identical[name]:>3} identical")
+    write_json(
+        RESULTS / "kill_and_resume.json", {"epochs": asked.epochs, "seed": asked.seed, "kills": list(rows)}
+    )
+    sys.exit(sum(identical.values()) != len(rows))
 
 
 if __name__ == "__main__":

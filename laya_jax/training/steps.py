@@ -267,7 +267,7 @@ def _sum_over_parts(form: Callable[[Any, Any], Any], batch: Any, key: Array | No
 
 
 def _divide(leaf: Array, parts: int) -> Array:
-    """Divides a batch into [parts, B / parts, ...]; each part has an equal share of every device's examples."""
+    """Divides a batch into [parts, B / parts, ...], each with an equal share of every device."""
     return jnp.swapaxes(leaf.reshape(-1, parts, *leaf.shape[1:]), 0, 1)
 
 

@@ -1,4 +1,4 @@
-"""What all heads share: a Linen module that holds and checks parameters, and calls a pure function."""
+"""Base classes of the heads: Linen modules that hold and check parameters and call a pure function."""
 
 from typing import Any
 
@@ -22,17 +22,17 @@ from laya_jax.typing import Array, HiddenStates, Parameters
 
 
 class Head(nn.Module, kw_only=True):
-    """What all heads share. A head gives the shapes of its parameters and computes with them.
+    """Base class of all heads. A subclass defines the shapes of its parameters and computes with them.
 
     Attributes:
-      layer_mask: True where a layer may be used, one per layer, for all samples; None keeps all.
-      layer_normalized: whether every hidden state is brought to mean 0 and standard deviation 1 before it is
-        read. Not in the paper; for pretrained networks, whose layers differ in scale.
-      dtype: of the computation; None takes what parameters and hidden states promote to. Attention is
-        in float32 or better whatever it is.
-      param_dtype: of the parameters.
-      kernel_init: initialiser of the kernels.
-      bias_init: initialiser of the biases.
+      layer_mask: True for each layer that may be used, for all samples; None keeps all layers.
+      layer_normalized: True to standardise every hidden state (mean 0, standard deviation 1) before it is
+        used. Not in the paper; for pretrained networks, whose layers differ in scale.
+      dtype: Dtype of the computation; None promotes parameters and hidden states to a common one. Attention
+        is always computed in float32 or better.
+      param_dtype: Dtype of the parameters.
+      kernel_init: Initialiser of the kernels.
+      bias_init: Initialiser of the biases.
     """
 
     layer_mask: tuple[bool, ...] | None = None
@@ -48,7 +48,7 @@ class Head(nn.Module, kw_only=True):
         super().__post_init__()
 
     def shapes(self, widths: tuple[int, ...]) -> Shapes:
-        """Shapes of the parameters for hidden states of these widths."""
+        """Returns the shapes of the parameters for hidden states of these widths."""
         raise TypeError("Head is abstract, expected one of its subclasses")
 
     def compute(
@@ -58,7 +58,7 @@ class Head(nn.Module, kw_only=True):
         layer_mask: LayerMask,
         key: Array | None = None,
     ) -> HeadOutput:
-        """The head's output, from arguments that have been checked."""
+        """Computes the head's output from arguments that have been checked."""
         raise TypeError("Head is abstract, expected one of its subclasses")
 
     @nn.compact
@@ -68,19 +68,18 @@ class Head(nn.Module, kw_only=True):
         """Predicts from the hidden states.
 
         Args:
-          hidden_states: ordered sequence of L arrays [B, d_i], or one array [L, B, D] as a scan over
-            layers gives it. Parameters made with the one serve the other.
-          layer_mask: True where a layer may be used, [L] or [B, L]; joins the static one.
-          deterministic: False while training a head with dropout, which then asks for the random stream
-            "dropout".
+          hidden_states: Ordered sequence of L arrays [B, d_i], or one array [L, B, D] as ``nn.scan`` over
+            layers returns it. Both forms use the same parameters.
+          layer_mask: True for each layer that may be used, [L] or [B, L]; combined with the static mask.
+          deterministic: False to apply dropout, which needs the random stream "dropout".
 
         Returns:
           A ``HeadOutput``.
 
         Raises:
-          TypeError: hidden states that are no ordered arrays of floating point; a mask that is no bool.
-          ValueError: no hidden states, mixed batch sizes, a wrong rank, another number or other widths
-            than at init, a mask of the wrong shape or one that leaves a sample without a layer.
+          TypeError: The hidden states are not ordered floating-point arrays, or the mask is not boolean.
+          ValueError: There are no hidden states; their batch sizes, ranks, number or widths do not fit; or
+            the mask has the wrong shape or leaves a sample without a layer.
         """
         hidden_states = check_hidden_states(hidden_states)
         mask = check_layer_masks(self.layer_mask, layer_mask, hidden_states[0].shape[0], len(hidden_states))
@@ -90,7 +89,7 @@ class Head(nn.Module, kw_only=True):
 
     @property
     def is_random(self) -> bool:
-        """Whether training leaves something out at random."""
+        """True if the head applies dropout while training."""
         return False
 
     def _parameters(self, widths: tuple[int, ...]) -> Parameters:
@@ -106,20 +105,20 @@ class Head(nn.Module, kw_only=True):
         }
 
     def kernel_init_of(self, name: str) -> Initializer:
-        """Initialiser of the kernel of this name."""
+        """Returns the initialiser of the kernel of this name."""
         return self.kernel_init
 
 
 class AdapterHead(Head, kw_only=True):
-    """What the heads share that bring all layers to one width.
+    """Base class of the heads that project all layers to one width.
 
     Attributes:
-      rms_normalized: whether every adapted layer ``z_i`` is brought to the root mean square 1. Not in
-        the paper: it removes the freedom to scale an adapter up and its attention down.
-      dropout: share of the numbers of every ``z_i`` that training leaves out, from 0 to below 1. Not in the
-        paper; against overfitting where examples are few.
-      layer_dropout: share of each sample's layers that training masks, from 0 to below 1. Not in the paper;
-        no prediction can then hang on one layer alone.
+      rms_normalized: True to scale every adapted layer ``z_i`` to root mean square 1. Not in the paper: it
+        removes the freedom to scale an adapter up and its attention down.
+      dropout: Dropout rate on the entries of every ``z_i``, in [0, 1). Not in the paper; reduces overfitting
+        when examples are few.
+      layer_dropout: Probability of masking each layer of a sample while training, in [0, 1). Not in the
+        paper; keeps predictions from depending on a single layer.
     """
 
     rms_normalized: bool = False
@@ -133,10 +132,10 @@ class AdapterHead(Head, kw_only=True):
 
     @property
     def reading(self) -> Reading:
-        """How the layers are read."""
+        """Preprocessing of the layers, as a ``Reading``."""
         return Reading(self.layer_normalized, self.rms_normalized, self.dropout, self.layer_dropout)
 
     @property
     def is_random(self) -> bool:
-        """Whether training leaves something out at random."""
+        """True if the head applies dropout while training."""
         return bool(self.dropout or self.layer_dropout)

@@ -1,6 +1,6 @@
-"""Checks of what users pass in: each raises, naming the argument, what came and what was expected.
+"""Checks of arguments: each raises an error that names the argument, its value and what was expected.
 
-What they check may be anything, so it is typed as Any.
+Values to check may be anything and are therefore typed as Any.
 """
 
 import math
@@ -67,7 +67,7 @@ def check_temperature(temperature: Any, name: str = "temperature") -> None:
 def check_number(
     name: str, value: Any, valid: Callable[[float], bool] = math.isfinite, expected: str = "that is finite"
 ) -> None:
-    """Raises unless ``value`` is a finite number for which ``valid`` holds; ``expected`` says what that is.
+    """Raises unless ``value`` is a finite number for which ``valid`` holds; ``expected`` describes it.
 
     >>> check_number("label_smoothing", 1.0, lambda share: 0 <= share < 1, "from 0 to below 1")
     Traceback (most recent call last):
@@ -117,7 +117,7 @@ def check_hidden_states(hidden_states: Any) -> HiddenStates:
     arrays = tuple(_check_array(f"hidden_states[{i}]", state, 2) for i, state in enumerate(hidden_states))
     batches = [array.shape[0] for array in arrays]
     if len(set(batches)) > 1:
-        raise ValueError(f"hidden_states have batch sizes {batches}, expected one and the same")
+        raise ValueError(f"hidden_states have batch sizes {batches}, expected the same for all")
     return arrays
 
 
@@ -150,7 +150,7 @@ def _check_array(name: str, array: Any, rank: int) -> Array:
 
 
 def check_static_mask(layer_mask: Any) -> tuple[bool, ...] | None:
-    """Returns a mask that holds for all samples as a tuple, so that it can be hashed, or raises.
+    """Returns a mask for all samples as a (hashable) tuple, or raises.
 
     >>> check_static_mask(np.array([True, False]))
     (True, False)
@@ -164,10 +164,9 @@ def check_static_mask(layer_mask: Any) -> tuple[bool, ...] | None:
 
 
 def check_layer_masks(static: Any, given: Any, batch: int, layers: int) -> Array | np.ndarray | None:
-    """Returns what both masks keep, [L] or [B, L], None if there is neither, or raises.
+    """Returns the conjunction of both masks, [L] or [B, L], None without any mask, or raises.
 
-    That every sample has a layer left is checked where the values are known, so not of a mask traced
-    by jit.
+    Whether every sample has a layer left is only checked for known values, not for masks traced by jit.
 
     >>> check_layer_masks(None, [True, False], batch=8, layers=3)
     Traceback (most recent call last):
@@ -190,7 +189,7 @@ def check_layer_masks(static: Any, given: Any, batch: int, layers: int) -> Array
 
 
 def check_last_layer_kept(layer_mask: Array | np.ndarray | None) -> None:
-    """Raises if the mask is known to leave out the last layer, the only one that a last-layer head reads.
+    """Raises if the mask is known to exclude the last layer, the only one that a last-layer head reads.
 
     >>> check_last_layer_kept(np.array([True, False]))
     Traceback (most recent call last):
@@ -211,14 +210,14 @@ def check_position_mask(mask: Any, shape: tuple[int, ...]) -> Array:
     """
     mask = mask if isinstance(mask, jax.Array) else np.asarray(mask)
     if mask.dtype != bool:
-        raise TypeError(f"mask has dtype {mask.dtype}, expected bool (True where there is something)")
+        raise TypeError(f"mask has dtype {mask.dtype}, expected bool (True for each position that counts)")
     if mask.shape != shape:
         raise ValueError(f"mask has shape {mask.shape}, expected {shape}")
     return jnp.asarray(mask)
 
 
 def check_parameters(parameters: Mapping[str, Any], shapes: Shapes, reason: str) -> None:
-    """Raises unless the parameters have exactly these names and shapes; ``reason`` says what asks for them.
+    """Raises unless the parameters have exactly these names and shapes; ``reason`` says what requires them.
 
     >>> parameters = {"classifier": {"kernel": jnp.ones((4, 2)), "bias": jnp.ones(2)}}
     >>> check_parameters(parameters, {"classifier": {"kernel": (3, 2), "bias": (2,)}}, "width 3")

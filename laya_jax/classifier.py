@@ -12,7 +12,7 @@ from laya_jax.functional import HeadOutput
 
 
 class Classifier(nn.Module):
-    """Predicts with a head from all hidden states of a backbone.
+    """Backbone and head in one module: predicts from all hidden states of the backbone.
 
     Example::
 
@@ -27,9 +27,9 @@ class Classifier(nn.Module):
       (2, 2)
 
     Attributes:
-      backbone: a Linen module that returns ordered hidden states, [B, d_i] each.
-      head: one of the heads.
-      freeze_backbone: whether the backbone's parameters get no gradient.
+      backbone: Linen module that returns ordered hidden states, [B, d_i] each.
+      head: Output head.
+      freeze_backbone: True to stop the gradient at the hidden states.
     """
 
     backbone: nn.Module
@@ -42,20 +42,20 @@ class Classifier(nn.Module):
         """Predicts.
 
         Args:
-          *inputs: the backbone's.
-          layer_mask: the head's: True where a layer may be used, [L] or [B, L].
-          deterministic: the head's, and the backbone's if it takes it and is not frozen: False while training
-            with dropout.
-          **options: the backbone's.
+          *inputs: Inputs of the backbone.
+          layer_mask: True for each layer that the head may use, [L] or [B, L].
+          deterministic: False to apply dropout in the head, and in the backbone if it takes this argument and
+            is not frozen.
+          **options: Keyword arguments of the backbone.
 
         Returns:
-          The head's ``HeadOutput``.
+          A ``HeadOutput``.
         """
         states = self.hidden_states(*inputs, deterministic=deterministic, **options)
         return self.head(states, layer_mask, deterministic=deterministic)
 
     def hidden_states(self, *inputs: Any, deterministic: bool = True, **options: Any) -> Any:
-        """The backbone's hidden states: ``classifier.apply(variables, x, method="hidden_states")``."""
+        """Returns the hidden states: ``classifier.apply(variables, x, method="hidden_states")``."""
         if "deterministic" in inspect.signature(type(self.backbone).__call__).parameters:
             options["deterministic"] = deterministic or self.freeze_backbone
         states = check_hidden_states(self.backbone(*inputs, **options))

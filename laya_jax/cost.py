@@ -1,4 +1,4 @@
-"""What a head costs beside its backbone: parameters and floating-point operations."""
+"""Cost of a head relative to its backbone: parameters and floating-point operations."""
 
 import math
 from collections.abc import Callable
@@ -16,9 +16,9 @@ class Cost(NamedTuple):
     """Cost of one module.
 
     Attributes:
-      parameters: how many numbers its parameters hold.
-      flops: floating-point operations of one forward pass, per example, counted as is usual: two for
-        every multiply-add of a matrix product or convolution, none for the rest.
+      parameters: Number of parameters.
+      flops: Floating-point operations of one forward pass per example, counted as usual: two for every
+        multiply-add of a matrix product or convolution, none for the rest.
     """
 
     parameters: int
@@ -32,7 +32,7 @@ class Description(NamedTuple):
     head: Cost
 
     def __str__(self) -> str:
-        """The table."""
+        """Formats the table."""
         pairs = zip(self.head, self.backbone, strict=True)
         shares = (f"{part / whole:.1%}" if whole else "-" for part, whole in pairs)
         rows = [
@@ -46,21 +46,21 @@ class Description(NamedTuple):
 def describe(
     head: Any, backbone: Any, *inputs: Any, hidden_states: HiddenStates | None = None, **options: Any
 ) -> Description:
-    """Counts parameters and FLOPs of a head and its backbone. Nothing is computed, only traced.
+    """Counts parameters and FLOPs of a head and its backbone, by tracing; nothing is computed.
 
     Args:
-      head: one of the heads, Linen or NNX.
-      backbone: any Linen or NNX module.
-      *inputs: the backbone's, arrays or ``jax.ShapeDtypeStruct``, with the batch on axis 0.
-      hidden_states: what the head reads; None if the backbone returns just that.
-      **options: further keyword arguments of the backbone's call.
+      head: Linen or NNX head.
+      backbone: Linen or NNX module.
+      *inputs: Inputs of the backbone, arrays or ``jax.ShapeDtypeStruct``, with the batch on axis 0.
+      hidden_states: Inputs of the head; None if the backbone returns them.
+      **options: Keyword arguments of the backbone's call.
 
     Returns:
-      A ``Description``: print it.
+      A ``Description``, which prints as a table.
 
     Raises:
-      TypeError: a head or backbone that is no Flax module.
-      ValueError: no inputs, or an empty batch.
+      TypeError: The head or the backbone is not a Flax module.
+      ValueError: There are no inputs, or the batch is empty.
 
     >>> from laya_jax import LayaHead
     >>> from laya_jax.backbones import MLP
@@ -80,7 +80,7 @@ def describe(
     batch = jax.tree.leaves(inputs)[0].shape[0]
     return Description(
         backbone=_cost(batch, backbone_run, backbone_parameters, *inputs),
-        # What only an attribution reads is no part of a prediction's cost.
+        # Attention and contributions that a prediction does not need are not part of its cost.
         head=_cost(batch, lambda *inputs: head_run(*inputs).logits, head_parameters, hidden_states),
     )
 
@@ -88,7 +88,7 @@ def describe(
 def _functional(
     name: str, module: Any, inputs: tuple[Any, ...], options: dict[str, Any]
 ) -> tuple[Callable[..., Any], Any]:
-    """A Flax module as a function of (variables, *inputs), and its variables, of shapes only for Linen."""
+    """Converts a module to a function of (variables, *inputs) and its variables (for Linen, shapes only)."""
     if isinstance(module, nn.Module):
         keys = dict.fromkeys(("params", "dropout"), jax.random.key(0))
         variables = jax.eval_shape(lambda *inputs: module.init(keys, *inputs, **options), *inputs)
@@ -98,7 +98,7 @@ def _functional(
             return module.apply(variables, *inputs, rngs=keys, mutable=state, **options)[0]
 
         return apply, variables
-    # Whoever has an NNX module has imported flax.nnx already; nobody else should wait for it.
+    # Users of NNX modules have imported flax.nnx already; others should not have to wait for it.
     from flax import nnx
 
     if not isinstance(module, nnx.Module):
@@ -119,7 +119,7 @@ def _cost(batch: int, run: Callable[..., Any], variables: Any, *inputs: Any) -> 
 
 
 def count_flops(jaxpr: Jaxpr) -> int:
-    """Operations of a program's matrix products and convolutions, two for every multiply-add.
+    """Counts the operations of a program's matrix products and convolutions, two for every multiply-add.
 
     >>> count_flops(jax.make_jaxpr(jnp.matmul)(jnp.ones((2, 3)), jnp.ones((3, 4))).jaxpr)
     48
@@ -132,7 +132,7 @@ def count_flops(jaxpr: Jaxpr) -> int:
         elif equation.primitive.name == "scan":
             total += equation.params["length"] * sum(inner)
         elif equation.primitive.name == "cond":
-            # Of forms for different platforms the default is the plain one.
+            # Among the variants for different platforms, the default one is the plain computation.
             platforms = equation.params.get("branches_platforms")
             total += inner[platforms.index(None)] if platforms else max(inner)
         else:
@@ -148,7 +148,7 @@ def _of_product(equation: Any) -> int:
 
 def _of_convolution(equation: Any) -> int:
     kernel, features_axis = equation.invars[1].aval, equation.params["dimension_numbers"].rhs_spec[0]
-    # A transposed convolution spreads its input with zeros, which nobody counts.
+    # A transposed convolution pads its input with zeros, which do not count.
     zeros = math.prod(equation.params["lhs_dilation"])
     return equation.outvars[0].aval.size * (kernel.size // kernel.shape[features_axis]) // zeros
 

@@ -30,8 +30,8 @@ def writing(path: str | Path, *, binary: bool = False, new: bool = False) -> Ite
 
     Args:
       path: Path of the file. A symbolic link there is replaced, not followed.
-      binary: Whether the file takes bytes; otherwise text, as UTF-8, newlines kept.
-      new: Whether a file that already exists is an error rather than replaced.
+      binary: True for bytes, False for text (UTF-8, newlines kept as they are).
+      new: True to raise if the file exists already, False to replace it.
 
     Yields:
       The open file.
@@ -193,7 +193,7 @@ def locked(path: str | Path, *, wait: bool) -> Iterator[None]:
 
     Args:
       path: Path of the lock file, which is made if it is missing.
-      wait: Whether to wait until another process releases the lock.
+      wait: True to wait until another process releases the lock, False to raise.
 
     Raises:
       BlockingIOError: Another process holds the lock and ``wait`` is false.

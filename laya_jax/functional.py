@@ -1,7 +1,7 @@
-"""Each head as two pure functions: the shapes of its parameters, and its output.
+"""Each head as two pure functions: one gives the shapes of its parameters, the other its output.
 
 The modules of ``heads`` (Linen) and ``nnx`` hold parameters of these shapes and call these functions.
-A parameter tree is the same everywhere: what ``variables["params"]`` of the Linen module holds.
+Parameter trees are the same everywhere: those in ``variables["params"]`` of the Linen module.
 """
 
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ PSI = ("identity", "mlp")
 
 
 class HeadOutput(NamedTuple):
-    """What every head returns. Under jit, what nobody reads is not computed.
+    """Output of every head. Under jit, fields that are not used are not computed.
 
     Attributes:
-      logits: [B, K].
-      attention: weight of each layer, [B, L], summing to 1 over layers, the mean over attention heads; None
-        where a head has none.
-      contributions: what each layer adds to each logit, [B, L, K]: with the classifier's bias they
-        sum to the logits; None where a head does not split.
-      aggregate: what the classifier reads, [B, D].
+      logits: Logits [B, K].
+      attention: Weight of each layer [B, L], summing to 1 over layers, averaged over attention heads; None
+        for a head without attention.
+      contributions: Contribution of each layer to each logit [B, L, K]; with the classifier's bias they sum
+        to the logits. None for a head whose logits do not split over layers.
+      aggregate: Input of the classifier [B, D].
     """
 
     logits: Float[Array, "batch classes"]
@@ -53,18 +53,18 @@ def laya_shapes(
     scorer_width: int | None = None,
     attention_heads: int = 1,
 ) -> Shapes:
-    """Shapes of the parameters of LAYA.
+    """Returns the shapes of LAYA's parameters.
 
     Args:
-      widths: of the hidden states, in order.
-      num_classes: classes.
-      dim: width that all layers share, d* in the paper.
-      psi: what the scorer reads of a layer: "identity" or "mlp".
-      scorer_width: hidden width of the scorer; ``dim`` if None.
-      attention_heads: parts of ``dim`` that attend on their own.
+      widths: Widths of the hidden states, in order.
+      num_classes: Number of classes, K.
+      dim: Shared width that all layers are projected to, d* in the paper.
+      psi: Input of the scorer for each layer: "identity" or "mlp".
+      scorer_width: Hidden width of the scorer; None means ``dim``.
+      attention_heads: Number of attention heads.
 
     Returns:
-      Shapes by name; ``parameters.parameter_count`` adds them up.
+      Shapes by name; ``parameters.parameter_count`` counts the parameters.
 
     >>> shapes = laya_shapes([512, 256, 128], num_classes=10, dim=96, scorer_width=192)
     >>> shapes["adapter_0"], shapes["scorer_output"]
@@ -96,12 +96,12 @@ def laya(
     ``logits = W sum_i alpha_i z_i + b``.
 
     Args:
-      parameters: of the shapes that ``laya_shapes`` gives; psi is an MLP where they hold one.
-      hidden_states: L arrays [B, d_i], or one array [L, B, d].
-      temperature: greater than 0; smaller is sharper.
-      reading: how the layers are read.
-      layer_mask: True where a layer may be attended to, [L] or [B, L].
-      key: random, of dropout while training; None leaves nothing out.
+      parameters: Parameters of the shapes that ``laya_shapes`` returns; psi is an MLP if they include one.
+      hidden_states: Sequence of L arrays [B, d_i], or one array [L, B, d].
+      temperature: Divisor of the scores, greater than 0; smaller values sharpen attention.
+      reading: Normalisation and dropout of the layers.
+      layer_mask: True for each layer that may be attended to, [L] or [B, L].
+      key: Random key for dropout; None disables it.
 
     Returns:
       A ``HeadOutput``.
@@ -121,7 +121,7 @@ def laya(
 
 
 def scalar_mix_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
-    """Shapes of the parameters of the scalar mix; arguments as for ``laya_shapes``.
+    """Returns the shapes of the scalar mix's parameters; arguments as for ``laya_shapes``.
 
     >>> scalar_mix_shapes([3, 4], num_classes=2, dim=5)["scores"]
     (2,)
@@ -158,7 +158,7 @@ def scalar_mix(
 
 
 def concat_shapes(widths: Sequence[int], *, num_classes: int, dim: int) -> Shapes:
-    """Shapes of the parameters of the concatenation; arguments as for ``laya_shapes``.
+    """Returns the shapes of the concatenation's parameters; arguments as for ``laya_shapes``.
 
     >>> concat_shapes([3, 4], num_classes=2, dim=5)["hidden"]
     {'kernel': (10, 5), 'bias': (5,)}
@@ -180,10 +180,10 @@ def concat(
 ) -> HeadOutput:
     """Concatenation of all adapted layers and a small MLP: ``logits = W GELU(V [z_1, ..., z_L]) + b``.
 
-    Arguments as for ``laya``; a masked layer enters as zeros. There is no attention, and the MLP does
-    not split into contributions: both are None.
+    Arguments as for ``laya``; masked layers enter as zeros. Attention and contributions are None: the MLP
+    mixes the layers nonlinearly.
 
-    Reference: LAYA (arXiv 2511.12723), the baseline Concat.
+    Reference: LAYA (arXiv 2511.12723), baseline Concat.
 
     >>> shapes = concat_shapes([3, 4], num_classes=2, dim=5)
     >>> parameters = jax.tree.map(jnp.ones, shapes, is_leaf=lambda shape: isinstance(shape, tuple))
@@ -199,7 +199,7 @@ def concat(
 
 
 def last_layer_shapes(widths: Sequence[int], *, num_classes: int) -> Shapes:
-    """Shapes of the parameters of the last-layer head; arguments as for ``laya_shapes``.
+    """Returns the shapes of the last-layer head's parameters; arguments as for ``laya_shapes``.
 
     >>> last_layer_shapes([3, 4], num_classes=2)
     {'classifier': {'kernel': (4, 2), 'bias': (2,)}}
@@ -216,7 +216,7 @@ def last_layer(
 ) -> HeadOutput:
     """The usual output layer: ``logits = W h_L + b``. Attention is 1 on the last layer.
 
-    Arguments and result as for ``laya``; where the last layer is masked, nothing but the bias is left.
+    Arguments and result as for ``laya``; if the last layer is masked, only the bias is left.
 
     >>> parameters = {"classifier": {"kernel": jnp.ones((4, 2)), "bias": jnp.zeros(2)}}
     >>> output = last_layer(parameters, [jnp.ones((1, 3)), jnp.ones((1, 4))])
@@ -243,6 +243,6 @@ def _mixed(
 ) -> HeadOutput:
     aggregate = mix(attention, z)
     contributions = contribute(attention, z, classifier["kernel"])
-    # As exact as the contributions, whose sum the logits are.
+    # As exact as the contributions, which have to sum to the logits.
     logits = affine(classifier, aggregate, EXACT)
     return HeadOutput(logits, jnp.mean(attention, axis=2), contributions, aggregate)

@@ -1,6 +1,6 @@
 """The heads as Linen modules: they hold the parameters, ``functional`` holds the mathematics.
 
-All are called alike, ``head(hidden_states, layer_mask=None) -> HeadOutput``, and so are exchangeable.
+All are interchangeable: ``head(hidden_states, layer_mask=None) -> HeadOutput``.
 """
 
 import flax.linen as nn
@@ -21,7 +21,7 @@ from laya_jax.typing import Array, HiddenStates, Parameters
 
 
 class LayaHead(AdapterHead):
-    """Layer-wise Attention Aggregator: attention over depth, per sample, predicts from the mix.
+    """Layer-wise Attention Aggregator: a classifier on a mix of layers, weighed by attention per sample.
 
     ``z_i = g_i(h_i)``, ``alpha = softmax(scorer(psi(z)) / temperature)``,
     ``logits = W sum_i alpha_i z_i + b``.
@@ -40,15 +40,15 @@ class LayaHead(AdapterHead):
     and ``dim=96, temperature=1.3, psi="mlp", scorer_width=192`` for IMDB.
 
     Attributes:
-      num_classes: classes.
-      dim: width that all layers are brought to, d* in the paper.
-      temperature: divides the scores; greater than 0, smaller is sharper.
-      psi: what the scorer reads of a layer: "identity" (``z_i``) or "mlp" (a shared MLP of it).
-      scorer_width: hidden width of the scorer; ``dim`` if None.
-      attention_heads: parts of ``dim`` that weigh the layers each on their own; a divisor of ``dim``. Not in
-        the paper, which has one; ``attention`` is their mean.
-      uniform_start: whether the scorer's last map starts at zero, so that attention starts uniform. Not in
-        the paper.
+      num_classes: Number of classes, K.
+      dim: Shared width that all layers are projected to, d* in the paper.
+      temperature: Divisor of the scores, greater than 0; smaller values sharpen attention.
+      psi: Input of the scorer for each layer: "identity" (``z_i`` itself) or "mlp" (a shared MLP of ``z_i``).
+      scorer_width: Hidden width of the scorer; None means ``dim``.
+      attention_heads: Number of attention heads, each weighing the layers for its own slice of ``dim``; must
+        divide ``dim``. The paper uses one; ``attention`` is the mean over heads.
+      uniform_start: True to initialise the scorer's last map to zero, so that attention starts uniform. Not
+        in the paper.
     """
 
     num_classes: int
@@ -74,7 +74,7 @@ class LayaHead(AdapterHead):
         super().__post_init__()
 
     def shapes(self, widths: tuple[int, ...]) -> Shapes:
-        """Shapes of the parameters for hidden states of these widths."""
+        """Returns the shapes of the parameters for hidden states of these widths."""
         return functional.laya_shapes(
             widths,
             num_classes=self.num_classes,
@@ -85,7 +85,7 @@ class LayaHead(AdapterHead):
         )
 
     def kernel_init_of(self, name: str) -> Initializer:
-        """Initialiser of the kernel of this name."""
+        """Returns the initialiser of the kernel of this name."""
         starts_at_zero = self.uniform_start and name == "scorer_output"
         return nn.initializers.zeros if starts_at_zero else self.kernel_init
 
@@ -96,7 +96,7 @@ class LayaHead(AdapterHead):
         layer_mask: LayerMask,
         key: Array | None = None,
     ) -> HeadOutput:
-        """The head's output, from arguments that have been checked."""
+        """Computes the head's output from arguments that have been checked."""
         return functional.laya(
             parameters,
             hidden_states,
@@ -110,7 +110,8 @@ class LayaHead(AdapterHead):
 class ScalarMixHead(AdapterHead):
     """Scalar mix: one learned weight per layer, the same for every sample.
 
-    ``logits = W sum_i softmax(scores)_i g_i(h_i) + b``; the scores start at zero, an even mix.
+    ``logits = W sum_i softmax(scores)_i g_i(h_i) + b``; the scores start at zero, which weighs all layers
+    equally.
 
     Example::
 
@@ -122,8 +123,8 @@ class ScalarMixHead(AdapterHead):
     Reference: Peters et al. 2018, Deep contextualized word representations.
 
     Attributes:
-      num_classes: classes.
-      dim: width that all layers are brought to.
+      num_classes: Number of classes, K.
+      dim: Shared width that all layers are projected to.
     """
 
     num_classes: int
@@ -135,7 +136,7 @@ class ScalarMixHead(AdapterHead):
         super().__post_init__()
 
     def shapes(self, widths: tuple[int, ...]) -> Shapes:
-        """Shapes of the parameters for hidden states of these widths."""
+        """Returns the shapes of the parameters for hidden states of these widths."""
         return functional.scalar_mix_shapes(widths, num_classes=self.num_classes, dim=self.dim)
 
     def compute(
@@ -145,14 +146,14 @@ class ScalarMixHead(AdapterHead):
         layer_mask: LayerMask,
         key: Array | None = None,
     ) -> HeadOutput:
-        """The head's output, from arguments that have been checked."""
+        """Computes the head's output from arguments that have been checked."""
         return functional.scalar_mix(
             parameters, hidden_states, reading=self.reading, layer_mask=layer_mask, key=key
         )
 
 
 class ConcatHead(AdapterHead):
-    """All adapted layers side by side, then a small MLP; it has no attention and no contributions.
+    """Concatenation of all adapted layers, then a small MLP; has no attention and no contributions.
 
     ``logits = W GELU(V [z_1, ..., z_L]) + b``; a masked layer enters as zeros.
 
@@ -163,11 +164,11 @@ class ConcatHead(AdapterHead):
       >>> head.init_with_output(jax.random.key(0), hidden_states)[0].logits.shape
       (2, 10)
 
-    Reference: LAYA (arXiv 2511.12723), the baseline Concat.
+    Reference: LAYA (arXiv 2511.12723), baseline Concat.
 
     Attributes:
-      num_classes: classes.
-      dim: width that all layers are brought to, and of the MLP.
+      num_classes: Number of classes, K.
+      dim: Shared width that all layers are projected to, and width of the MLP.
     """
 
     num_classes: int
@@ -179,7 +180,7 @@ class ConcatHead(AdapterHead):
         super().__post_init__()
 
     def shapes(self, widths: tuple[int, ...]) -> Shapes:
-        """Shapes of the parameters for hidden states of these widths."""
+        """Returns the shapes of the parameters for hidden states of these widths."""
         return functional.concat_shapes(widths, num_classes=self.num_classes, dim=self.dim)
 
     def compute(
@@ -189,16 +190,16 @@ class ConcatHead(AdapterHead):
         layer_mask: LayerMask,
         key: Array | None = None,
     ) -> HeadOutput:
-        """The head's output, from arguments that have been checked."""
+        """Computes the head's output from arguments that have been checked."""
         return functional.concat(
             parameters, hidden_states, reading=self.reading, layer_mask=layer_mask, key=key
         )
 
 
 class LastLayerHead(Head):
-    """The usual output layer, ``logits = W h_L + b``, in the form of the other heads.
+    """The usual output layer, ``logits = W h_L + b``, with the interface of the other heads.
 
-    It reads the last hidden state only, so the number of the others is not fixed by init.
+    Only the last hidden state is used, so the number of the others may differ from that at ``init``.
 
     Example::
 
@@ -208,7 +209,7 @@ class LastLayerHead(Head):
       Array([0., 1.], dtype=float32)
 
     Attributes:
-      num_classes: classes.
+      num_classes: Number of classes, K.
     """
 
     num_classes: int
@@ -218,7 +219,7 @@ class LastLayerHead(Head):
         super().__post_init__()
 
     def shapes(self, widths: tuple[int, ...]) -> Shapes:
-        """Shapes of the parameters for hidden states of these widths."""
+        """Returns the shapes of the parameters for hidden states of these widths."""
         return functional.last_layer_shapes(widths, num_classes=self.num_classes)
 
     def compute(
@@ -228,7 +229,7 @@ class LastLayerHead(Head):
         layer_mask: LayerMask,
         key: Array | None = None,
     ) -> HeadOutput:
-        """The head's output, from arguments that have been checked."""
+        """Computes the head's output from arguments that have been checked."""
         check_last_layer_kept(layer_mask)
         return functional.last_layer(
             parameters, hidden_states, layer_normalized=self.layer_normalized, layer_mask=layer_mask

@@ -1,4 +1,4 @@
-"""Weights from elsewhere: a model trained with the author's Keras notebook becomes a ``Classifier``."""
+"""Conversion of weights from the author's Keras notebook to a ``Classifier``."""
 
 import re
 import statistics
@@ -18,7 +18,7 @@ from laya_jax.typing import Parameters
 
 
 class Weight(NamedTuple):
-    """One weight: its path in the notebook, its path here, and what its axes count."""
+    """A weight: its path in the notebook, its path here, and the meaning of its axes."""
 
     name: str
     path: str
@@ -26,23 +26,23 @@ class Weight(NamedTuple):
 
 
 def from_keras(weights: Mapping[str, Any], temperature: float) -> tuple[Classifier, Parameters]:
-    """Turns the weights of the author's Fashion-MNIST notebook into a classifier and its parameters.
+    """Converts the weights of the author's Fashion-MNIST notebook to a classifier and its parameters.
 
-    Sizes and psi are read off the shapes.
+    Sizes and psi are inferred from the shapes.
 
     Args:
-      weights: arrays by the notebook's weight paths, such as "dense_1/kernel", "ln_1/gamma",
+      weights: Arrays by the notebook's weight paths, such as "dense_1/kernel", "ln_1/gamma",
         "LAYAHead/g1_proj/kernel", "LAYAHead/scorer/score_mlp1/kernel" and "LAYAHead/clf/bias".
-      temperature: what the notebook trained with; the weights do not tell.
+      temperature: Temperature that the notebook trained with, which cannot be inferred from the weights.
 
     Returns:
-      (classifier, parameters): ``classifier.apply({"params": parameters}, inputs)``, inputs [B, ...] as
-      the notebook feeds them.
+      Classifier and parameters for ``classifier.apply({"params": parameters}, inputs)``, with inputs [B, ...]
+      as in the notebook.
 
     Raises:
-      TypeError: weights that are no mapping, or no numbers.
-      ValueError: a weight that is missing, not expected or of a shape that does not fit the others, by
-        name; a temperature that is not greater than 0.
+      TypeError: The weights are not a mapping to floating-point arrays.
+      ValueError: A weight is missing, unexpected or of a shape that does not fit the others (the message
+        names it), or the temperature is not greater than 0.
 
     >>> from_keras({"dense_1/bias": np.zeros(3)}, temperature=1.5)
     Traceback (most recent call last):
@@ -74,9 +74,9 @@ _LAYER = re.compile(r"(?:dense_|ln_|LAYAHead/g)([1-9][0-9]*)(?:_proj)?/")
 
 
 def _depth(arrays: Mapping[str, np.ndarray]) -> int:
-    """How many layers there are, by three votes, so that no single wrong weight decides it.
+    """Determines the number of layers by three votes, so that no single wrong weight decides it.
 
-    By the names a layer is there if half of its six weights are.
+    By name, a layer exists if at least three of its six weights do.
     """
     found = Counter(int(match[1]) for match in map(_LAYER.match, arrays) if match)
     votes = [max((layer for layer, weights in found.items() if weights >= 3), default=1)]
@@ -134,7 +134,7 @@ def _check_names(arrays: Mapping[str, Any], expected: list[str]) -> None:
 
 
 def _sizes(arrays: Mapping[str, np.ndarray], table: list[Weight], depth: int) -> dict[str, int]:
-    """The size that each kind of axis has; raises where weights do not agree on one."""
+    """Returns the size of each kind of axis; raises if weights disagree."""
     found: defaultdict[str, list[tuple[str, int]]] = defaultdict(list)
     found["layers"].append(("the numbers in the names", depth))
     for name, _, axes in table:

@@ -1,7 +1,7 @@
 """Attention over layers, as pure functions: hidden states -> z -> scores -> attention -> mix.
 
-B samples, L layers, d_i the width of layer i, D the shared width, K classes. Layers stand on axis 1
-of every array that has them.
+Shapes: B samples, L layers, d_i the width of layer i, D the shared width, G attention heads, K classes.
+Layers are on axis 1 of every array that has them.
 """
 
 import jax
@@ -11,11 +11,11 @@ import numpy as np
 from laya_jax.typing import Affine, Array, Bool, Float, HiddenStates
 
 SMALLEST_TEMPERATURE = float(np.finfo(np.float32).tiny)
-"""The smallest temperature that float32 tells from zero."""
+"""Smallest temperature that float32 can distinguish from zero."""
 
 EXACT = jax.lax.Precision.HIGHEST
-"""Precision of the small products by which attention and attributions are exact; a TPU would else round their
-factors to bfloat16."""
+"""Precision of the small products that attention and attributions depend on; by default a TPU would round
+their factors to bfloat16."""
 
 
 def affine(
@@ -26,12 +26,12 @@ def affine(
     """Applies one affine map to the last axis: ``inputs @ kernel + bias``.
 
     Args:
-      parameters: ``kernel`` [width, dim] and ``bias`` [dim].
-      inputs: [..., width].
-      precision: of the product; None is the backend's own.
+      parameters: Kernel [width, dim] and bias [dim].
+      inputs: Array [..., width].
+      precision: Precision of the product; None uses the backend's default.
 
     Returns:
-      [..., dim].
+      Array [..., dim].
 
     >>> affine({"kernel": jnp.array([[2.0], [3.0]]), "bias": jnp.array([1.0])}, jnp.array([[1.0, 1.0]]))
     Array([[6.]], dtype=float32)
@@ -41,7 +41,7 @@ def affine(
 
 
 def gelu(inputs: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
-    """The exact Gaussian error linear unit, ``x * Phi(x)``, by the error function (paper, section 3).
+    """Exact Gaussian error linear unit, ``x * Phi(x)``, using the error function (paper, section 3).
 
     >>> gelu(jnp.array([0.0, 9.0]))
     Array([0., 9.], dtype=float32)
@@ -50,18 +50,18 @@ def gelu(inputs: Float[Array, "*axes"]) -> Float[Array, "*axes"]:
 
 
 def adapt(adapters: list[Affine], hidden_states: HiddenStates) -> Float[Array, "batch layer dim"]:
-    """Brings every hidden state to the shared width: ``z_i = h_i @ kernel_i + bias_i``.
+    """Projects every hidden state to the shared width: ``z_i = h_i @ kernel_i + bias_i``.
 
-    One stacked array is adapted by a single batched matrix product.
+    A stacked array is projected by a single batched matrix product.
 
     Args:
-      adapters: one affine map [d_i, D] per layer.
-      hidden_states: L arrays [B, d_i], or one array [L, B, d].
+      adapters: Affine maps [d_i, D], one per layer.
+      hidden_states: Sequence of L arrays [B, d_i], or one array [L, B, d].
 
     Returns:
-      z, [B, L, D].
+      Adapted layers ``z`` [B, L, D].
 
-    Reference: LAYA (arXiv 2511.12723), equation of ``g_i``.
+    Reference: LAYA (arXiv 2511.12723), the equation for ``g_i``.
 
     >>> adapters = [{"kernel": jnp.ones((width, 2)), "bias": jnp.zeros(2)} for width in (3, 4)]
     >>> adapt(adapters, [jnp.ones((1, 3)), jnp.ones((1, 4))])
@@ -77,16 +77,16 @@ def adapt(adapters: list[Affine], hidden_states: HiddenStates) -> Float[Array, "
 
 
 def layer_normalize(hidden_states: HiddenStates) -> HiddenStates:
-    """Brings every hidden state to mean 0 and standard deviation 1 over its width.
+    """Standardises every hidden state to mean 0 and standard deviation 1 over its width.
 
-    Layers of a pretrained network may be of very different scale. A scale and a shift of its own would be
-    the adapter's.
+    Layers of a pretrained network may differ greatly in scale. There is no learned scale or shift, which the
+    adapter that follows provides.
 
     Args:
-      hidden_states: L arrays [B, d_i], or one array [L, B, d].
+      hidden_states: Sequence of L arrays [B, d_i], or one array [L, B, d].
 
     Returns:
-      The same shapes and dtypes; a constant hidden state becomes zeros.
+      Hidden states of the same shapes and dtypes; a constant one becomes zeros.
 
     Reference: Ba et al. 2016, Layer normalization.
 
@@ -97,12 +97,12 @@ def layer_normalize(hidden_states: HiddenStates) -> HiddenStates:
 
 
 def drop_out(key: Array, z: Float[Array, "batch layer dim"], rate: float) -> Float[Array, "batch layer dim"]:
-    """Leaves out a share of the numbers at random, and scales up the rest: only while training.
+    """Inverted dropout: zeroes entries with probability ``rate`` and divides the rest by ``1 - rate``.
 
     Args:
-      key: random.
-      z: [B, L, D].
-      rate: share that is left out, from 0 to below 1.
+      key: Random key.
+      z: Adapted layers [B, L, D].
+      rate: Dropout rate, in [0, 1).
 
     Reference: Srivastava et al. 2014, Dropout.
 
@@ -115,16 +115,16 @@ def drop_out(key: Array, z: Float[Array, "batch layer dim"], rate: float) -> Flo
 
 
 def rms_normalize(z: Float[Array, "*batch dim"]) -> Float[Array, "*batch dim"]:
-    """Gives every ``z_i`` the root mean square 1, whatever its scale: ``z_i / sqrt(mean(z_i**2))``.
+    """Scales every ``z_i`` to root mean square 1: ``z_i / sqrt(mean(z_i**2))``.
 
-    Without it an adapter may be scaled up and the scorer's reading of it scaled down with hardly any
-    decision changing, so that attention says nothing about how much a layer contributes.
+    Without it, an adapter can be scaled up and its attention scaled down with hardly any change in the
+    predictions, so that attention carries no information about how much a layer contributes.
 
     Args:
-      z: [..., D].
+      z: Adapted layers [..., D].
 
     Returns:
-      [..., D], in the dtype of ``z``; zeros stay zeros.
+      Array [..., D], in the dtype of ``z``; zeros stay zeros.
 
     >>> normalized = rms_normalize(jnp.array([[[3e-20, 4e-20], [0.0, 0.0]]]))
     >>> jnp.mean(normalized**2, axis=-1).round(3)
@@ -144,12 +144,12 @@ def score_layers(
     """Scores all layers together: ``s = output(GELU(hidden([u_1, ..., u_L])))``.
 
     Args:
-      hidden: the scorer's first map, [L * D, width].
-      output: its second one, [width, L * G] for G attention heads.
-      u: what the scorer reads of each layer, [B, L, D].
+      hidden: First affine map of the scorer, [L * D, width].
+      output: Second affine map of the scorer, [width, L * G].
+      u: Scorer input for each layer, [B, L, D].
 
     Returns:
-      One score per sample, layer and attention head, [B, L, G].
+      Scores per sample, layer and attention head, [B, L, G].
 
     Reference: LAYA (arXiv 2511.12723), the scorer.
 
@@ -171,22 +171,23 @@ def attend(
     """Turns scores into attention over layers: ``softmax(scores / temperature)``, for each attention head.
 
     Args:
-      scores: [B, L, G].
-      temperature: greater than 0; smaller is sharper. Zero is argmax, infinity is uniform, in the limit.
-      layer_mask: True where a layer may be attended to, [L] for all samples or [B, L]. The others get
-        exactly zero and the rest sums to 1; where a sample has no layer left, all of it is zero.
+      scores: Scores per layer, [B, L, G].
+      temperature: Divisor of the scores, greater than 0; smaller values sharpen attention. The limits are
+        argmax (zero) and uniform attention (infinity).
+      layer_mask: True for each layer that may be attended to, [L] for all samples or [B, L]. Masked layers
+        get exactly zero and the others sum to 1; a sample without any layer gets zeros.
 
     Returns:
-      Attention, [B, L, G], in float32 or better whatever the dtype of the scores.
+      Attention [B, L, G], in float32 or better whatever the dtype of the scores.
 
-    Reference: LAYA (arXiv 2511.12723), equation of ``alpha``.
+    Reference: LAYA (arXiv 2511.12723), the equation for ``alpha``.
 
     >>> attend(jnp.array([[[0.0], [0.0], [5.0]]]), layer_mask=jnp.array([True, True, False]))[..., 0]
     Array([[0.5, 0.5, 0. ]], dtype=float32)
     """
     scores = _at_least_float32(scores)
     keep = jnp.broadcast_to(True if layer_mask is None else layer_mask, scores.shape[:2])[..., None]
-    # The largest score goes first, so that no temperature can overflow.
+    # Subtracting the largest score first keeps every temperature from overflowing.
     largest = jnp.max(scores, axis=1, keepdims=True, where=keep, initial=-jnp.inf)
     centred = jnp.where(keep, scores - jax.lax.stop_gradient(largest), 0.0)
     weights = jnp.where(keep, jnp.exp(centred / temperature), 0.0)
@@ -197,18 +198,18 @@ def attend(
 def mix(
     attention: Float[Array, "batch layer heads"], z: Float[Array, "batch layer dim"]
 ) -> Float[Array, "batch dim"]:
-    """Averages the layers by their attention: ``h_agg = sum_i alpha_i z_i``.
+    """Averages the layers, weighed by attention: ``h_agg = sum_i alpha_i z_i``.
 
-    Each of several attention heads has its own part of the width, as in a transformer.
+    With several attention heads, each weighs its own slice of the width, as in a transformer.
 
     Args:
-      attention: [B, L, G].
-      z: [B, L, D], D a multiple of G.
+      attention: Attention [B, L, G].
+      z: Adapted layers [B, L, D]; G must divide D.
 
     Returns:
-      The aggregate, [B, D], in the dtype of ``z``.
+      Aggregate [B, D], in the dtype of ``z``.
 
-    Reference: LAYA (arXiv 2511.12723), equation of ``h_agg``.
+    Reference: LAYA (arXiv 2511.12723), the equation for ``h_agg``.
 
     >>> mix(jnp.array([[[0.25], [0.75]]]), jnp.array([[[4.0], [8.0]]]))
     Array([[7.]], dtype=float32)
@@ -225,15 +226,15 @@ def mix(
 def vote(
     z: Float[Array, "batch layer dim"], kernel: Float[Array, "dim classes"], heads: int
 ) -> Float[Array, "batch layer heads classes"]:
-    """What each layer would add to each logit through each attention head alone: ``z_i @ kernel``.
+    """Logits of each layer alone, per attention head and before weighing: ``z_i @ kernel``.
 
     Args:
-      z: [B, L, D].
-      kernel: the classifier's kernel, [D, K].
-      heads: attention heads, G, which divide the width.
+      z: Adapted layers [B, L, D].
+      kernel: Kernel of the classifier, [D, K].
+      heads: Number of attention heads, G, which must divide D.
 
     Returns:
-      [B, L, G, K].
+      Votes [B, L, G, K].
 
     >>> vote(jnp.array([[[4.0, 5.0]]]), jnp.array([[1.0], [10.0]]), heads=2)[..., 0]
     Array([[[ 4., 50.]]], dtype=float32)
@@ -250,17 +251,17 @@ def contribute(
     z: Float[Array, "batch layer dim"],
     kernel: Float[Array, "dim classes"],
 ) -> Float[Array, "batch layer classes"]:
-    """What each layer adds to each logit: ``alpha_i (z_i @ kernel)``, summed over the attention heads.
+    """Contribution of each layer to each logit: ``alpha_i (z_i @ kernel)``, summed over attention heads.
 
-    Mix and classifier are linear, so bias plus the sum over layers is the logit.
+    Mix and classifier are linear, so the bias plus the sum over layers is the logit.
 
     Args:
-      attention: [B, L, G].
-      z: [B, L, D].
-      kernel: the classifier's kernel, [D, K].
+      attention: Attention [B, L, G].
+      z: Adapted layers [B, L, D].
+      kernel: Kernel of the classifier, [D, K].
 
     Returns:
-      [B, L, K], in the dtype of ``z``.
+      Contributions [B, L, K], in the dtype of ``z``.
 
     >>> contribute(jnp.array([[[0.25], [0.75]]]), jnp.array([[[4.0], [8.0]]]), jnp.array([[1.0, -1.0]]))
     Array([[[ 1., -1.],
@@ -272,7 +273,7 @@ def contribute(
 
 def _standardized(state: Array) -> Array:
     precise = _at_least_float32(state)
-    # A constant's mean is off by rounding, and normalised that would be as large as any other state.
+    # Rounding leaves a constant's deviations not quite zero, and dividing by their size would blow them up.
     constant = jnp.max(precise, axis=-1, keepdims=True) == jnp.min(precise, axis=-1, keepdims=True)
     centred = jnp.where(constant, 0, precise - jnp.mean(precise, axis=-1, keepdims=True))
     return rms_normalize(centred).astype(state.dtype)

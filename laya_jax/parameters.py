@@ -1,4 +1,4 @@
-"""Parameters of heads as plain trees: their shapes, how many they are, their first values and types."""
+"""Parameters of heads as plain trees: shapes, counts, initial values and dtypes."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ Shapes: TypeAlias = dict[str, Any]
 
 
 def affine_shapes(width: int, dim: int) -> Shapes:
-    """Shapes of an affine map between these widths.
+    """Returns the shapes of an affine map between these widths.
 
     >>> affine_shapes(3, 2)
     {'kernel': (3, 2), 'bias': (2,)}
@@ -26,7 +26,7 @@ def affine_shapes(width: int, dim: int) -> Shapes:
 
 
 def adapter_shapes(widths: Sequence[int], dim: int) -> Shapes:
-    """Shapes of the affine maps that bring hidden states of these widths to one width.
+    """Returns the shapes of the affine maps that project hidden states of these widths to one width.
 
     >>> list(adapter_shapes([3, 4], dim=2))
     ['adapter_0', 'adapter_1']
@@ -35,7 +35,7 @@ def adapter_shapes(widths: Sequence[int], dim: int) -> Shapes:
 
 
 def hidden_widths(hidden_states: HiddenStates) -> tuple[int, ...]:
-    """Widths of the hidden states, in order.
+    """Returns the widths of the hidden states, in order.
 
     >>> hidden_widths([jnp.ones((1, 3)), jnp.ones((1, 4))])
     (3, 4)
@@ -44,7 +44,7 @@ def hidden_widths(hidden_states: HiddenStates) -> tuple[int, ...]:
 
 
 def parameter_count(shapes: Shapes) -> int:
-    """How many numbers parameters of these shapes hold.
+    """Counts the parameters of these shapes.
 
     >>> parameter_count({"classifier": affine_shapes(3, 2)})
     8
@@ -53,7 +53,7 @@ def parameter_count(shapes: Shapes) -> int:
 
 
 def flat_shapes(shapes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
-    """Paths and shapes, one by one; takes shapes or arrays.
+    """Yields the path and shape of every parameter, from a tree of shapes or arrays.
 
     >>> dict(flat_shapes({"classifier": {"kernel": (4, 2), "bias": (2,)}}))
     {'classifier/kernel': (4, 2), 'classifier/bias': (2,)}
@@ -68,7 +68,7 @@ def flat_shapes(shapes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
 def initial_value(
     key: Array, shape: Any, kernel_init: Initializer, bias_init: Initializer, dtype: DTypeLike
 ) -> Any:
-    """Initial value of one entry of a head's parameters: of an affine map, or of free scores (zeros).
+    """Draws the initial value of one entry of a head's parameters: an affine map, or free scores (zeros).
 
     >>> value = initial_value(
     ...     jax.random.key(0),
@@ -92,7 +92,7 @@ def initial_value(
 def promote(
     parameters: Parameters, hidden_states: HiddenStates, dtype: DTypeLike | None
 ) -> tuple[Parameters, HiddenStates]:
-    """Casts parameters and hidden states to ``dtype``, or to what they promote to if it is None.
+    """Casts parameters and hidden states to ``dtype``, or to their common promoted dtype if it is None.
 
     >>> _, hidden_states = promote({"scores": jnp.zeros(2)}, [jnp.ones((1, 3), jnp.bfloat16)], None)
     >>> hidden_states[0].dtype

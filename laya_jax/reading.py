@@ -1,4 +1,4 @@
-"""How a head reads the layers before it weighs or joins them: adapted, normalised, some left out."""
+"""Reading of the layers before a head mixes them: normalisation, adapters, dropout and masks."""
 
 from typing import NamedTuple, TypeAlias
 
@@ -21,13 +21,13 @@ LayerMask: TypeAlias = Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndar
 
 
 class Reading(NamedTuple):
-    """How a head reads the layers before it weighs or joins them.
+    """Settings for the normalisation and dropout of layers.
 
     Attributes:
-      layer_normalized: whether every hidden state is brought to mean 0 and standard deviation 1 first.
-      rms_normalized: whether every adapted layer ``z_i`` is brought to the root mean square 1.
-      dropout: share of the numbers of every ``z_i`` that are left out where a key is given.
-      layer_dropout: share of each sample's layers that are masked where a key is given.
+      layer_normalized: True to standardise every hidden state (mean 0, standard deviation 1) first.
+      rms_normalized: True to scale every adapted layer ``z_i`` to root mean square 1.
+      dropout: Dropout rate on the entries of every ``z_i``; applies only if a key is given.
+      layer_dropout: Probability of masking each layer of a sample; applies only if a key is given.
     """
 
     layer_normalized: bool = False
@@ -37,7 +37,7 @@ class Reading(NamedTuple):
 
 
 PLAIN = Reading()
-"""As in the paper."""
+"""The paper's settings: no normalisation, no dropout."""
 
 
 def read_layers(
@@ -46,16 +46,16 @@ def read_layers(
     reading: Reading = PLAIN,
     key: Array | None = None,
 ) -> tuple[Float[Array, "batch layer heads"], Float[Array, "batch layer dim"]]:
-    """What LAYA or the scalar mix makes of the layers before it weighs them: scores, and z.
+    """Computes the scores and adapted layers of LAYA or of a scalar mix.
 
     Args:
-      parameters: of the head; they tell which of the two it is.
-      hidden_states: L arrays [B, d_i], or one array [L, B, d].
-      reading: how the layers are read.
-      key: random, of dropout while training; None leaves nothing out.
+      parameters: Head parameters; their names determine whether this is LAYA or a scalar mix.
+      hidden_states: Sequence of L arrays [B, d_i], or one array [L, B, d].
+      reading: Normalisation and dropout of the layers.
+      key: Random key for dropout; None disables it.
 
     Returns:
-      Scores before the temperature, [B, L, G], and adapted layers ``z``, [B, L, D].
+      Scores [B, L, G] before division by the temperature, and adapted layers ``z`` [B, L, D].
 
     >>> adapters = {f"adapter_{i}": {"kernel": jnp.ones((3, 5)), "bias": jnp.zeros(5)} for i in range(2)}
     >>> parameters = {**adapters, "scores": jnp.ones(2)}
@@ -75,7 +75,9 @@ def read_layers(
 def adapted_layers(
     parameters: Parameters, hidden_states: HiddenStates, reading: Reading = PLAIN, key: Array | None = None
 ) -> Float[Array, "batch layer dim"]:
-    """``z_i = g_i(h_i)``, [B, L, D], normalised and with numbers left out; arguments as of ``read_layers``.
+    """Adapted layers ``z_i = g_i(h_i)``, [B, L, D], after normalisation and dropout.
+
+    Arguments as for ``read_layers``.
 
     >>> adapters = {"adapter_0": {"kernel": jnp.ones((3, 5)), "bias": jnp.zeros(5)}}
     >>> adapted_layers(adapters, [jnp.ones((1, 3))], Reading(rms_normalized=True))
@@ -91,7 +93,7 @@ def adapted_layers(
 def with_layer_dropout(
     layer_mask: LayerMask, hidden_states: HiddenStates, reading: Reading, key: Array | None
 ) -> LayerMask:
-    """The mask with some more of each sample's layers masked at random, unless none would be left.
+    """Masks some more layers of each sample at random, unless that would leave the sample without any.
 
     >>> with_layer_dropout(None, [jnp.ones((1, 3))], Reading(layer_dropout=0.9), jax.random.key(0))
     Array([[ True]], dtype=bool)
@@ -105,10 +107,10 @@ def with_layer_dropout(
 
 
 def kept_states(hidden_states: HiddenStates, layer_mask: LayerMask) -> HiddenStates:
-    """Zeros in place of masked hidden states, for a head that reads no masked layer.
+    """Replaces masked hidden states by zeros, for a head that must not read masked layers.
 
-    Zeros in place of what is made of them would be too late for the gradient of an adapter's kernel: it is a
-    product with the hidden states, and not finite where they are not.
+    Zeroing the adapted layers would be too late: the gradient of an adapter's kernel is a product with the
+    hidden states, which is not finite if they are not.
 
     >>> kept_states([jnp.array([[jnp.nan, 1.0]]), jnp.ones((1, 1))], jnp.array([False, True]))
     (Array([[0., 0.]], dtype=float32), Array([[1.]], dtype=float32))
@@ -122,7 +124,7 @@ def kept_states(hidden_states: HiddenStates, layer_mask: LayerMask) -> HiddenSta
 
 
 def kept_layers(z: Float[Array, "batch layer dim"], layer_mask: LayerMask) -> Float[Array, "batch layer dim"]:
-    """Zeros in place of masked layers: zero attention alone would let through what is not finite.
+    """Replaces masked layers by zeros: zero attention alone would let NaN and infinity through.
 
     >>> kept_layers(jnp.array([[[jnp.nan], [2.0]]]), jnp.array([False, True]))
     Array([[[0.],

@@ -1,7 +1,7 @@
-"""The types that signatures are written in.
+"""Types used in signatures.
 
-Shapes are jaxtyping's. It is no dependency of the heads: where it is not installed, the annotations
-stay readable and nothing checks them; the test suite has it and checks every call of the mathematics.
+Shapes are annotated with jaxtyping, which is not a dependency of the heads: without it, annotations remain
+readable but unchecked. The test suite installs it and checks every call of the mathematics.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,19 +1,19 @@
-"""What the layers did for a prediction, and how far that can be believed: pure functions on arrays.
+"""Attribution of predictions to layers, and tests of how faithful it is: pure functions on arrays.
 
-``explain`` reads from a head what all the others work on, an ``Explanation``:
+``explain`` extracts an ``Explanation`` from a head, on which all other functions operate:
 
-profiles        where attention lies: overall, by class, of right and wrong predictions, per sample
-contributions   what layers add to a class
-subsets         predictions from some of the layers
-shapley         the share of each layer in a prediction that is fair by axioms
-curves          which layers are enough, and without which a prediction falls
-agreement       whether an attribution agrees with leaving a layer out
-faithfulness    whether attention tells what the head used
-rescaling       how far attention is free while decisions stay
-similarity      whether another run, other parameters or another input give the same attention
-randomization   parameters made random again, part by part
-diagnostics     whether attention tells mistakes, strange inputs and wrong labels
-plots           all of it as figures
+profiles        mean attention: overall, by class, for right and wrong predictions, per sample
+contributions   contributions of the layers to a class
+subsets         predictions from subsets of the layers
+shapley         Shapley values of the layers
+curves          predicted probability as top-attention layers are removed or kept alone
+agreement       rank agreement of an attribution with leaving layers out
+faithfulness    effect of deleting layers and of replacing attention
+rescaling       changes of attention that leave predictions alone
+similarity      agreement of attention between runs, parameters or inputs
+randomization   parameters randomised part by part
+diagnostics     detection of mistakes, out-of-distribution inputs and wrong labels
+plots           figures of all of it
 """
 
 from laya_jax.attribution.agreement import (

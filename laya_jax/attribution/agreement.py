@@ -1,4 +1,4 @@
-"""Whether an attribution agrees with what happens when a layer is left out."""
+"""Rank agreement of an attribution with the effect of leaving layers out."""
 
 from typing import NamedTuple
 
@@ -14,12 +14,13 @@ from laya_jax.attribution.similarity import centred
 
 
 class RankAgreement(NamedTuple):
-    """How far two rankings of the layers agree, per sample.
+    """Agreement of two rankings of the layers, computed per sample.
 
     Attributes:
-      spearman: mean over the samples of Spearman's correlation; None where no sample has one.
-      kendall: the same of Kendall's tau-b.
-      samples: share of the samples whose layers differ in both, so that there is something to rank.
+      spearman: Mean over samples of Spearman's rank correlation; None if it is undefined for all samples.
+      kendall: Mean over samples of Kendall's tau-b; None if it is undefined for all samples.
+      samples: Fraction of the samples for which both rankings distinguish layers, so that they can be
+        compared.
     """
 
     spearman: float | None
@@ -28,15 +29,15 @@ class RankAgreement(NamedTuple):
 
 
 class Agreement(NamedTuple):
-    """How far an attribution agrees with what happens when a layer is left out.
+    """Agreement of an attribution with the effect of leaving one layer out.
 
     Attributes:
-      masked: with the drop of the predicted class's log-probability when the layer is masked and the rest
-        renormalised.
-      masked_centred: the same once the mean of each layer is taken away from both: whether the attribution
-        knows what is special about a sample.
-      zeroed: with the drop when what the layer adds is left out and nothing renormalised.
-      zeroed_centred: the same, centred.
+      masked: Agreement with the drop in the predicted class's log-probability when the layer is masked and
+        the attention of the others renormalised.
+      masked_centred: The same after subtracting each layer's mean over samples from both, which tests if the
+        attribution captures what is specific to a sample.
+      zeroed: Agreement with the drop when the layer's contribution is removed without renormalising.
+      zeroed_centred: The same after subtracting each layer's mean over samples.
     """
 
     masked: RankAgreement
@@ -46,14 +47,15 @@ class Agreement(NamedTuple):
 
 
 def attributions(explanation: Explanation, shapley: ShapleyValues) -> dict[str, NDArray]:
-    """What there is to say how much each layer did for the predicted class, [N, L] each.
+    """Computes every attribution of the predicted class to layers, [N, L] each.
 
-    attention; attention_norm, ``attention_i |z_i|``; contribution, what a layer adds to the logit of the
-    predicted class, less what it adds on average to all; shapley, the same of the Shapley values.
+    ``attention``; ``attention_norm``, ``attention_i |z_i|``; ``contribution``, a layer's contribution to the
+    logit of the predicted class minus its mean contribution to all classes; ``shapley``, likewise for Shapley
+    values.
 
     Args:
-      explanation: of N samples.
-      shapley: of the predicted classes, from ``shapley_of_class``.
+      explanation: Explanation of N samples.
+      shapley: Shapley values of the predicted classes, from ``shapley_of_class``.
     """
     attention, predicted = explanation.attention, np.argmax(explanation.logits, axis=1)
     return {
@@ -65,10 +67,11 @@ def attributions(explanation: Explanation, shapley: ShapleyValues) -> dict[str, 
 
 
 def leave_one_out(explanation: Explanation) -> tuple[NDArray, NDArray]:
-    """Drop of the predicted class's log-probability when one layer is left out, [N, L] each.
+    """Computes the drop in the predicted class's log-probability when one layer is left out.
 
     Returns:
-      With the layer masked and the others' attention renormalised; with what it adds left out.
+      Two arrays [N, L]: with the layer masked and the attention of the others renormalised, and with its
+      contribution removed.
 
     >>> votes = np.array([[[2.0, 0.0], [0.0, 1.0]]])
     >>> masked, _ = leave_one_out(Explanation(np.zeros((1, 2)), votes, np.ones((1, 2)), np.zeros(2)))
@@ -82,7 +85,7 @@ def leave_one_out(explanation: Explanation) -> tuple[NDArray, NDArray]:
         return np.take_along_axis(log_softmax(logits, axis=-1), predicted[:, None], axis=-1)[:, 0]
 
     before = log_probability(logits)
-    # In float64 as ``before`` is: where attention is peaked, most drops are less than float32 rounds.
+    # In float64 like ``before``: where attention is peaked, most drops are below the rounding of float32.
     masked = (explanation.masked(kept) for kept in ~np.eye(layers, dtype=bool))
     return (
         np.stack([before - log_probability(without) for without in masked], axis=1),
@@ -91,7 +94,7 @@ def leave_one_out(explanation: Explanation) -> tuple[NDArray, NDArray]:
 
 
 def agreement(attribution: NDArray, masked: NDArray, zeroed: NDArray) -> Agreement:
-    """How far an attribution [N, L] agrees with leaving one layer out, as ``leave_one_out`` gives it.
+    """Compares an attribution [N, L] with the two results of ``leave_one_out``.
 
     >>> effect = np.array([[0.9, 0.1], [0.2, 0.8]])
     >>> agreement(effect, effect, effect).masked
@@ -106,7 +109,7 @@ def agreement(attribution: NDArray, masked: NDArray, zeroed: NDArray) -> Agreeme
 
 
 def rank_agreement(first: NDArray, second: NDArray) -> RankAgreement:
-    """Spearman's and Kendall's correlation over the layers, per sample, and their means.
+    """Computes Spearman's and Kendall's correlation over the layers per sample, and averages them.
 
     >>> rank_agreement(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 3.0, 2.0]]))
     RankAgreement(spearman=0.5, kendall=0.3333333333333333, samples=1.0)
@@ -122,7 +125,7 @@ def rank_agreement(first: NDArray, second: NDArray) -> RankAgreement:
 
 
 def _row_correlation(first: NDArray, second: NDArray) -> NDArray:
-    """Correlation of each row of centred values, of those rows where both have any spread."""
+    """Correlates centred values row by row, for rows in which both vary."""
     lengths = np.sqrt(np.sum(first**2, axis=1) * np.sum(second**2, axis=1))
     spread = lengths > 0
     return np.sum(first * second, axis=1)[spread] / lengths[spread]

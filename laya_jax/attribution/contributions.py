@@ -1,4 +1,4 @@
-"""What layers add to a class, beside what they add to the others."""
+"""Contributions of layers to one class relative to the others."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,9 +7,9 @@ from laya_jax.attribution.explanation import Explanation
 
 
 def of_class(values: NDArray, classes: NDArray) -> NDArray:
-    """Values [N, L, K] of one class per sample, less their mean over the classes, [N, L].
+    """Selects values [N, L, K] of one class per sample and subtracts their mean over classes, giving [N, L].
 
-    A softmax does not see what is added to all logits alike.
+    A softmax ignores what is added to all logits alike.
 
     >>> of_class(np.array([[[3.0, 1.0]]]), np.array([0]))
     array([[1.]])
@@ -21,15 +21,16 @@ def of_class(values: NDArray, classes: NDArray) -> NDArray:
 def margins(
     explanation: Explanation, winners: NDArray | None = None, losers: NDArray | None = None
 ) -> NDArray:
-    """What each layer adds to the margin of one class over another, [N, L].
+    """Computes each layer's contribution to the margin of one class over another.
 
     Args:
-      explanation: of N samples.
-      winners: classes, [N]; None takes the predicted ones.
-      losers: classes, [N]; None takes those of the highest logit besides the winners.
+      explanation: Explanation of N samples.
+      winners: First class of each sample, [N]; None means the predicted classes.
+      losers: Second class of each sample, [N]; None means the class with the highest logit besides the first.
 
     Returns:
-      With the difference of the two classes' biases, they sum to the difference of the two logits.
+      Contributions [N, L], which together with the difference of the biases sum to the difference of the
+      logits.
 
     >>> votes = np.array([[[2.0, 0.0], [0.0, 1.0]]])
     >>> margins(Explanation(np.zeros((1, 2)), votes, np.ones((1, 2)), np.zeros(2)))

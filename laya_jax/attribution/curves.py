@@ -1,4 +1,4 @@
-"""How fast a prediction falls without the layers of most attention, and whether they are enough for it."""
+"""Changes of the predicted probability as top-attention layers are removed or kept alone."""
 
 from functools import partial
 from typing import NamedTuple
@@ -20,8 +20,8 @@ class Curve(NamedTuple):
     """Probability of the predicted class with k layers left out, or with k layers alone, k = 1 ... L - 1.
 
     Attributes:
-      without: k layers of most attention left out, mean over the samples, [L - 1].
-      only: nothing but them, [L - 1].
+      without: Mean probability over the samples without the k top-attention layers, [L - 1].
+      only: Mean probability over the samples with those k layers alone, [L - 1].
     """
 
     without: NDArray
@@ -29,13 +29,14 @@ class Curve(NamedTuple):
 
 
 class LayerCurves(NamedTuple):
-    """How fast a prediction falls without its layers of most attention, and is there with them alone.
+    """Changes of the predicted probability as top-attention layers are removed or kept alone.
 
     Attributes:
-      full: mean probability of the predicted class with all layers.
-      attention: layers in order of attention.
-      random: mean over all sets of k layers.
-      best: for each sample the k layers without which the probability is lowest, with which it is highest.
+      full: Mean probability of the predicted class with all layers.
+      attention: Curve with the layers in order of attention.
+      random: Curve averaged over all sets of k layers.
+      best: Curve with the best set for each sample: removing it lowers the probability most, or keeping it
+        alone raises the probability most.
     """
 
     full: float
@@ -45,34 +46,34 @@ class LayerCurves(NamedTuple):
 
     @property
     def comprehensiveness(self) -> float:
-        """Area between ``full`` and the curve without the layers of most attention; more is better."""
+        """Area between ``full`` and the curve without the top-attention layers; higher is better."""
         return float(np.mean(self.full - self.attention.without)) if self.attention.without.size else 0.0
 
     @property
     def sufficiency(self) -> float:
-        """Area between ``full`` and the curve with those layers only; less is better."""
+        """Area between ``full`` and the curve with those layers alone; lower is better."""
         return float(np.mean(self.full - self.attention.only)) if self.attention.only.size else 0.0
 
     @property
     def comprehensiveness_score(self) -> float | None:
-        """Comprehensiveness, a random order as 0 and the best sets of layers as 1; None if they are alike."""
+        """Comprehensiveness, scaled to 0 for a random order and 1 for the best sets; None if these agree."""
         return _relative(self.attention.without, self.random.without, self.best.without)
 
     @property
     def sufficiency_score(self) -> float | None:
-        """The same of sufficiency."""
+        """Sufficiency, scaled to 0 for a random order and 1 for the best sets; None if these agree."""
         return _relative(self.attention.only, self.random.only, self.best.only)
 
 
 def layer_curves(explanation: Explanation, *, orders: int = 64, seed: int = 0) -> LayerCurves:
-    """How fast a prediction falls without its layers of most attention, and is there with them alone.
+    """Computes how the predicted probability changes as top-attention layers are removed or kept alone.
 
-    With more than 12 layers, random sets are sampled and the best ones found greedily.
+    With more than 12 layers, random sets are sampled and the best ones searched greedily.
 
     Args:
-      explanation: of N samples.
-      orders: how many random orders are drawn where there are more than 12 layers.
-      seed: of the orders.
+      explanation: Explanation of N samples.
+      orders: Number of random orders to sample with more than 12 layers.
+      seed: Random seed of the orders.
 
     Reference: DeYoung et al. 2020, ERASER, section 4.2, layers in place of words.
 
@@ -118,7 +119,7 @@ def _size_statistics(probabilities: Array, sizes: Array, layers: int) -> tuple[A
 def _by_size(
     scores: Array, votes: Array, bias: Array, masks: Array, sizes: Array
 ) -> tuple[Array, Array, Array]:
-    """Mean, least and most probability of the predicted class over the sets of each size, [n, L + 1] each."""
+    """Computes mean, minimum and maximum probability of the prediction by set size, [n, L + 1] each."""
     logits = logits_of_masks(scores, votes, bias, masks)
     predicted = jnp.argmax(logits_of_mask(scores, votes, bias, jnp.ones(scores.shape[:2], bool)), axis=1)
     probabilities = jnp.take_along_axis(jax.nn.softmax(logits), predicted[None, :, None], axis=2)[..., 0]
@@ -133,12 +134,12 @@ def _predicted_probability(scores: Array, votes: Array, bias: Array, mask: Array
 
 
 def _probabilities(explanation: Explanation, mask: NDArray) -> NDArray:
-    """Probability of the class that all layers predict, with the layers of a mask [N, L] only."""
+    """Computes the probability of the full model's prediction with only the layers of a mask [N, L]."""
     return np.asarray(_predicted_probability(*arrays_of(explanation), mask), np.float64)
 
 
 def _order_curve(explanation: Explanation, ranked: NDArray) -> Curve:
-    """The curve of layers in an order [N, L], the first to be left out, or alone, first."""
+    """Computes the curve for layers removed, or added, in the order [N, L]."""
     place = np.argsort(ranked, axis=1)
     sizes = range(1, ranked.shape[1])
     return Curve(
@@ -148,12 +149,12 @@ def _order_curve(explanation: Explanation, ranked: NDArray) -> Curve:
 
 
 def _curve(with_fewest: NDArray, with_most: NDArray) -> Curve:
-    """From values by the number of layers kept, [L + 1]: k left out, and k alone, k = 1 ... L - 1."""
+    """Converts values by number of layers kept, [L + 1], to a curve over k = 1 ... L - 1."""
     return Curve(with_fewest[-2:0:-1].astype(np.float64), with_most[1:-1].astype(np.float64))
 
 
 def _greedy(explanation: Explanation) -> Curve:
-    """Layers taken one by one, each the one whose leaving out lowers, or addition raises, the most."""
+    """Removes or adds layers greedily, each time the one that lowers or raises the probability most."""
     number, layers = explanation.scores.shape[:2]
     rows = np.arange(number)
     curves = []

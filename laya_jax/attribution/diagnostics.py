@@ -1,4 +1,4 @@
-"""Whether attention and contributions tell mistakes, strange inputs and wrong labels, beside the logits."""
+"""Detection of mistakes, out-of-distribution inputs and wrong labels by attention and by logits."""
 
 from typing import NamedTuple
 
@@ -14,13 +14,14 @@ from laya_jax.attribution.similarity import jensen_shannon
 
 
 class Detection(NamedTuple):
-    """How well a score tells which samples are positive: mistakes, or strange inputs.
+    """Performance of a score as a detector of positive samples: mistakes, or unusual inputs.
 
     Attributes:
-      auroc: area under the receiver operating characteristic: chance that a positive sample scores higher
-        than another; 0.5 says nothing. None unless there are samples of both kinds.
-      false_positive_rate: share of the others that score as high as 95 % of the positive ones do; or None.
-      risk_coverage_area: mean share of positive samples among the lowest-scoring 1, 2, ... N; less is better.
+      auroc: Area under the receiver operating characteristic: probability that a positive sample scores
+        higher than a negative one; 0.5 is chance. None unless there are samples of both kinds.
+      false_positive_rate: False positive rate at a true positive rate of 95 %, or None.
+      risk_coverage_area: Mean fraction of positive samples among the lowest-scoring 1, 2, ... N; lower is
+        better.
     """
 
     auroc: float | None
@@ -31,17 +32,18 @@ class Detection(NamedTuple):
 def uncertainty(
     logits: NDArray, explanation: Explanation | None = None, profile: ClassProfile | None = None
 ) -> dict[str, NDArray]:
-    """Scores [N] that are to be higher where a prediction is wrong or an input strange.
+    """Computes scores [N] that should be higher for wrong predictions and unusual inputs.
 
-    From the logits alone: max_softmax, ``1 - max softmax``, and energy, ``-log sum exp``. From a head that
-    weighs layers: attention_entropy; profile_distance, Jensen-Shannon divergence from the mean attention of
-    the predicted class; contribution_conflict, ``1 - |sum m| / sum |m|`` of the layers' shares m in the
-    margin over the second class; lens_disagreement, attention on layers that alone predict another class.
+    From the logits alone: ``max_softmax``, 1 - max softmax, and ``energy``, -log sum exp. For a head with
+    attention also ``attention_entropy``; ``profile_distance``, the Jensen-Shannon divergence from the mean
+    attention of the predicted class; ``contribution_conflict``, ``1 - |sum m| / sum |m|`` where m are the
+    layers' contributions to the margin over the runner-up; ``lens_disagreement``, the attention on layers
+    that alone would predict another class.
 
     Args:
-      logits: [N, K].
-      explanation: of the samples, None for a head that does not weigh layers.
-      profile: mean attention of each predicted class; None takes it from these samples.
+      logits: Logits [N, K].
+      explanation: Explanation of the samples; None for a head without attention.
+      profile: Mean attention of each predicted class; None computes it from these samples.
 
     Reference: Hendrycks and Gimpel 2017 (maximum softmax probability); Liu et al. 2020 (energy).
 
@@ -68,11 +70,11 @@ def uncertainty(
 
 
 def detection(scores: NDArray, positive: NDArray) -> Detection:
-    """How well scores tell which samples are positive.
+    """Evaluates scores as a detector of positive samples.
 
     Args:
-      scores: [N], higher where a sample is more likely positive.
-      positive: [N], whether it is.
+      scores: Scores [N], higher for samples that are more likely positive.
+      positive: True for each positive sample, [N].
 
     >>> detection(np.array([0.1, 0.2, 0.9]), np.array([False, False, True]))
     Detection(auroc=1.0, false_positive_rate=0.0, risk_coverage_area=0.1111111111111111)
@@ -88,7 +90,7 @@ def detection(scores: NDArray, positive: NDArray) -> Detection:
 
 
 def risk_coverage_area(scores: NDArray, positive: NDArray) -> float:
-    """Mean share of positive samples among the lowest-scoring 1, 2, ... N; ties share what they have.
+    """Averages the fraction of positive samples among the lowest-scoring 1, 2, ... N; ties are averaged.
 
     Reference: Geifman et al. 2019, Bias-reduced uncertainty estimation for deep neural classifiers.
 
@@ -104,16 +106,16 @@ def risk_coverage_area(scores: NDArray, positive: NDArray) -> float:
 def label_suspicion(
     logits: NDArray, labels: NDArray, explanation: Explanation | None = None
 ) -> dict[str, NDArray]:
-    """Scores [N] that are to be higher where a label is wrong.
+    """Computes scores [N] that should be higher for wrong labels.
 
-    self_confidence, ``-log p(label)``, from the logits alone; profile_distance, Jensen-Shannon divergence
-    from the mean attention of the label's class; opposing_layers, share of what the layers add to the margin
-    between the label and the best other class that speaks against the label.
+    ``self_confidence``, ``-log p(label)``, uses the logits alone; ``profile_distance`` is the Jensen-Shannon
+    divergence from the mean attention of the label's class; ``opposing_layers`` is the fraction of the
+    layers' contributions to the margin between the label and the best other class that opposes the label.
 
     Args:
-      logits: [N, K].
-      labels: as given, [N].
-      explanation: of the samples, None for a head that does not weigh layers.
+      logits: Logits [N, K].
+      labels: Given labels, [N].
+      explanation: Explanation of the samples; None for a head without attention.
 
     Reference: Northcutt et al. 2021, Confident learning (self-confidence).
 
@@ -136,12 +138,12 @@ def label_suspicion(
 
 
 def precision_at(scores: NDArray, wrong: NDArray, number: int) -> float:
-    """Share of wrong labels among the most suspicious ones.
+    """Computes the fraction of wrong labels among the most suspicious ones.
 
     Args:
-      scores: suspicion, [N].
-      wrong: whether a label is wrong, [N].
-      number: how many are looked at.
+      scores: Suspicion scores, [N].
+      wrong: True for each wrong label, [N].
+      number: Number of labels to inspect.
 
     >>> precision_at(np.array([0.9, 0.1, 0.5]), np.array([True, True, False]), number=2)
     0.5

@@ -1,4 +1,4 @@
-"""What a head that weighs layers computed, in the form from which every attribution is made."""
+"""Intermediate results of a head with attention, from which every attribution is computed."""
 
 from typing import NamedTuple
 
@@ -18,17 +18,18 @@ from laya_jax.typing import Array, HiddenStates, Parameters
 
 
 class Explanation(NamedTuple):
-    """What each of L layers says of N samples in K classes, and how much it is listened to.
+    """Scores and votes of L layers for N samples and K classes, from which every attribution is computed.
 
-    Mix and classifier are linear: ``logits = bias + sum_i attention_i votes_i``, and a masked layer changes
-    the attention alone. No backbone has to run again to attribute. With G attention heads, each of which has
-    its own part of the width, the sum runs over them, too; of one head the axis may be left out.
+    Mix and classifier are linear, ``logits = bias + sum_i attention_i votes_i``, and masking a layer changes
+    only attention, so the backbone never has to run again. With G attention heads, each on its own slice of
+    the width, the sum also runs over heads; with one head, the axis may be omitted.
 
     Attributes:
-      scores: of the layers, divided by the temperature: attention is their softmax, [N, L] or [N, L, G].
-      votes: logits without bias that a layer would give alone, ``z_i @ kernel``, [N, L, K] or [N, L, G, K].
-      norms: Euclidean length of ``z_i``, [N, L].
-      bias: of the classifier, [K].
+      scores: Scores of the layers divided by the temperature, [N, L] or [N, L, G]; attention is their
+        softmax.
+      votes: Logits of each layer alone without bias, ``z_i @ kernel``, [N, L, K] or [N, L, G, K].
+      norms: Euclidean norm of each ``z_i``, [N, L].
+      bias: Bias of the classifier, [K].
     """
 
     scores: NDArray | Array
@@ -49,33 +50,33 @@ class Explanation(NamedTuple):
 
     @property
     def attention(self) -> NDArray:
-        """Weight of each layer, [N, L]: the mean over the attention heads."""
+        """Weight of each layer, averaged over attention heads, [N, L]."""
         return self.head_attention.mean(axis=2)
 
     @property
     def contributions(self) -> NDArray:
-        """What each layer adds to each logit, ``attention_i votes_i``, [N, L, K]."""
+        """Contribution of each layer to each logit, ``attention_i votes_i``, [N, L, K]."""
         return np.einsum("nlg,nlgk->nlk", self.head_attention, self.by_head[1])
 
     @property
     def logits(self) -> NDArray:
-        """The logits, [N, K]."""
+        """Logits [N, K]."""
         return self.logits_with(self.head_attention)
 
     @property
     def lens(self) -> NDArray:
-        """The logits that each layer would give alone, ``z_i @ kernel + bias``, [N, L, K]."""
+        """Logits of each layer alone, ``z_i @ kernel + bias``, [N, L, K]."""
         return self.by_head[1].astype(np.float64).sum(axis=2) + np.asarray(self.bias)
 
     def logits_with(self, attention: NDArray) -> NDArray:
-        """The logits with another attention, [N, L] for all attention heads or [N, L, G], as [N, K]."""
+        """Computes the logits [N, K] with another attention, [N, L] for all attention heads or [N, L, G]."""
         attention = attention[..., None] if attention.ndim == 2 else attention
         votes = self.by_head[1].astype(np.float64)
         weights = np.broadcast_to(attention, votes.shape[:3])
         return np.asarray(self.bias) + np.einsum("nlg,nlgk->nk", weights, votes)
 
     def masked(self, mask: NDArray | Array) -> NDArray:
-        """The logits with some of the layers only, True where one is kept, [L] or [N, L]; as [N, K]."""
+        """Computes the logits [N, K] with a mask, [L] or [N, L], that is True for each layer to keep."""
         scores = np.where(np.asarray(mask)[..., None], self.by_head[0].astype(np.float64), -np.inf)
         largest = scores.max(axis=1, keepdims=True)
         weights = np.exp(scores - np.where(largest == -np.inf, 0, largest))
@@ -83,25 +84,25 @@ class Explanation(NamedTuple):
         return self.logits_with(weights / np.where(total == 0, 1, total))
 
     def take(self, rows: NDArray | slice) -> "Explanation":
-        """The explanation of some of the samples."""
+        """Selects the explanation of some of the samples."""
         return Explanation(self.scores[rows], self.votes[rows], self.norms[rows], self.bias)
 
 
 def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> Explanation:
-    """Reads from a head all that attributions are made of. It can be compiled.
+    """Extracts from a head everything that attributions are computed from. It can be jit-compiled.
 
     Args:
-      head: a ``LayaHead`` or ``ScalarMixHead``, the Linen module.
-      parameters: of the head, ``variables["params"]``.
-      hidden_states: as the head takes them.
+      head: Linen ``LayaHead`` or ``ScalarMixHead``.
+      parameters: Parameters of the head, ``variables["params"]``.
+      hidden_states: Hidden states, as for the head.
 
     Returns:
-      An ``Explanation``, in float32.
+      An ``Explanation`` in float32.
 
     Raises:
-      TypeError: a head that does not weigh layers, or an NNX head.
-      ValueError: a head with a layer mask; leave the masked layers out of the hidden states instead.
-        Parameters that do not fit the head and the hidden states.
+      TypeError: The head has no attention, or is an NNX head.
+      ValueError: The head has a layer mask (leave the masked layers out of the hidden states instead), or the
+        parameters do not fit the head and the hidden states.
 
     >>> import jax
     >>> head, hidden_states = LayaHead(num_classes=3, dim=4), [jnp.ones((2, 5)), jnp.ones((2, 6))]
@@ -113,7 +114,7 @@ def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> 
     if not isinstance(head, LayaHead | ScalarMixHead):
         raise TypeError(
             f"head is a {type(head).__module__}.{type(head).__name__}, expected a Linen LayaHead or "
-            "ScalarMixHead, as which an NNX head has its settings: no other weighs layers"
+            "ScalarMixHead (of an NNX head, pass head.settings); other heads have no attention"
         )
     if head.layer_mask is not None:
         raise ValueError(f"head.layer_mask is {head.layer_mask}, expected None")

@@ -1,4 +1,4 @@
-"""Whether attention tells what a head used."""
+"""Faithfulness of attention: effects of deleting layers and of replacing attention."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,11 +14,11 @@ from laya_jax.typing import Array, Bool, Float
 
 
 class Replacement(NamedTuple):
-    """What is left of the predictions with another attention.
+    """Predictions after replacing attention.
 
     Attributes:
-      accuracy: share of the samples classified right.
-      flips: share whose predicted class changes.
+      accuracy: Fraction of the samples that are classified correctly.
+      flips: Fraction of the samples whose predicted class changes.
     """
 
     accuracy: float
@@ -29,17 +29,17 @@ def deletion_flips(
     predict: Callable[[Bool[Array, "batch layer"]], Float[Array, "batch classes"]],
     attention: Float[Array, "batch layer"],
 ) -> Bool[Array, "batch layer"]:
-    """Which predictions change when one layer is masked, layers in order of their attention.
+    """Finds the predictions that change when one layer is masked, with layers in order of attention.
 
-    Attention that tells what the head used changes more predictions in the first column, without the
-    layer of most attention, than in the others.
+    If attention is faithful, more predictions change in the first column, without the top-attention layer,
+    than in the others.
 
     Args:
-      predict: logits from a layer mask, True where a layer may be used.
-      attention: of each sample over the layers.
+      predict: Function from a layer mask (True for each layer that may be used) to logits.
+      attention: Attention of each sample over the layers.
 
     Returns:
-      Whether the predicted class is another one without the layer of most attention, of second most, ...
+      True where the predicted class changes without the layer of highest attention, of second highest, ...
 
     >>> votes = jnp.array([[[2.0, 0.0], [0.0, 1.0]]])  # layer 0 adds 2 to class 0, layer 1 adds 1 to class 1
     >>> predict = lambda mask: jnp.sum(votes * mask[:, :, None], axis=1)
@@ -54,7 +54,7 @@ def deletion_flips(
 
 
 def completeness_gap(explanation: Explanation, logits: NDArray) -> float:
-    """How far bias and contributions are from the logits, at most, relative to the largest logit.
+    """Computes the largest gap between logits and the sum of bias and contributions, over the largest logit.
 
     >>> votes = np.array([[[2.0], [4.0]]])
     >>> completeness_gap(
@@ -67,15 +67,16 @@ def completeness_gap(explanation: Explanation, logits: NDArray) -> float:
 
 
 def replaced_attention(explanation: Explanation, labels: NDArray, seed: int = 0) -> dict[str, Replacement]:
-    """What is left of the predictions if attention does not depend on the sample as it does.
+    """Predicts with attention replaced by versions that depend less, or differently, on the sample.
 
-    own: as it is; uniform; mean: over all samples; class_mean: over those of the same predicted class;
-    permuted: another sample's; top_layer: all on the layer of most attention.
+    ``own``: unchanged; ``uniform``; ``mean``: mean over all samples; ``class_mean``: mean over samples of the
+    same predicted class; ``permuted``: attention of another sample; ``top_layer``: all attention on the top
+    layer.
 
     Args:
-      explanation: of N samples.
-      labels: true classes, [N].
-      seed: of the permutation.
+      explanation: Explanation of N samples.
+      labels: True classes, [N].
+      seed: Random seed of the permutation.
     """
     attention, before = explanation.head_attention, np.argmax(explanation.logits, axis=1)
     number, layers, heads = attention.shape
@@ -99,9 +100,9 @@ def replaced_attention(explanation: Explanation, labels: NDArray, seed: int = 0)
 
 
 def opposing_top_layer(explanation: Explanation) -> float:
-    """How often the layer of most attention argues against the prediction.
+    """Computes how often the top-attention layer opposes the prediction.
 
-    That is, it adds more to the logit of the class in second place than to that of the predicted one.
+    It does if it contributes more to the logit of the runner-up class than to that of the predicted class.
 
     >>> votes = np.array([[[0.0, 1.0], [5.0, 0.0]]])
     >>> scores = np.log([[0.6, 0.4]])

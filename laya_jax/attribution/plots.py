@@ -1,6 +1,6 @@
-"""Attributions as figures of matplotlib. Every function returns a figure to show or to save.
+"""Matplotlib figures of attributions. Every function returns a figure to show or to save.
 
-Layers keep their colour in every figure; colours can be told apart by the colour-blind.
+Each layer has the same colour in every figure; the palette is colour-blind safe.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,7 +21,7 @@ from laya_jax.attribution.profiles import ClassProfile, Profiles
 from laya_jax.attribution.similarity import similarity
 
 LAYERS = ("#4477aa", "#ee8866", "#44aa99", "#ddaa33", "#aa4499", "#77aadd", "#bb5566", "#999933", "#332288")
-"""Colours of the layers, after Paul Tol; taken again from the first when there are more layers."""
+"""Colours of the layers, after Paul Tol; they repeat if there are more layers."""
 
 STYLE: Any = {
     "font.size": 9.0,
@@ -36,7 +36,7 @@ STYLE: Any = {
 
 
 def profile_bars(profiles: Profiles) -> Figure:
-    """Mean attention of each layer, with its standard deviation over the samples.
+    """Plots the mean attention of each layer, with its standard deviation over the samples.
 
     Reference: LAYA (arXiv 2511.12723), Figure 1.
     """
@@ -50,7 +50,7 @@ def profile_bars(profiles: Profiles) -> Figure:
 
 
 def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> Figure:
-    """Mean attention by true class: of all samples, of those classified right, of the others.
+    """Plots mean attention by true class: for all samples, correct predictions and wrong ones.
 
     A class without samples stays blank.
 
@@ -67,11 +67,11 @@ def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> Figure:
 
 
 def stacked_contributions(explanation: Explanation, ids: Sequence[str] | None = None) -> Figure:
-    """What each layer adds to the logit of the predicted class, a bar per sample; for some tens of samples.
+    """Plots each layer's contribution to the predicted class as stacked bars, for a few dozen samples.
 
     Args:
-      explanation: of the samples to show.
-      ids: their names; None numbers them.
+      explanation: Explanation of the samples to show.
+      ids: Names of the samples; None numbers them.
     """
     values = of_class(explanation.contributions, np.argmax(explanation.logits, axis=1))
     number, layers = values.shape
@@ -86,13 +86,13 @@ def stacked_contributions(explanation: Explanation, ids: Sequence[str] | None = 
         axes.plot(range(number), values.sum(axis=1), "k_", label="sum")
         axes.axhline(0, color="black", lw=0.8)
         axes.set_xticks(range(number), list(ids or map(str, range(number))), rotation=90)
-        axes.set(ylabel="added to the predicted class", xlabel="sample")
+        axes.set(ylabel="contribution to the predicted class", xlabel="sample")
         axes.legend(ncols=min(layers + 1, 7), loc="lower left", bbox_to_anchor=(0, 1))
         return figure
 
 
 def faithfulness_curves(curves: LayerCurves) -> Figure:
-    """Probability of the predicted class with layers left out, and alone, in three orders."""
+    """Plots the predicted probability with layers left out, and kept alone, in three orders."""
     sides = {"without": "layers left out", "only": "layers alone"}
     with _figure(7, 2.6) as figure:
         for axes, (side, label) in zip(figure.subplots(1, 2, sharey=True), sides.items(), strict=True):
@@ -108,11 +108,11 @@ def faithfulness_curves(curves: LayerCurves) -> Figure:
 
 
 def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> Figure:
-    """How often two runs have the same layer of most attention, for each pair of runs.
+    """Plots the fraction of samples with the same top-attention layer, for each pair of runs.
 
     Args:
-      attentions: of each run to the same samples, [N, L].
-      names: of the runs.
+      attentions: Attention of each run on the same samples, [N, L].
+      names: Names of the runs.
     """
     shares = [[similarity(one, other).same_top_layer for other in attentions] for one in attentions]
     with _figure(1.5 + 0.5 * len(names), 1 + 0.5 * len(names)) as figure:
@@ -135,7 +135,7 @@ def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> Figure
 
 @contextmanager
 def _figure(width: float, height: float) -> Iterator[Figure]:
-    """A figure of its own, which no global state of pyplot knows of."""
+    """Makes a figure that is independent of pyplot's global state."""
     with mpl.rc_context(STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
 

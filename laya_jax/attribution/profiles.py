@@ -1,4 +1,4 @@
-"""Where attention lies: over all samples, by class, by whether the prediction was right, per sample."""
+"""Depth profiles: mean attention over all samples, by class, and by correctness of the prediction."""
 
 from typing import Any, NamedTuple
 
@@ -11,15 +11,15 @@ class ClassProfile(NamedTuple):
     """Mean attention of each class.
 
     Attributes:
-      samples: how many there are of each class, [K].
-      attention: mean over them, [K, L]; zeros for a class without samples.
+      samples: Number of samples of each class, [K].
+      attention: Mean attention of each class, [K, L]; zeros for a class without samples.
     """
 
     samples: NDArray
     attention: NDArray
 
     def to_json(self) -> dict[str, Any]:
-        """As what JSON holds, None for a class without samples.
+        """Converts to JSON values, with None for a class without samples.
 
         >>> ClassProfile(np.array([1, 0]), np.array([[0.2, 0.8], [0.0, 0.0]])).to_json()["by_class"]
         [[0.2, 0.8], None]
@@ -31,17 +31,18 @@ class ClassProfile(NamedTuple):
 
 
 class Profiles(NamedTuple):
-    """Where attention lies.
+    """Depth profiles of attention.
 
     Attributes:
-      mean: over all samples, [L].
-      deviation: standard deviation over the samples, [L].
-      all: by true class.
-      correct: the same of the samples that were classified right.
-      wrong: the same of the others.
-      effective_depth: ``exp(H(mean attention))``, number of layers that attention is spread over.
-      sample_depth: mean over the samples of ``exp(H(attention))``.
-      mutual_information: between sample and layer, in bits; 0 if all samples have the same attention.
+      mean: Mean over all samples, [L].
+      deviation: Standard deviation over all samples, [L].
+      all: Profile by true class.
+      correct: Profile by true class of the correctly classified samples.
+      wrong: Profile by true class of the misclassified samples.
+      effective_depth: ``exp(H(mean attention))``, the effective number of layers.
+      sample_depth: Mean over the samples of ``exp(H(attention))``.
+      mutual_information: Mutual information of sample and layer in bits; 0 if all samples share one
+        attention.
     """
 
     mean: NDArray
@@ -54,7 +55,7 @@ class Profiles(NamedTuple):
     mutual_information: float
 
     def to_json(self) -> dict[str, Any]:
-        """As what JSON holds."""
+        """Converts to JSON values."""
         values: dict[str, Any] = {}
         for name, value in self._asdict().items():
             if isinstance(value, ClassProfile):
@@ -65,13 +66,13 @@ class Profiles(NamedTuple):
 
 
 def profiles(attention: NDArray, labels: NDArray, predicted: NDArray, num_classes: int) -> Profiles:
-    """Where attention lies.
+    """Computes the depth profiles of attention.
 
     Args:
-      attention: [N, L].
-      labels: true classes, [N].
-      predicted: predicted classes, [N].
-      num_classes: K; classes without samples are allowed.
+      attention: Attention [N, L].
+      labels: True classes, [N].
+      predicted: Predicted classes, [N].
+      num_classes: Number of classes, K; some may have no samples.
 
     Reference: LAYA (arXiv 2511.12723), section 4.3.
 
@@ -94,12 +95,12 @@ def profiles(attention: NDArray, labels: NDArray, predicted: NDArray, num_classe
 
 
 def class_profile(attention: NDArray, classes: NDArray, num_classes: int) -> ClassProfile:
-    """Mean attention of each class.
+    """Averages attention by class.
 
     Args:
-      attention: [N, L].
-      classes: of the samples, [N].
-      num_classes: K.
+      attention: Attention [N, L].
+      classes: Class of each sample, [N].
+      num_classes: Number of classes, K.
 
     >>> class_profile(np.array([[0.2, 0.8], [0.4, 0.6]]), np.array([1, 1]), num_classes=2).attention.round(2)
     array([[0. , 0. ],
@@ -112,7 +113,7 @@ def class_profile(attention: NDArray, classes: NDArray, num_classes: int) -> Cla
 
 
 def entropy(attention: NDArray) -> NDArray:
-    """Entropy over the last axis, ``-sum alpha log alpha``, in nats.
+    """Computes the entropy over the last axis, ``-sum alpha log alpha``, in nats.
 
     >>> entropy(np.array([[1.0, 0.0], [0.5, 0.5]])).round(4)
     array([0.    , 0.6931])
@@ -121,7 +122,7 @@ def entropy(attention: NDArray) -> NDArray:
 
 
 def effective_depth(attention: NDArray) -> NDArray:
-    """Number of layers that attention is spread over, ``exp(entropy)``: from 1 to L.
+    """Computes the effective number of layers, ``exp(entropy)``, from 1 to L.
 
     >>> effective_depth(np.array([0.5, 0.5, 0.0])).round(6)
     np.float64(2.0)
@@ -130,9 +131,10 @@ def effective_depth(attention: NDArray) -> NDArray:
 
 
 def mutual_information(attention: NDArray) -> float:
-    """How much the layer depends on the sample: ``H(mean attention) - mean H(attention)``, in bits.
+    """Computes the mutual information of sample and layer in bits.
 
-    0 for a global mix, and for attention that has collapsed onto one layer; at most log2(L).
+    ``H(mean attention) - mean H(attention)``; it is 0 for a global mix and for attention that has collapsed
+    onto one layer, and at most log2(L).
 
     >>> mutual_information(np.array([[1.0, 0.0], [0.0, 1.0]]))
     1.0

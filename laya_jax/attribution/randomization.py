@@ -1,4 +1,4 @@
-"""Parameters made random again, part by part: does attention notice?"""
+"""Sanity checks: parameters randomised part by part."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -11,18 +11,19 @@ ADAPTERS = ("adapter_",)
 
 
 def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[str, Parameters]]:
-    """A classifier's parameters with one part after the other drawn anew.
+    """Yields a classifier's parameters with one part after another randomised.
 
-    First the parts of the head: scorer, adapters, both. Then the layers of the backbone, cumulatively from
-    the last to the first, the head as trained: "backbone from h3" has the third and all later ones random.
+    First come the parts of the head: scorer, adapters, both. Then come the layers of the backbone,
+    cumulatively from last to first with the head as trained: "backbone from h3" randomises the third layer
+    and all later ones.
 
     Args:
-      parameters: of a ``Classifier``, trained.
-      fresh: the same, drawn with another seed; of a head with ``uniform_start`` from one without, for the
-        attention of a scorer of zeros is the same for all samples and cannot be compared.
+      parameters: Trained parameters of a ``Classifier``.
+      fresh: Parameters initialised with another seed, and without ``uniform_start``: with a scorer of zeros,
+        attention is the same for all samples and cannot be compared.
 
     Yields:
-      The name of what was made random, and the parameters.
+      Name of the randomised part, and the parameters.
 
     Reference: Adebayo et al. 2018, Sanity checks for saliency maps.
 
@@ -36,7 +37,7 @@ def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[
     for part, names in of_head.items():
         yield part, _replaced(parameters, fresh, "head", partial(_starts, names))
     depths = {layer_number(name) for name in parameters.get("backbone", ())}
-    # What a network reads first may be a hidden state, too: then its first layer makes the second one.
+    # If the input counts as a hidden state, the first layer produces the second hidden state.
     before = sum(name.startswith(ADAPTERS) for name in parameters["head"]) - max(depths, default=0) - 1
     for depth in sorted(depths, reverse=True):
         part = f"backbone from h{before + depth + 1}" if depth >= 0 else "whole backbone"
@@ -44,7 +45,7 @@ def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[
 
 
 def layer_number(name: str) -> int:
-    """The layer that a backbone's module belongs to, from its name; -1 for what comes before all layers.
+    """Returns the layer that a backbone's module belongs to, by its name; -1 if it precedes all layers.
 
     >>> layer_number("dense_2"), layer_number("embedding")
     (2, -1)

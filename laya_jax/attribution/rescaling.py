@@ -1,4 +1,4 @@
-"""How far attention is free to change while decisions stay: nothing fixes the scale of an adapter."""
+"""Changes of attention that leave predictions alone: nothing fixes the scale of an adapter."""
 
 from typing import NamedTuple
 
@@ -8,12 +8,12 @@ from laya_jax.attribution.explanation import Explanation
 
 
 class Rescaling(NamedTuple):
-    """What happens when an adapter is scaled by 2 or 1/2 in such a way that decisions hardly change.
+    """Effect of scaling an adapter by 2 or 1/2 such that predictions hardly change.
 
     Attributes:
-      same_decisions: share of the predictions that stay, mean over layers and both scales.
-      same_top_layer: share of the samples whose layer of most attention stays.
-      attention_change: mean total variation of attention, ``sum |change| / 2``, from 0 to 1.
+      same_decisions: Fraction of unchanged predictions, averaged over layers and both scales.
+      same_top_layer: Fraction of the samples whose top-attention layer is unchanged.
+      attention_change: Mean total variation of attention, ``sum |change| / 2``, from 0 to 1.
     """
 
     same_decisions: float
@@ -22,15 +22,16 @@ class Rescaling(NamedTuple):
 
 
 def rescaled(explanation: Explanation, layer: int, scale: float) -> Explanation:
-    """The same head with one adapter scaled, its scale undone in the scorer, and its score shifted.
+    """Scales one adapter, undoes the scale in the scorer, and shifts the layer's score.
 
-    ``z_i -> scale z_i`` and ``s_i -> s_i - log(scale)`` leave ``alpha_i z_i`` as it was but for what all
-    layers share, so that hardly any decision changes.
+    ``z_i -> scale z_i`` and ``s_i -> s_i - log(scale)`` preserve every ``alpha_i z_i`` up to a factor that
+    all layers share, so that hardly any prediction changes.
 
     Args:
-      explanation: of a head whose scorer reads ``z`` (psi is the identity) and does not normalise it.
-      layer: which one.
-      scale: above 0.
+      explanation: Explanation of a head whose scorer reads ``z`` itself (psi is the identity) without
+        normalising it.
+      layer: Index of the layer.
+      scale: Scale, greater than 0.
     """
     scores, votes, norms = (np.array(array, np.float64) for array in explanation[:3])
     scores[:, layer] -= np.log(scale)
@@ -40,7 +41,7 @@ def rescaled(explanation: Explanation, layer: int, scale: float) -> Explanation:
 
 
 def rescaling(explanation: Explanation) -> Rescaling:
-    """How much attention can change while the decisions hardly do.
+    """Measures how much attention can change while predictions hardly do.
 
     >>> votes = np.array([[[2.0, 0.0], [0.0, 1.0]]])
     >>> found = rescaling(Explanation(np.zeros((1, 2)), votes, np.ones((1, 2)), np.zeros(2)))

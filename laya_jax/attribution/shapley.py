@@ -1,4 +1,4 @@
-"""Shapley values of layers: what each one adds, on average over the orders in which layers can come."""
+"""Shapley values of layers: the mean marginal contribution of each over all orders of the layers."""
 
 import math
 from typing import NamedTuple
@@ -15,15 +15,16 @@ from laya_jax.layer_attention import EXACT, attend
 from laya_jax.typing import Array
 
 EXHAUSTIVE = 14
-"""Number of layers up to which the values are exact; above, orders are sampled."""
+"""Largest number of layers for which the values are exact; beyond it, orders are sampled."""
 
 
 class ShapleyValues(NamedTuple):
-    """What each layer adds to each logit, on average over the orders in which layers can come.
+    """Mean marginal contribution of each layer over all orders of the layers.
 
     Attributes:
-      values: [N, L, K]; they sum over the layers to the logits without bias. Of one class per sample, [N, L].
-      errors: standard error of each; None where they are exact.
+      values: Shapley values [N, L, K], which sum over layers to the logits minus the bias; [N, L] for one
+        class per sample.
+      errors: Standard errors of the values; None if they are exact.
     """
 
     values: NDArray
@@ -31,19 +32,18 @@ class ShapleyValues(NamedTuple):
 
 
 def shapley_values(explanation: Explanation, *, orders: int = 64, seed: int = 0) -> ShapleyValues:
-    """Shapley values of the layers, for each logit.
+    """Computes the Shapley values of the layers for each logit.
 
     ``phi_i = sum_S |S|! (L - |S| - 1)! / L! (logits(S + i) - logits(S))`` over the sets S without layer i.
-    The only shares that sum to the logits and treat layers alike that act alike.
+    It is the only attribution that sums to the logits and treats interchangeable layers alike.
 
     Args:
-      explanation: of N samples.
-      orders: how many pairs of an order and its reverse are drawn where there are more than 14 layers, 2 or
-        more.
-      seed: of the orders.
+      explanation: Explanation of N samples.
+      orders: Number of pairs of an order and its reverse to sample with more than 14 layers, at least 2.
+      seed: Random seed of the orders.
 
     Returns:
-      ``ShapleyValues``, exact for at most 14 layers.
+      Shapley values, exact for up to 14 layers.
 
     Reference: Shapley 1953; pairs as in Mitchell et al. 2022, Sampling permutations for Shapley values.
 
@@ -55,7 +55,7 @@ def shapley_values(explanation: Explanation, *, orders: int = 64, seed: int = 0)
     if layers <= EXHAUSTIVE:
         parts = in_parts(_exact_shapley, explanation, all_masks(layers), _shapley_weights(layers))
         return ShapleyValues(np.concatenate(parts), None)
-    check_count("orders", orders, least=2)  # of one, no error can be estimated
+    check_count("orders", orders, least=2)  # a single pair has no standard error
     generator = np.random.default_rng(seed)
     drawn = np.stack([generator.permutation(layers) for _ in range(orders)])
     parts = in_parts(_sampled_shapley, explanation, drawn)
@@ -66,18 +66,18 @@ def shapley_values(explanation: Explanation, *, orders: int = 64, seed: int = 0)
 def shapley_of_class(
     explanation: Explanation, classes: NDArray, *, orders: int = 64, seed: int = 0
 ) -> ShapleyValues:
-    """Shapley values of one class per sample, less their mean over the classes, as ``of_class`` has it.
+    """Computes the Shapley values of one class per sample, minus their mean over classes as in ``of_class``.
 
-    The errors are of just that difference: they do not follow from those of the logits.
+    The standard errors are those of the difference, which cannot be derived from those of the logits.
 
     Args:
-      explanation: of N samples.
-      classes: [N].
-      orders: as for ``shapley_values``.
-      seed: of the orders.
+      explanation: Explanation of N samples.
+      classes: Class of each sample, [N].
+      orders: Number of pairs of orders, as for ``shapley_values``.
+      seed: Random seed of the orders.
 
     Returns:
-      ``ShapleyValues`` of [N, L].
+      Shapley values [N, L].
 
     >>> votes = np.array([[[2.0, 0.0], [4.0, 0.0]]])
     >>> explanation = Explanation(np.zeros((1, 2)), votes, np.ones((1, 2)), np.zeros(2))
@@ -92,7 +92,7 @@ def shapley_of_class(
 
 
 def _shapley_weights(layers: int) -> NDArray:
-    """What the logits of each set count for each layer's value, [2^L, L]."""
+    """Computes the weight of each set's logits in each layer's value, [2^L, L]."""
     masks = all_masks(layers)
     of_size = np.array(
         [math.factorial(s) * math.factorial(layers - s - 1) / math.factorial(layers) for s in range(layers)]
@@ -103,7 +103,7 @@ def _shapley_weights(layers: int) -> NDArray:
 
 @jax.jit
 def _exact_shapley(scores: Array, votes: Array, bias: Array, masks: Array, weights: Array) -> Array:
-    # Votes are the same with every set: the sum over the sets is one of attention, whatever the classes.
+    # Votes do not depend on the set, so the sum over sets can be taken over attention alone.
     attention = jax.vmap(lambda mask: attend(scores, layer_mask=mask))(masks)
     shares = jnp.einsum("mi,mnlg->nilg", weights, attention, precision=EXACT)
     return jnp.einsum("nilg,nlgk->nik", shares, votes, precision=EXACT)

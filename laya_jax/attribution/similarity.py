@@ -1,4 +1,4 @@
-"""How alike two attentions to the same samples are, and how stable attention is over several runs."""
+"""Similarity of two attentions on the same samples, and stability of attention across runs."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -10,13 +10,13 @@ from scipy.special import rel_entr
 
 
 class Similarity(NamedTuple):
-    """How alike two attentions to the same samples are.
+    """Similarity of two attentions on the same samples.
 
     Attributes:
-      same_top_layer: share of the samples whose layer of most attention is the same.
-      centred_correlation: Pearson correlation after the mean of each layer has been taken away, so that only
-        what depends on the sample counts; None where nothing does.
-      divergence: mean Jensen-Shannon divergence, in bits, from 0 (the same) to 1.
+      same_top_layer: Fraction of the samples with the same top-attention layer.
+      centred_correlation: Pearson correlation after subtracting each layer's mean, so that only the
+        dependence on the sample counts; None if there is none.
+      divergence: Mean Jensen-Shannon divergence in bits, from 0 (identical) to 1.
     """
 
     same_top_layer: float
@@ -25,13 +25,13 @@ class Similarity(NamedTuple):
 
 
 class Stability(NamedTuple):
-    """How alike the attentions of several runs are.
+    """Similarity of attention across several runs.
 
     Attributes:
-      runs: how many there are.
-      between: mean over the pairs of runs.
-      chance: the same with the samples of one of each pair permuted: what agreement would be if attention
-        did not depend on the sample.
+      runs: Number of runs.
+      between: Mean similarity over pairs of runs.
+      chance: Mean similarity with the samples of one run of each pair permuted, which is the level expected
+        by chance.
     """
 
     runs: int
@@ -40,11 +40,11 @@ class Stability(NamedTuple):
 
 
 def similarity(first: NDArray, second: NDArray) -> Similarity:
-    """How alike two attentions to the same samples are.
+    """Compares two attentions on the same samples.
 
     Args:
-      first: [N, L].
-      second: [N, L].
+      first: Attention [N, L].
+      second: Attention [N, L].
 
     >>> attention = np.array([[0.9, 0.1], [0.4, 0.6]])
     >>> similarity(attention, attention)
@@ -59,14 +59,14 @@ def similarity(first: NDArray, second: NDArray) -> Similarity:
 
 
 def stability(attentions: Sequence[NDArray], seed: int = 0) -> Stability:
-    """How alike the attentions of several runs to the same samples are.
+    """Compares the attention of several runs on the same samples.
 
     Args:
-      attentions: of each run, [N, L].
-      seed: of the permutation.
+      attentions: Attention of each run, [N, L].
+      seed: Random seed of the permutation.
 
     Raises:
-      ValueError: fewer than two runs, or runs of different shapes.
+      ValueError: There are fewer than two runs, or their shapes differ.
 
     >>> attention = np.array([[0.9, 0.1], [0.4, 0.6], [0.2, 0.8]])
     >>> stability([attention, attention]).between.centred_correlation
@@ -85,10 +85,10 @@ def stability(attentions: Sequence[NDArray], seed: int = 0) -> Stability:
 
 
 def centred_correlation(first: NDArray, second: NDArray) -> float | None:
-    """Pearson correlation over samples and layers once the mean of each layer is taken away.
+    """Computes the Pearson correlation over samples and layers after subtracting each layer's mean.
 
     Returns:
-      From -1 to 1; None where one of the two is the same for all samples.
+      Correlation from -1 to 1; None if one of the two is the same for all samples.
 
     >>> centred_correlation(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([[0.5, 0.5], [0.5, 0.5]]))
     """
@@ -98,7 +98,7 @@ def centred_correlation(first: NDArray, second: NDArray) -> float | None:
 
 
 def centred(values: NDArray) -> NDArray:
-    """Values [N, L] without the mean of each layer over the samples; what is only rounding becomes 0.
+    """Subtracts each layer's mean over the samples from values [N, L]; mere rounding error becomes 0.
 
     >>> centred(np.array([[1.0, 5.0], [3.0, 5.0]]))
     array([[-1.,  0.],
@@ -106,14 +106,14 @@ def centred(values: NDArray) -> NDArray:
     """
     values = np.asarray(values, np.float64)
     mean = values.mean(axis=0, keepdims=True)
-    # Inputs are float32: less than its rounding is no dependence on the sample.
+    # Inputs are float32, so differences below its rounding are no dependence on the sample.
     rounding = 1e-6 * np.maximum(np.abs(mean), 1e-30)
     difference = values - mean
     return np.where(np.abs(difference) <= rounding, 0.0, difference)
 
 
 def jensen_shannon(first: NDArray, second: NDArray) -> NDArray:
-    """Jensen-Shannon divergence over the last axis, in bits.
+    """Computes the Jensen-Shannon divergence over the last axis, in bits.
 
     ``(KL(p, m) + KL(q, m)) / 2`` with ``m = (p + q) / 2``.
 

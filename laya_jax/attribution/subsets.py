@@ -1,7 +1,7 @@
-"""Predictions from some of the layers.
+"""Predictions from subsets of the layers.
 
-A masked layer gets no attention and the rest is renormalised, as the heads' ``layer_mask`` does. Nothing but
-attention changes, so that all 2^L sets of layers of many samples are one compiled program.
+A masked layer gets no attention and the rest is renormalised, as with the heads' ``layer_mask``. Only
+attention changes, so one compiled program serves all 2^L subsets of many samples.
 """
 
 from collections.abc import Callable
@@ -18,24 +18,26 @@ from laya_jax.layer_attention import EXACT, attend
 from laya_jax.typing import Array
 
 EXHAUSTIVE = 12
-"""Number of layers up to which every set of them is tried; above, sets are sampled."""
+"""Largest number of layers for which all subsets are tried; beyond it, subsets are sampled."""
 
 LARGEST = 2**24
-"""Numbers that a program may hold at once; samples are taken in as few parts as that allows."""
+"""Largest number of array elements that a program holds at once; samples are processed in parts
+accordingly."""
 
 
 def masked_logits(explanation: Explanation, masks: NDArray) -> NDArray:
-    """The logits that are left with some of the layers only.
+    """Computes the logits with subsets of the layers.
 
     Args:
-      explanation: of N samples.
-      masks: True where a layer is kept, [M, L]; with no layer, the bias is left.
+      explanation: Explanation of N samples.
+      masks: True for each layer that is kept, [M, L]; without any layer only the bias is left.
 
     Returns:
-      [M, N, K].
+      Logits [M, N, K].
 
     Raises:
-      ValueError, TypeError: masks of another shape or dtype.
+      TypeError: The masks are not boolean.
+      ValueError: The masks have another shape.
 
     >>> alone = Explanation(np.zeros((1, 2)), np.array([[[2.0], [4.0]]]), np.ones((1, 2)), np.ones(1))
     >>> masked_logits(alone, np.array([[True, True], [True, False], [False, False]]))[:, 0, 0]
@@ -50,7 +52,7 @@ def masked_logits(explanation: Explanation, masks: NDArray) -> NDArray:
 
 
 def all_masks(layers: int) -> NDArray:
-    """Every set of layers, [2^L, L]; the first is empty, the last is whole.
+    """Lists every subset of the layers, [2^L, L]; the first is empty, the last is complete.
 
     >>> all_masks(2)
     array([[False, False],
@@ -62,16 +64,16 @@ def all_masks(layers: int) -> NDArray:
 
 
 def in_parts(function: Callable[..., Any], explanation: Explanation, masks: NDArray, *more: NDArray) -> list:
-    """What a compiled function makes of the samples, as many at a time as memory allows.
+    """Applies a compiled function to the samples in parts, as many samples at a time as memory allows.
 
     Args:
-      function: of (scores, votes, bias, masks, *more).
-      explanation: of N samples.
-      masks: as many as the function treats at once, on axis 0.
-      *more: further arrays.
+      function: Function of ``(scores, votes, bias, masks, *more)``.
+      explanation: Explanation of N samples.
+      masks: Masks that the function processes at once, along axis 0.
+      *more: Further array arguments of the function.
 
     Returns:
-      Its results for each part of the samples.
+      List of the function's results, one per part.
     """
     number, layers, heads, classes = explanation.by_head[1].shape
     at_once = max(1, LARGEST // (max(1, len(masks)) * max(layers * heads, classes)))
@@ -82,7 +84,7 @@ def in_parts(function: Callable[..., Any], explanation: Explanation, masks: NDAr
 
 
 def arrays_of(explanation: Explanation) -> tuple[NDArray, NDArray, NDArray]:
-    """Scores [N, L, G], votes [N, L, G, K] and bias [K] in float32."""
+    """Returns scores [N, L, G], votes [N, L, G, K] and bias [K] in float32."""
     scores, votes, bias = (
         np.asarray(array, np.float32) for array in (*explanation.by_head, explanation.bias)
     )
@@ -90,12 +92,12 @@ def arrays_of(explanation: Explanation) -> tuple[NDArray, NDArray, NDArray]:
 
 
 def logits_of_mask(scores: Array, votes: Array, bias: Array, mask: Array) -> Array:
-    """Logits [n, K] with one mask, [L] or [n, L]."""
+    """Computes logits [n, K] with one mask, [L] or [n, L]."""
     attention = attend(scores, layer_mask=mask)
     return bias[None] + jnp.einsum("nlg,nlgk->nk", attention, votes, precision=EXACT)
 
 
 @jax.jit
 def logits_of_masks(scores: Array, votes: Array, bias: Array, masks: Array) -> Array:
-    """Logits [M, n, K] with each mask, [M, L]."""
+    """Computes logits [M, n, K] with each mask of [M, L]."""
     return jax.vmap(partial(logits_of_mask, scores, votes, bias))(masks)

@@ -1,4 +1,4 @@
-"""The stacked bidirectional LSTM of the paper's IMDB experiments."""
+"""Stacked bidirectional LSTM of the paper's IMDB experiments."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,10 +14,10 @@ from laya_jax.typing import Array, Bool, Float, Int
 
 
 class BiLSTM(nn.Module):
-    """Token embedding, then stacked bidirectional LSTMs; a layer's final states are its hidden state.
+    """Token embedding and stacked bidirectional LSTMs; the final states of a layer are its hidden state.
 
-    Padding is passed over, on whichever side it stands: the recurrence holds its state there, so that
-    the hidden states do not depend on the length that a text was padded to.
+    Padding on either side is skipped: the recurrence keeps its state there, so that the hidden states do not
+    depend on the padded length of a text.
 
     Example::
 
@@ -30,15 +30,15 @@ class BiLSTM(nn.Module):
     Reference: LAYA (arXiv 2511.12723), IMDB. The paper does not state the widths.
 
     Attributes:
-      vocabulary_size: tokens there are, padding included.
-      embedding_dim: width of the embedding.
-      widths: of one direction of each LSTM, in order.
-      padding_id: the token that is padding.
-      dtype: of the computation; None takes the parameters'.
-      param_dtype: of the parameters.
-      kernel_init: initialiser of the kernels that read the layer below.
-      recurrent_init: initialiser of the recurrent kernels.
-      embedding_init: initialiser of the embedding.
+      vocabulary_size: Number of tokens, padding included.
+      embedding_dim: Width of the embedding.
+      widths: Width of one direction of each LSTM, in order.
+      padding_id: Token that marks padding.
+      dtype: Dtype of the computation; None means that of the parameters.
+      param_dtype: Dtype of the parameters.
+      kernel_init: Initialiser of the input kernels.
+      recurrent_init: Initialiser of the recurrent kernels.
+      embedding_init: Initialiser of the embedding.
     """
 
     vocabulary_size: int = 20_000
@@ -64,8 +64,8 @@ class BiLSTM(nn.Module):
         """Returns one hidden state [B, 2 * widths[i]] per layer, the forward direction first.
 
         Args:
-          tokens: [B, T].
-          mask: True where there is a token; None takes every token but ``padding_id``.
+          tokens: Token numbers [B, T].
+          mask: True for each token that is not padding; None means all but ``padding_id``.
         """
         if jnp.ndim(tokens) != 2 or not jnp.issubdtype(jnp.result_type(tokens), jnp.integer):
             raise ValueError(
@@ -89,7 +89,7 @@ class BiLSTM(nn.Module):
         )
         here = tokens != self.padding_id if mask is None else check_position_mask(mask, tokens.shape)
         present = jnp.swapaxes(here, 0, 1)
-        # Time leads from here on: the recurrence then reads contiguous rows.
+        # Time comes first from here on, so that the recurrence reads contiguous rows.
         sequence = embed(jnp.swapaxes(tokens, 0, 1))
         hidden_states = []
         for i, width in enumerate(self.widths):

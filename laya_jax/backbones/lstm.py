@@ -1,4 +1,4 @@
-"""One long short-term memory, with a gradient that keeps little and forms large products."""
+"""Long short-term memory with a custom gradient: little is stored, and matrix products are large."""
 
 import math
 from functools import partial
@@ -13,14 +13,14 @@ from jax.typing import DTypeLike
 from laya_jax.typing import Array, Bool, Float
 
 STEPS = 16
-"""Positions that are read at once: their products are large, and what they make stays in a CPU's cache."""
+"""Positions per block: large enough for large products, small enough to stay in a CPU's cache."""
 
 State: TypeAlias = tuple[Array, Array]
-"""State and cell, [B, H] each."""
+"""Hidden state and cell state, [B, H] each."""
 
 
 class LSTM(nn.Module):
-    """One LSTM over a sequence with time on axis 0, holding its state where nothing is present.
+    """LSTM over a sequence with time on axis 0; it keeps its state at positions that are padding.
 
     ``i, f, g, o = x W + h U + b``; ``c = sigmoid(f) c + sigmoid(i) tanh(g)``; ``h = sigmoid(o) tanh(c)``.
 
@@ -34,12 +34,12 @@ class LSTM(nn.Module):
     Reference: Hochreiter and Schmidhuber 1997; the bias of the forget gate starts at 1, as in Keras.
 
     Attributes:
-      width: of the state.
-      reverse: whether it reads from the end.
-      dtype: of the computation; None takes what parameters and input promote to.
-      param_dtype: of the parameters.
-      kernel_init: initialiser of ``W``.
-      recurrent_init: initialiser of ``U``.
+      width: Width of the state.
+      reverse: True to read from the end.
+      dtype: Dtype of the computation; None promotes parameters and input to a common one.
+      param_dtype: Dtype of the parameters.
+      kernel_init: Initialiser of ``W``.
+      recurrent_init: Initialiser of ``U``.
     """
 
     width: int
@@ -53,7 +53,7 @@ class LSTM(nn.Module):
     def __call__(
         self, sequence: Float[Array, "token batch features"], present: Bool[Array, "token batch"]
     ) -> tuple[Float[Array, "token batch width"], Float[Array, "batch width"]]:
-        """Returns the state at every position and the final one."""
+        """Returns the state at every position and the final state."""
         gates = 4 * self.width
         kernel = self.param("kernel", self.kernel_init, (sequence.shape[-1], gates), self.param_dtype)
         recurrent = self.param(
@@ -66,7 +66,7 @@ class LSTM(nn.Module):
         return recur(sequence, present, Weights(kernel, recurrent, bias), self.reverse)
 
     def _draw_recurrent(self, key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-        # Orthogonal matrices come from a factorisation that no half precision has.
+        # Orthogonal matrices need a factorisation that is not available in half precision.
         return self.recurrent_init(key, shape, jnp.promote_types(dtype, jnp.float32)).astype(dtype)
 
 
@@ -77,12 +77,12 @@ def _forget_bias(key: Array, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
 
 
 class Weights(NamedTuple):
-    """Of one LSTM; the gates i, f, g, o stand side by side.
+    """Weights of an LSTM; the gates i, f, g, o are side by side.
 
     Attributes:
-      kernel: reads the input, [D, 4H].
-      recurrent: reads the state, [H, 4H].
-      bias: [4H].
+      kernel: Input kernel [D, 4H].
+      recurrent: Recurrent kernel [H, 4H].
+      bias: Bias [4H].
     """
 
     kernel: Array
@@ -91,14 +91,14 @@ class Weights(NamedTuple):
 
 
 class History(NamedTuple):
-    """What the gradient needs of the forward pass, in blocks of ``STEPS`` positions.
+    """Residuals of the forward pass for the gradient, in blocks of ``STEPS`` positions.
 
     Attributes:
-      sequence: [blocks, STEPS, B, D].
-      present: [blocks, STEPS, B, 1].
-      states: after every position, [blocks, STEPS, B, H].
-      cells: the same of the cells.
-      first: state and cell before each block, [blocks, B, H].
+      sequence: Inputs [blocks, STEPS, B, D].
+      present: True for each token, False for padding, [blocks, STEPS, B, 1].
+      states: Hidden states after every position, [blocks, STEPS, B, H].
+      cells: Cell states after every position, [blocks, STEPS, B, H].
+      first: Hidden state and cell state before each block, [blocks, B, H].
     """
 
     sequence: Array
@@ -115,10 +115,10 @@ def recur(
     weights: Weights,
     reverse: bool,
 ) -> tuple[Float[Array, "token batch width"], Float[Array, "batch width"]]:
-    """Runs an LSTM over a sequence: the state at every position, and the final one.
+    """Runs an LSTM over a sequence and returns the state at every position and the final state.
 
-    The gradient keeps states and cells alone, computes the gates again, and forms the gradients of the
-    weights in one product per block, where differentiating a scan keeps all gates and forms small ones.
+    The gradient stores only states and cells, recomputes the gates, and computes the gradients of the weights
+    in one product per block; differentiating a scan would store all gates and form many small products.
 
     >>> weights = Weights(jnp.ones((2, 4)), jnp.ones((1, 4)), jnp.zeros(4))
     >>> states, final = recur(jnp.ones((3, 1, 2)), jnp.array([[True], [True], [False]]), weights, False)
@@ -200,13 +200,13 @@ recur.defvjp(_recur_forward, _recur_backward)
 
 
 class Slopes(NamedTuple):
-    """What the gradients of state and cell are multiplied by, all known before them.
+    """Factors of the backward recurrence, all of which are known in advance.
 
     Attributes:
-      gates: for the gradient of the gates' inputs, from that of the cell (i, f, g) or the state (o).
-      cell: from the state's gradient to the cell's.
-      forget: from a cell's gradient to that of the cell before.
-      kept: 1 where the state is held, since nothing is present.
+      gates: Factors from the gradient of the cell (i, f, g) or the state (o) to that of the gates' inputs.
+      cell: Factor from the gradient of the state to that of the cell.
+      forget: Factor from the gradient of a cell to that of the previous cell.
+      kept: 1 at padding, where the state is kept.
     """
 
     gates: Array
@@ -216,7 +216,7 @@ class Slopes(NamedTuple):
 
 
 def _slopes(history: History, before: State, weights: Weights) -> Slopes:
-    """The slopes of a block, from state and cell before each of its positions."""
+    """Computes the factors of a block from state and cell before each of its positions."""
     state, cell = before
     read = history.sequence @ weights.kernel + state @ weights.recurrent
     i, f, g, o = _gates(read + jnp.broadcast_to(weights.bias, read.shape))
@@ -234,9 +234,9 @@ def _slopes(history: History, before: State, weights: Weights) -> Slopes:
 
 
 def _gates(inputs: Array) -> list[Array]:
-    """The gates i, f, g, o: the hyperbolic tangent of g, the sigmoid of the others.
+    """Applies the nonlinearities of the gates i, f, g, o: tanh for g, sigmoid for the others.
 
-    ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, so that one tanh over all of them does.
+    As ``sigmoid(x) = (1 + tanh(x / 2)) / 2``, a single tanh serves all of them.
     """
     scale = jnp.repeat(jnp.array([0.5, 0.5, 1, 0.5], inputs.dtype), inputs.shape[-1] // 4)
     squashed = jnp.tanh(inputs * jnp.broadcast_to(scale, inputs.shape))
@@ -245,19 +245,19 @@ def _gates(inputs: Array) -> list[Array]:
 
 
 def _blocks(sequence: Array) -> Array:
-    """[T, ...] as [blocks, STEPS, ...], filled up with zeros at the end, where nothing is present."""
+    """Reshapes [T, ...] to [blocks, STEPS, ...], padded with zeros at the end."""
     length = sequence.shape[0]
     filled = jnp.pad(sequence, ((0, -length % STEPS), *((0, 0),) * (sequence.ndim - 1)))
     return filled.reshape(len(filled) // STEPS, STEPS, *sequence.shape[1:])
 
 
 def _joined(blocks: Array) -> Array:
-    """[blocks, STEPS, ...] as [blocks * STEPS, ...]."""
+    """Reshapes [blocks, STEPS, ...] to [blocks * STEPS, ...]."""
     return blocks.reshape(len(blocks) * STEPS, *blocks.shape[2:])
 
 
 def _before(first: Array, after: Array, reverse: bool) -> Array:
-    """The values before every position of a block, from those after it and the one before the first."""
+    """Returns the values before every position of a block, given those after it and the first one."""
     if reverse:
         return jnp.concatenate([after[1:], first[None]])
     return jnp.concatenate([first[None], after[:-1]])

@@ -1,4 +1,4 @@
-"""The multilayer perceptron of the paper's Fashion-MNIST experiments."""
+"""Multilayer perceptron of the paper's Fashion-MNIST experiments."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from laya_jax.typing import Array, Float
 
 
 class MLP(nn.Module):
-    """Flattens its input; ``h_i = GELU(LayerNorm(Dense(h_{i-1})))``.
+    """Multilayer perceptron on flattened inputs: ``h_i = GELU(LayerNorm(Dense(h_{i-1})))``.
 
     Example::
 
@@ -28,11 +28,11 @@ class MLP(nn.Module):
     Reference: LAYA (arXiv 2511.12723), Fashion-MNIST.
 
     Attributes:
-      widths: of the hidden states, in order.
-      epsilon: of the layer normalisation; the default is Keras's, as in the paper.
-      dtype: of the computation; None takes what parameters and input promote to.
-      param_dtype: of the parameters.
-      kernel_init: initialiser of the kernels.
+      widths: Widths of the hidden states, in order.
+      epsilon: Epsilon of the layer normalisation; the default is that of Keras, as in the paper.
+      dtype: Dtype of the computation; None promotes parameters and input to a common one.
+      param_dtype: Dtype of the parameters.
+      kernel_init: Initialiser of the kernels.
     """
 
     widths: Sequence[int] = (512, 256, 128)

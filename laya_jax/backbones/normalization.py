@@ -1,4 +1,4 @@
-"""Layer normalisation and GELU as one step, ``GELU(LayerNorm(x))``, with its derivative in closed form."""
+"""Fused layer normalisation and GELU, ``GELU(LayerNorm(x))``, with a closed-form derivative."""
 
 from functools import partial
 
@@ -20,9 +20,9 @@ class NormalizedGelu(nn.Module):
       Array([[-0.2,  0.8]], dtype=float32)
 
     Attributes:
-      epsilon: what is added to the variance; the default is Keras's, as in the paper.
-      dtype: of the result; None takes what parameters and input promote to.
-      param_dtype: of the parameters.
+      epsilon: Constant added to the variance; the default is that of Keras, as in the paper.
+      dtype: Dtype of the result; None promotes parameters and input to a common one.
+      param_dtype: Dtype of the parameters.
     """
 
     epsilon: float = 1e-3
@@ -47,10 +47,10 @@ def normalized_gelu(
     bias: Float[Array, " width"],
     epsilon: float,
 ) -> Float[Array, "row width"]:
-    """``GELU(scale * (x - mean) / sqrt(variance + epsilon) + bias)``, fast on the platform at hand.
+    """Computes ``GELU(scale * (x - mean) / sqrt(variance + epsilon) + bias)``, adapted to the platform.
 
-    A CPU has no fusion that would hide what automatic differentiation makes of it: there the derivative is
-    in closed form. Accelerators get the plain form.
+    On a CPU, where XLA does not fuse the result of automatic differentiation well, the derivative is in
+    closed form. Accelerators use the plain form.
 
     >>> normalized_gelu(jnp.array([[-9.0, 9.0]]), jnp.ones(2), jnp.zeros(2), 0.0).round(1)
     Array([[-0.2,  0.8]], dtype=float32)
@@ -66,7 +66,7 @@ def normalized_gelu(
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def closed_form(epsilon: float, inputs: Array, scale: Array, bias: Array) -> Array:
-    """``normalized_gelu`` whose derivative holds no more than it needs, and whose sums are matrix products.
+    """Computes ``normalized_gelu`` with a derivative that stores little and sums by matrix products.
 
     >>> closed_form(0.0, jnp.array([[-9.0, 9.0]]), jnp.ones(2), jnp.zeros(2)).round(1)
     Array([[-0.2,  0.8]], dtype=float32)
@@ -83,7 +83,7 @@ def _closed_form_jvp(
     normalized, inverse_deviation = _normalize(inputs, epsilon)
     outputs, slope = _gelu_and_slope(normalized * scale[None] + bias[None])
     rows, width = inputs.shape
-    # Means and broadcasts are products with ones, so that their transposes are, and not slow reductions.
+    # Means and broadcasts are products with ones, so that their transposes are products, not slow reductions.
     ones = partial(jnp.ones, dtype=inputs.dtype)
     average, spread, repeat = ones((width, 1)) / width, ones((1, width)), ones((rows, 1))
 
@@ -99,15 +99,15 @@ def _closed_form_jvp(
 
 
 def _normalize(inputs: Array, epsilon: float) -> tuple[Array, Array]:
-    """Rows of mean 0 and variance 1, and what they were multiplied by for it."""
-    # The fast variance, E[x^2] - E[x]^2, cancels: it would cost the parity with Keras.
+    """Normalises rows to mean 0 and variance 1; returns them and the factors."""
+    # The faster E[x^2] - E[x]^2 suffers from cancellation, which would cost parity with Keras.
     centred = inputs - jnp.mean(inputs, axis=-1, keepdims=True)
     inverse_deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axis=-1, keepdims=True) + epsilon)
     return centred * inverse_deviation, inverse_deviation
 
 
 def _gelu_and_slope(inputs: Array) -> tuple[Array, Array]:
-    """The exact GELU, ``x Phi(x)``, and its derivative, ``Phi(x) + x phi(x)``."""
+    """Computes the exact GELU, ``x Phi(x)``, and its derivative, ``Phi(x) + x phi(x)``."""
     probability = 0.5 + 0.5 * jax.lax.erf(inputs * 0.5**0.5)
     density = jnp.exp(-0.5 * jnp.square(inputs)) * (0.5 / jnp.pi) ** 0.5
     return inputs * probability, probability + inputs * density

@@ -1,4 +1,4 @@
-"""The depthwise-separable convolutional network of the paper's CIFAR-10 experiments."""
+"""Depthwise-separable convolutional network of the paper's CIFAR-10 experiments."""
 
 import math
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from laya_jax.checks import check_counts
 from laya_jax.typing import Array, Float
 
 FEW_CHANNELS = 8
-"""Of fewer, a CPU reads a row's positions and channels as one: measured faster for 3, slower for 64."""
+"""Below this number of channels, a CPU merges positions and channels: faster for 3, slower for 64."""
 
 
 class SeparableCNN(nn.Module):
-    """Stages of ``GELU(LayerNorm(pointwise(depthwise(x))))``; a stage's global average is its hidden state.
+    """Stages of ``GELU(LayerNorm(pointwise(depthwise(x))))``; their global averages are the hidden states.
 
-    Every stage but the first halves the resolution before it convolves, by averaging 2 x 2 positions.
-    LayerNorm is over channels.
+    Every stage but the first halves the resolution by averaging 2 x 2 positions before it convolves.
+    LayerNorm normalises over channels.
 
     Example::
 
@@ -33,14 +33,14 @@ class SeparableCNN(nn.Module):
       [(2, 8), (2, 16)]
 
     Reference: LAYA (arXiv 2511.12723), CIFAR-10. The paper states neither the widths nor how the resolution
-    is halved. Averages see more of the image than a convolution with stride 2, and are no slower.
+    is halved. Averaging sees more of the image than a convolution with stride 2 and is no slower.
 
     Attributes:
-      widths: channels of the stages, in order.
-      epsilon: of the layer normalisation; the default is Keras's, as in the paper.
-      dtype: of the computation; None takes what parameters and input promote to.
-      param_dtype: of the parameters.
-      kernel_init: initialiser of the kernels.
+      widths: Numbers of channels of the stages, in order.
+      epsilon: Epsilon of the layer normalisation; the default is that of Keras, as in the paper.
+      dtype: Dtype of the computation; None promotes parameters and input to a common one.
+      param_dtype: Dtype of the parameters.
+      kernel_init: Initialiser of the kernels.
     """
 
     widths: Sequence[int] = (64, 128, 256)
@@ -71,7 +71,7 @@ class SeparableCNN(nn.Module):
             if i > 0:
                 state = halved(state)
             state = depthwise(name=f"depthwise_{i}")(state)
-            # One row per position: XLA forms a kernel's gradient several times faster from matrices.
+            # One row per position: XLA computes the kernel's gradient several times faster from matrices.
             rows = state.reshape(math.prod(state.shape[:3]), state.shape[3])
             rows = norm(name=f"norm_{i}")(nn.Dense(width, name=f"pointwise_{i}", **fields)(rows))
             state = rows.reshape(*state.shape[:3], width)
@@ -82,7 +82,7 @@ class SeparableCNN(nn.Module):
 def halved(
     images: Float[Array, "batch height width channels"],
 ) -> Float[Array, "batch rows columns channels"]:
-    """Means of 2 x 2 positions, fewer at the far end of an odd number: [B, ceil(H / 2), ceil(W / 2), C].
+    """Averages 2 x 2 positions, fewer at the end of an odd size: [B, ceil(H / 2), ceil(W / 2), C].
 
     >>> halved(jnp.arange(9.0).reshape(1, 3, 3, 1))[0, :, :, 0]
     Array([[2. , 3.5],
@@ -96,7 +96,7 @@ def halved(
 
 
 class DepthwiseConv(nn.Module):
-    """A 3x3 convolution of every channel by itself, "SAME" padding, no bias.
+    """Depthwise 3x3 convolution, "SAME" padding, no bias.
 
     Example::
 
@@ -104,9 +104,9 @@ class DepthwiseConv(nn.Module):
       (1, 8, 8, 3)
 
     Attributes:
-      dtype: of the computation; None takes what parameters and input promote to.
-      param_dtype: of the kernel.
-      kernel_init: initialiser of the kernel, [3, 3, 1, C].
+      dtype: Dtype of the computation; None promotes kernel and input to a common one.
+      param_dtype: Dtype of the kernel.
+      kernel_init: Initialiser of the kernel, [3, 3, 1, C].
     """
 
     dtype: DTypeLike | None = None
@@ -124,10 +124,10 @@ class DepthwiseConv(nn.Module):
 def depthwise_convolution(
     images: Float[Array, "batch height width channels"], kernel: Float[Array, "3 3 1 channels"]
 ) -> Float[Array, "batch height width channels"]:
-    """Depthwise 3x3 convolution with "SAME" padding, in the form that is fast on the platform at hand.
+    """Applies a depthwise 3x3 convolution with "SAME" padding, in the form that is fastest on the platform.
 
-    On a CPU that is nine shifted multiply-adds: XLA runs a grouped convolution there several times slower,
-    and far more so inside ``lax.scan``. Accelerators get the grouped convolution, which moves less memory.
+    A CPU computes nine shifted multiply-adds, as XLA's grouped convolution is several times slower there, and
+    much slower inside ``lax.scan``. Accelerators use the grouped convolution, which moves less memory.
 
     >>> depthwise_convolution(jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0]
     Array([[4., 6., 4.],
@@ -138,7 +138,7 @@ def depthwise_convolution(
 
 
 def shifted_multiply_adds(images: Array, kernel: Array) -> Array:
-    """``depthwise_convolution`` as a sum of nine shifted images times their weights.
+    """Computes ``depthwise_convolution`` as a sum of nine weighted, shifted images.
 
     >>> shifted_multiply_adds(jnp.ones((1, 2, 2, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0]
     Array([[4., 4.],
@@ -159,21 +159,22 @@ def shifted_multiply_adds(images: Array, kernel: Array) -> Array:
             if fold > 1:
                 weights = _repeat(weights, part.shape[2] // fold).reshape(1, -1)
             weights = _repeat(weights, part.size // weights.size).reshape(part.shape)
-            # What is beyond the image is padded here, not in a copy of the whole image.
+            # Padding the product here avoids a padded copy of the whole image.
             total += jnp.pad(part * weights, ((0, 0), beyond_rows, beyond_columns, (0, 0)))
     return total.reshape(batch, height, width, channels)
 
 
 def _repeat(line: Array, times: int) -> Array:
-    """[1, N] as [times, N], by a product with ones.
+    """Repeats [1, N] to [times, N] by a product with ones.
 
-    Its transpose, which sums the kernel's gradient, is a product too, and that is faster than a reduction.
+    Its transpose, which sums the kernel's gradient, is then a product as well, which is faster than a
+    reduction.
     """
     return jnp.ones((times, 1), line.dtype) @ line
 
 
 def _reach(size: int, offset: int, fold: int = 1) -> tuple[slice, tuple[int, int]]:
-    """Positions ``i + offset`` inside the image, and how many i before and after have theirs outside.
+    """Returns the positions ``i + offset`` inside the image, and how many lie outside before and after.
 
     Each position counts ``fold`` times.
     """
@@ -183,7 +184,7 @@ def _reach(size: int, offset: int, fold: int = 1) -> tuple[slice, tuple[int, int
 
 
 def grouped_convolution(images: Array, kernel: Array) -> Array:
-    """``depthwise_convolution`` as XLA's grouped convolution.
+    """Computes ``depthwise_convolution`` as XLA's grouped convolution.
 
     >>> grouped_convolution(jnp.ones((1, 2, 2, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0]
     Array([[4., 4.],

@@ -1,7 +1,7 @@
 """The heads as NNX modules.
 
-A head here holds parameters of the same names and shapes as the Linen head of the same name, calls the
-same function, and takes the same settings; ``linen_parameters`` and ``load_linen_parameters`` convert.
+Each head has the same settings, the same parameter names and shapes, and calls the same function as the Linen
+head of the same name; ``linen_parameters`` and ``load_linen_parameters`` convert between them.
 """
 
 from collections.abc import Sequence
@@ -22,14 +22,14 @@ from laya_jax.typing import Array, Parameters
 
 
 class Head(nnx.Module):
-    """What all heads share: parameters under their Linen names, and the Linen head as the settings.
+    """Base class of all heads: parameters under their Linen names, with the Linen head as the settings.
 
     Attributes:
-      settings: the Linen head that says what this one computes.
-      widths: of the hidden states, in order.
-      deterministic: whether nothing is left out by dropout: True until ``train()``, again after ``eval()``.
-      rngs: where dropout draws from, the stream "dropout" of what the head was made with; None without
-        dropout, or if there was none.
+      settings: Linen head that defines the computation.
+      widths: Widths of the hidden states, in order.
+      deterministic: True while dropout is off: until ``train()``, and again after ``eval()``.
+      rngs: Random stream for dropout, forked from the stream "dropout" at construction; None if the head has
+        no dropout or there was no such stream.
     """
 
     def __init__(self, settings: base_head.Head, widths: Sequence[int], rngs: nnx.Rngs) -> None:
@@ -58,10 +58,10 @@ class Head(nnx.Module):
         """Predicts from the hidden states; result and errors as for the Linen heads.
 
         Args:
-          hidden_states: as the Linen heads take them.
-          layer_mask: True where a layer may be used, [L] or [B, L].
-          deterministic: whether dropout leaves nothing out; None takes what ``train()`` or ``eval()`` said.
-          rngs: where dropout draws from, the stream "dropout"; None takes what the head was made with.
+          hidden_states: Hidden states, as for the Linen heads.
+          layer_mask: True for each layer that may be used, [L] or [B, L].
+          deterministic: True to disable dropout; None follows ``train()`` and ``eval()``.
+          rngs: Random streams with a stream "dropout"; None uses the one from construction.
         """
         hidden_states = check_hidden_states(hidden_states)
         shapes = self.settings.shapes(hidden_widths(hidden_states))
@@ -92,7 +92,7 @@ class Head(nnx.Module):
 
 
 class HeadSettings(TypedDict, total=False):
-    """Further settings of every head, as of the Linen heads."""
+    """Optional settings of every head, as for the Linen heads."""
 
     layer_mask: tuple[bool, ...] | None
     layer_normalized: bool
@@ -103,7 +103,7 @@ class HeadSettings(TypedDict, total=False):
 
 
 class AdapterSettings(HeadSettings, total=False):
-    """Further settings of the heads that bring all layers to one width."""
+    """Optional settings of the heads that project all layers to one width."""
 
     rms_normalized: bool
     dropout: float
@@ -111,7 +111,7 @@ class AdapterSettings(HeadSettings, total=False):
 
 
 class LayaSettings(AdapterSettings, total=False):
-    """Further settings of LAYA."""
+    """Optional settings of LAYA."""
 
     temperature: float
     psi: str
@@ -131,13 +131,13 @@ class LayaHead(Head):
       ((2, 10), (2, 2))
 
     Args:
-      widths: of the hidden states, in order.
-      num_classes: classes.
-      dim: width that all layers are brought to.
-      **settings: further ones of the Linen ``LayaHead``: ``temperature``, ``psi``, ``scorer_width``,
+      widths: Widths of the hidden states, in order.
+      num_classes: Number of classes, K.
+      dim: Shared width that all layers are projected to.
+      rngs: Random streams for the initial parameters, and for dropout.
+      **settings: Optional settings of the Linen ``LayaHead``: ``temperature``, ``psi``, ``scorer_width``,
         ``attention_heads``, ``uniform_start``, ``rms_normalized``, ``layer_normalized``, ``dropout``,
         ``layer_dropout``, ``layer_mask``, ``dtype``, ``param_dtype``, ``kernel_init``, ``bias_init``.
-      rngs: where the parameters are drawn from.
     """
 
     def __init__(
@@ -153,7 +153,7 @@ class LayaHead(Head):
 
 
 class ScalarMixHead(Head):
-    """Scalar mix as an NNX module; arguments as for ``LayaHead``, those that the Linen head has.
+    """Scalar mix as an NNX module; arguments as for ``LayaHead``, with the settings of the Linen head.
 
     Example::
 
@@ -217,7 +217,7 @@ def _has_dropout(rngs: nnx.Rngs) -> bool:
 
 
 def linen_parameters(head: Head) -> Parameters:
-    """The head's parameters as the Linen head of the same name takes them: ``apply({"params": ...}, ...)``.
+    """Returns the parameters as the Linen head of the same name takes them: ``apply({"params": ...}, ...)``.
 
     >>> head = LastLayerHead([4], num_classes=2, rngs=nnx.Rngs(0))
     >>> linen_parameters(head)["classifier"]["kernel"].shape
@@ -227,10 +227,10 @@ def linen_parameters(head: Head) -> Parameters:
 
 
 def load_linen_parameters(head: Head, parameters: Parameters) -> None:
-    """Replaces the head's parameters by those of a Linen head, ``variables["params"]``, in its own dtype.
+    """Loads the parameters of a Linen head, ``variables["params"]``, keeping this head's dtype.
 
     Raises:
-      ValueError: a parameter that is missing, not expected or of another shape, by name.
+      ValueError: A parameter is missing, unexpected or of another shape; the message names it.
 
     >>> head = LastLayerHead([4], num_classes=2, rngs=nnx.Rngs(0))
     >>> load_linen_parameters(head, {"classifier": {"kernel": jnp.ones((4, 2)), "bias": jnp.ones(2)}})

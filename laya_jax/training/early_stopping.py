@@ -1,20 +1,20 @@
-"""When to stop, and which epoch was the best."""
+"""Early stopping on the validation score."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True)
 class EarlyStopping:
-    """Stops after ``patience`` epochs in a row without a better score, as Keras does.
+    """Stops after ``patience`` consecutive epochs without a better score, as Keras does.
 
-    An equal score is no better one, so the best epoch is the first of its score.
+    An equal score does not count as better, so the best epoch is the first with its score.
 
     Attributes:
-      patience: epochs without a better score after which training stops.
-      best_score: so far; None before the first epoch.
-      best_epoch: its epoch, from 1; 0 before the first.
-      best_step: its step.
-      waited: epochs since then.
+      patience: Number of epochs without a better score after which training stops.
+      best_score: Best score so far; None before the first epoch.
+      best_epoch: Epoch of the best score, from 1; 0 before the first epoch.
+      best_step: Step of the best score.
+      waited: Number of epochs since the best score.
 
     Reference: LAYA (arXiv 2511.12723), section 4; ``keras.callbacks.EarlyStopping`` with
     ``restore_best_weights``. (Flax's stops one epoch later.)
@@ -27,7 +27,7 @@ class EarlyStopping:
     waited: int = 0
 
     def after(self, score: float, *, epoch: int, step: int) -> "EarlyStopping":
-        """What it knows after an epoch of this score.
+        """Returns the updated state after an epoch with this score.
 
         >>> stopping = EarlyStopping(patience=2)
         >>> for epoch, score in enumerate([0.5, 0.6, 0.6, 0.4], 1):
@@ -41,5 +41,5 @@ class EarlyStopping:
 
     @property
     def stops(self) -> bool:
-        """Whether training is over."""
+        """True if training should stop."""
         return self.waited >= self.patience

@@ -1,4 +1,4 @@
-"""Brings a split's examples to the devices: once for all if they fit, else chunk by chunk."""
+"""Transfer of a split's examples to the devices: all at once if they fit, otherwise in chunks."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -14,19 +14,19 @@ from laya_jax.training.parallel import Parallel
 from laya_jax.training.steps import Batch, Batches, Data
 
 CHUNK = 50
-"""Batches per call of a compiled function: enough to keep Python out of the way, few enough to react soon."""
+"""Batches per call of a compiled function: enough to hide Python's overhead, few enough to react soon."""
 
 LARGEST_RESIDENT = 2**31
-"""Bytes of inputs up to which a split stays on the devices."""
+"""Largest split, in bytes of its inputs, that stays on the devices."""
 
 Indices: TypeAlias = NDArray[np.int32]
 
 
 class Feed:
-    """The examples of one split.
+    """Source of batches from the examples of one split.
 
     Attributes:
-      data: the examples on the devices, or None if they are streamed.
+      data: Examples on the devices, or None if they are streamed.
     """
 
     def __init__(
@@ -41,27 +41,28 @@ class Feed:
         self._chunk = CHUNK if chunk is None else chunk
         self.data: Data = None
         if examples.inputs.nbytes <= largest_resident:
-            # Flat: a TPU pads small last axes, and would lay out all images anew before every chunk.
+            # Flat, because a TPU pads small last axes and would copy all images before every chunk.
             flat = np.asarray(examples.inputs).reshape(len(self), -1)
             self.data = parallel.replicate(Examples(flat, examples.labels))
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Returns the number of examples."""
         return len(self._examples.labels)
 
     def chunks(self, indices: Indices) -> Iterator[tuple[Batches, int]]:
-        """The batches of these indices, a chunk at a time, and how many of them there are.
+        """Yields the batches at these indices in chunks.
 
         Args:
-          indices: [steps, ..., B]; -1 where a batch is filled up.
+          indices: Rows of the examples, [steps, ..., B], with -1 as padding.
 
         Yields:
-          Batches on the devices, divided along the last axis of the indices, always a whole chunk of them.
+          A full chunk of batches on the devices, divided along the last axis of the indices, and the number
+          of batches in it that count.
         """
         axis = indices.ndim - 1
         streamed = None
         if self.data is None:
-            # A chunk ahead, so that reading goes on while the devices compute.
+            # Reading is one chunk ahead, so that it overlaps with computation.
             streamed = stream(self._examples, indices.reshape(len(indices), -1), ahead=self._chunk)
         for start in range(0, len(indices), self._chunk):
             part = indices[start : start + self._chunk]
@@ -75,7 +76,7 @@ def _stack(streamed: Iterator[tuple[NDArray, ...]], shape: tuple[int, ...]) -> B
 
 
 def _fill(host: Batches, chunk: int) -> Batches:
-    """Fills up to a whole chunk of batches, with what is never read."""
+    """Pads to a full chunk of batches; the padding is never read."""
 
     def fill(leaf: NDArray) -> NDArray:
         return np.concatenate([leaf, np.zeros((chunk - len(leaf), *leaf.shape[1:]), leaf.dtype)])

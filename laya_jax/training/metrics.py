@@ -1,4 +1,4 @@
-"""What is measured of predictions: pure functions of arrays, in float64 on the host."""
+"""Metrics of predictions: pure functions of arrays, in float64 on the host."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLLAPSE = 1.1
-"""Effective depth below which attention counts as collapsed: 98 % of it then are on one layer."""
+"""Effective depth below which attention counts as collapsed: 98 % of it is then on one layer."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,14 +14,14 @@ class Metrics:
     """Metrics of the predictions of a data split.
 
     Attributes:
-      examples: how many there were.
-      loss: mean cross-entropy, in nats.
-      accuracy: share of examples classified right.
-      macro_f1: mean over the classes of the F1 score.
-      calibration_error: expected calibration error over 15 bins of confidence.
-      effective_depth: number of layers that attention is spread over, exp(entropy of its mean); None for
-        a head that does not weigh layers.
-      attention: mean over the examples, one per layer; None for a head that does not weigh layers.
+      examples: Number of examples.
+      loss: Mean cross-entropy, in nats.
+      accuracy: Fraction of correctly classified examples.
+      macro_f1: F1 score, averaged over classes.
+      calibration_error: Expected calibration error over 15 bins of confidence.
+      effective_depth: Effective number of layers, ``exp(entropy(mean attention))``; None for a head without
+        attention.
+      attention: Mean attention to each layer; None for a head without attention.
     """
 
     examples: int
@@ -34,12 +34,12 @@ class Metrics:
 
 
 def measure(logits: NDArray, attention: NDArray | None, labels: NDArray) -> Metrics:
-    """All metrics.
+    """Computes all metrics.
 
     Args:
-      logits: [N, K].
-      attention: [N, L], or None.
-      labels: [N].
+      logits: Logits [N, K].
+      attention: Attention [N, L], or None.
+      labels: Labels [N].
 
     >>> metrics = measure(
     ...     np.array([[2.0, 0.0], [0.0, 1.0]]), np.array([[1.0, 0.0], [1.0, 0.0]]), np.array([0, 0])
@@ -63,7 +63,7 @@ def measure(logits: NDArray, attention: NDArray | None, labels: NDArray) -> Metr
 
 
 def softmax(logits: NDArray) -> NDArray:
-    """Probabilities, [N, K].
+    """Computes probabilities [N, K].
 
     >>> softmax(np.array([[0.0, 0.0]]))
     array([[0.5, 0.5]])
@@ -73,7 +73,7 @@ def softmax(logits: NDArray) -> NDArray:
 
 
 def cross_entropy(logits: NDArray, labels: NDArray) -> float:
-    """Mean of ``-log softmax(logits)[label]``.
+    """Computes the mean of ``-log softmax(logits)[label]``.
 
     >>> round(cross_entropy(np.array([[0.0, 0.0]]), np.array([1])), 4)
     0.6931
@@ -84,7 +84,7 @@ def cross_entropy(logits: NDArray, labels: NDArray) -> float:
 
 
 def macro_f1(predicted: NDArray, labels: NDArray, num_classes: int) -> float:
-    """Mean over the classes that occur, as label or prediction, of ``2 right / (predicted + labelled)``.
+    """Averages ``2 correct / (predicted + labelled)`` over classes that occur as label or prediction.
 
     >>> macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1]), num_classes=3)
     0.6666666666666666
@@ -96,7 +96,7 @@ def macro_f1(predicted: NDArray, labels: NDArray, num_classes: int) -> float:
 
 
 def calibration_error(probabilities: NDArray, labels: NDArray, bins: int = 15) -> float:
-    """Mean over the examples of ``|accuracy - confidence|`` of their bin, bins of equal width.
+    """Computes the mean over examples of ``|accuracy - confidence|`` of their bin, for bins of equal width.
 
     Reference: Guo et al. 2017, On calibration of modern neural networks.
 
@@ -110,7 +110,7 @@ def calibration_error(probabilities: NDArray, labels: NDArray, bins: int = 15) -
 
 
 def effective_depth(mean_attention: NDArray) -> float:
-    """``exp(H(alpha))`` of the mean attention [L]: 1 if it is all on one layer, L if spread evenly.
+    """Computes ``exp(H(alpha))`` of the mean attention [L]: 1 if all on one layer, L if uniform.
 
     >>> round(effective_depth(np.array([0.5, 0.5, 0.0])), 6)
     2.0

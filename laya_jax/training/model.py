@@ -1,4 +1,4 @@
-"""Classifiers as a config describes them."""
+"""Construction of classifiers from configs."""
 
 from typing import Any
 
@@ -21,19 +21,19 @@ READS = {
     "vit": ("images",),
     "bert": ("tokens",),
 }
-"""The kinds of input that each kind of backbone reads."""
+"""Kinds of input that each kind of backbone reads."""
 
 
 def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None = None) -> Classifier:
-    """The classifier that a config describes, for data of this schema.
+    """Builds the classifier that a config describes.
 
     Args:
-      config: of the run.
-      schema: of the data.
-      backbone: a pretrained one, or what reads its hidden states; None makes the config's.
+      config: Configuration of the run.
+      schema: Schema of the data.
+      backbone: Pretrained backbone, or reader of its hidden states; None builds the config's backbone.
 
     Raises:
-      ValueError: a backbone that cannot read such data.
+      ValueError: The backbone cannot read such data.
 
     >>> schema = Schema(("no", "yes"), Preprocessing("features", (4,)), None)
     >>> classifier = make_classifier(Config(head=HeadConfig(kind="concat", dim=8)), schema)
@@ -69,13 +69,13 @@ def initial_parameters(
     seed: int | Array,
     pretrained: Parameters | None = None,
 ) -> Parameters:
-    """The parameters that a run of this seed starts from.
+    """Initialises the parameters of a run.
 
     Args:
-      classifier: whose parameters they are.
-      preprocessing: what makes its inputs.
-      seed: of the run.
-      pretrained: parameters of the backbone; without any it starts at random.
+      classifier: Classifier to initialise.
+      preprocessing: Preprocessing from stored inputs to model inputs.
+      seed: Random seed of the run.
+      pretrained: Parameters of a pretrained backbone; None for random initialisation.
     """
     stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
     drawn = classifier.init(jax.random.key(seed), preprocessing(stored))["params"]

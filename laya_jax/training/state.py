@@ -1,4 +1,4 @@
-"""What changes from step to step, and the optimizer that changes it."""
+"""Training state and optimizer."""
 
 import flax.struct
 import jax
@@ -11,13 +11,13 @@ from laya_jax.typing import Array, Parameters
 
 @flax.struct.dataclass
 class TrainState:
-    """Parameters and the optimizer's state after a number of steps.
+    """Parameters and optimizer state after a number of steps.
 
     Attributes:
-      step: steps done, a scalar of int32.
-      parameters: of the classifier.
-      optimizer_state: of optax.
-      seed: of what training leaves out at random; None if it leaves out nothing.
+      step: Number of steps taken, an int32 scalar.
+      parameters: Parameters of the classifier.
+      optimizer_state: State of the Optax optimizer.
+      seed: Random seed of dropout; None without dropout.
     """
 
     step: Array
@@ -26,19 +26,19 @@ class TrainState:
     seed: Array | None = None
 
     def key(self) -> Array | None:
-        """The random key of the next step; None if nothing is random."""
+        """Derives the random key of the next step; None without dropout."""
         return None if self.seed is None else jax.random.fold_in(jax.random.key(self.seed), self.step)
 
 
 def initial_state(
     parameters: Parameters, optimizer: optax.GradientTransformation, seed: Array | None = None
 ) -> TrainState:
-    """The state before the first step.
+    """Makes the state before the first step.
 
     Args:
-      parameters: of the classifier.
-      optimizer: of optax.
-      seed: of what training leaves out at random; None if it leaves out nothing.
+      parameters: Parameters of the classifier.
+      optimizer: Optax optimizer.
+      seed: Random seed of dropout; None without dropout.
 
     >>> initial_state({"bias": jnp.ones(2)}, make_optimizer(OptimizerConfig(), total_steps=10)).step
     Array(0, dtype=int32)
@@ -47,7 +47,7 @@ def initial_state(
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
-    """Adam as configured; ``total_steps`` is where the learning rate's decay ends.
+    """Makes the configured Adam; the learning rate decays until ``total_steps``.
 
     >>> config = OptimizerConfig(schedule="cosine", clip_norm=1.0)
     >>> _ = make_optimizer(config, total_steps=100)
@@ -65,7 +65,7 @@ def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientT
 
 
 def make_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
-    """The learning rate by step: a linear rise over the warm-up, then constant or decaying to 0.
+    """Makes the learning rate schedule: linear warm-up, then constant or decaying to 0.
 
     >>> schedule = make_schedule(OptimizerConfig(learning_rate=1.0, schedule="linear", warmup_steps=2), 6)
     >>> [float(schedule(step)) for step in (0, 1, 2, 4, 6)]
@@ -86,5 +86,5 @@ def make_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
 
 
 def _is_matrix(parameters: Parameters) -> Parameters:
-    """True for kernels and embeddings, False for biases and scales, which weight decay leaves alone."""
+    """Marks kernels and embeddings True; biases and scales, which are exempt from weight decay, False."""
     return jax.tree.map(lambda parameter: parameter.ndim > 1, parameters)

@@ -1,7 +1,8 @@
-"""The functions that are compiled: a number of training steps, and the outputs of a number of batches.
+"""Functions to compile: a number of training steps, and the outputs for a number of batches.
 
-Both run a whole chunk of batches in one loop on the device, so that Python is not in the way. The number of
-batches is an argument of the loop, not its shape: one compilation serves a full chunk and a shorter last one.
+Both run a chunk of batches in one loop on the device, without returning to Python. The number of batches is
+an argument of the loop rather than a shape, so that one compilation serves full chunks and a shorter last
+one.
 """
 
 from collections.abc import Callable
@@ -26,9 +27,9 @@ class Batch(NamedTuple):
     """Examples of one step.
 
     Attributes:
-      inputs: as stored, [B, ...].
-      labels: [B].
-      weights: 1 for an example, 0 for what fills up the last batch of an epoch, [B].
+      inputs: Stored inputs, [B, ...].
+      labels: Labels, [B].
+      weights: 1 for an example, 0 for padding in the last batch of an epoch, [B].
     """
 
     inputs: Any
@@ -37,12 +38,12 @@ class Batch(NamedTuple):
 
 
 class StepMetrics(NamedTuple):
-    """What a step reports, from before its update.
+    """Metrics of a step, computed before its update.
 
     Attributes:
-      loss: mean over its examples.
-      correct: how many of them were classified right.
-      examples: how many there were.
+      loss: Mean loss over the examples.
+      correct: Number of correctly classified examples.
+      examples: Number of examples.
     """
 
     loss: Any
@@ -51,13 +52,13 @@ class StepMetrics(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """What evaluation reads of predictions.
+    """Outputs of a classifier for evaluation.
 
     Attributes:
-      logits: [B, K], float32.
-      attention: [B, L], float32; None for a head that does not weigh layers.
-      flips: whether a prediction changes without one layer, in order of attention, [B, L]; None if that
-        was not asked for, or for a head that does not weigh layers.
+      logits: Logits [B, K], float32.
+      attention: Attention [B, L], float32; None for a head without attention.
+      flips: True where the prediction changes without one layer, in order of attention, [B, L]; None unless
+        requested, or for a head without attention.
     """
 
     logits: Any
@@ -66,16 +67,16 @@ class Outputs(NamedTuple):
 
 
 Data: TypeAlias = Examples | None
-"""Examples that stay on the device, or None if the batches hold the examples themselves."""
+"""Examples that stay on the device, or None if the batches contain the examples themselves."""
 
 Batches: TypeAlias = Any
-"""Indices into the data, -1 where a batch is filled up, [steps, B]; or a ``Batch`` of [steps, B, ...]."""
+"""Indices into the data with -1 as padding, [steps, B]; or a ``Batch`` of [steps, B, ...]."""
 
 TrainChunk: TypeAlias = Callable[[TrainState, Data, Batches, Any], tuple[TrainState, StepMetrics]]
 OutputChunk: TypeAlias = Callable[[Parameters, Data, Batches, Any], Any]
 
 Reader: TypeAlias = Callable[[Parameters, Any], Any]
-"""(parameters, a model's inputs [B, ...]) -> arrays [B, ...]."""
+"""Function from parameters and model inputs [B, ...] to arrays [B, ...]."""
 
 
 def make_train_chunk(
@@ -88,20 +89,20 @@ def make_train_chunk(
     seeds: bool = False,
     microbatches: int = 1,
 ) -> TrainChunk:
-    """The function that takes ``count`` steps: (state, data, batches, count) -> (state, metrics).
+    """Makes the function that takes ``count`` steps: (state, data, batches, count) -> (state, metrics).
 
     Args:
-      classifier: what is trained.
-      preprocessing: what turns stored inputs into the classifier's.
-      optimizer: of optax.
-      loss_config: what is added to the cross-entropy.
-      axis_name: of the devices under pmap; None where the compiler distributes the batch.
-      seeds: whether states and batches hold several seeds side by side: the state's leaves on axis 0,
-        batches as [steps, S, B].
-      microbatches: parts of a batch whose gradients are formed one after the other and added up.
+      classifier: Classifier to train.
+      preprocessing: Preprocessing from stored inputs to model inputs.
+      optimizer: Optax optimizer.
+      loss_config: Regularisation of the cross-entropy.
+      axis_name: Name of the device axis under pmap; None if the compiler distributes the batch.
+      seeds: True if states and batches contain several seeds side by side: on axis 0 of the state's leaves,
+        and in batches [steps, S, B].
+      microbatches: Number of parts of a batch whose gradients are accumulated one after another.
 
     Returns:
-      A function to be compiled. Its metrics are [steps] or [steps, S]; only the first ``count`` are set.
+      Function to compile. Its metrics are [steps] or [steps, S], of which only the first ``count`` are set.
     """
     step = _make_step(classifier, preprocessing, optimizer, loss_config, axis_name, microbatches)
     one_step = jax.vmap(step, in_axes=(0, None, 0)) if seeds else step
@@ -129,7 +130,7 @@ def _make_step(
     axis_name: str | None,
     microbatches: int,
 ) -> Callable[[TrainState, Data, Any], tuple[TrainState, StepMetrics]]:
-    """One step: (state, data, batch) -> (state, metrics); arguments as of ``make_train_chunk``."""
+    """Makes the function of one step: (state, data, batch) -> (state, metrics)."""
     total = _sum_over(axis_name)
 
     def loss(parameters: Parameters, batch: Batch, key: Array | None, weight: Array) -> tuple[Array, Array]:
@@ -159,7 +160,7 @@ def _make_step(
 
 
 def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
-    """Reads ``Outputs`` from a classifier; ``explain`` says whether to measure ``flips``."""
+    """Makes the reader of ``Outputs`` from a classifier, including ``flips`` if ``explain`` is set."""
     head = classifier.head
 
     def read(parameters: Parameters, inputs: Array) -> Outputs:
@@ -183,16 +184,16 @@ def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
 def make_output_chunk(
     read: Reader, preprocessing: Preprocessing, *, axis_name: str | None = None, seeds: bool = False
 ) -> OutputChunk:
-    """The function that reads ``count`` batches: (parameters, data, batches, count) -> outputs.
+    """Makes the function that reads ``count`` batches: (parameters, data, batches, count) -> outputs.
 
     Args:
-      read: what is computed of a batch.
-      preprocessing: what turns stored inputs into the classifier's.
-      axis_name: of the devices under pmap; None where the compiler distributes the batch.
-      seeds: whether the parameters hold several seeds side by side; all read the same batches.
+      read: Function to apply to each batch.
+      preprocessing: Preprocessing from stored inputs to model inputs.
+      axis_name: Name of the device axis under pmap; None if the compiler distributes the batch.
+      seeds: True if the parameters contain several seeds side by side, all of which read the same batches.
 
     Returns:
-      A function to be compiled. Its outputs are [steps, B, ...] or [steps, S, B, ...].
+      Function to compile. Its outputs are [steps, B, ...] or [steps, S, B, ...].
     """
 
     def outputs(parameters: Parameters, data: Data, batch: Any) -> Any:
@@ -216,7 +217,7 @@ def make_output_chunk(
 
 
 def take(data: Data, batch: Any) -> Batch:
-    """The examples of a batch: itself, or those that its indices [B] name, with weight 0 for -1.
+    """Looks up the examples of a batch: itself, or those at its indices [B], with weight 0 for -1.
 
     >>> data = Examples(jnp.array([[1.0], [2.0]]), jnp.array([5, 7]))
     >>> take(data, jnp.array([1, -1])).weights
@@ -229,7 +230,7 @@ def take(data: Data, batch: Any) -> Batch:
 
 
 def example_losses(output: HeadOutput, labels: Array, config: LossConfig) -> Array:
-    """Loss of each example, [B]: cross-entropy, less the entropy of its attention times its weight.
+    """Computes the loss of each example, [B]: cross-entropy minus weighted entropy of attention.
 
     >>> output = HeadOutput(jnp.zeros((1, 2)), jnp.array([[0.5, 0.5]]), None, jnp.zeros((1, 3)))
     >>> example_losses(output, jnp.array([0]), LossConfig(attention_entropy=1.0))
@@ -242,7 +243,7 @@ def example_losses(output: HeadOutput, labels: Array, config: LossConfig) -> Arr
     else:
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     if config.attention_entropy:
-        # At 0 the logarithm is kept away from: its slope there would make every gradient nan.
+        # The logarithm must not see 0, where its slope would make every gradient NaN.
         attention = jnp.asarray(output.attention)
         seen = jnp.where(attention > 0, attention, 1.0)
         losses += config.attention_entropy * jnp.sum(seen * jnp.log(seen), axis=-1)
@@ -254,7 +255,7 @@ def _sum_over(axis_name: str | None) -> Callable[[Any], Any]:
 
 
 def _sum_over_parts(form: Callable[[Any, Any], Any], batch: Any, key: Array | None, number: int) -> Any:
-    """The sum of what is formed of each part of a batch, one part after the other."""
+    """Sums the results for the parts of a batch, computed one after another."""
 
     def add(total: Any, part: Any) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, form(*part)), None
@@ -266,7 +267,7 @@ def _sum_over_parts(form: Callable[[Any, Any], Any], batch: Any, key: Array | No
 
 
 def _divide(leaf: Array, parts: int) -> Array:
-    """Parts of a batch, [parts, B / parts, ...]. Every part has its share of what each device holds."""
+    """Divides a batch into [parts, B / parts, ...], each with an equal share of every device."""
     return jnp.swapaxes(leaf.reshape(-1, parts, *leaf.shape[1:]), 0, 1)
 
 

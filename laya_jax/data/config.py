@@ -28,7 +28,8 @@ class DataConfig:
       split: which examples are held out, shuffled ones or the last ones (as in the paper; not for data that
         are ordered by class).
       split_seed: of the shuffled ones; the seed of the run has no part in it.
-      normalize: brings every channel to mean 0 and standard deviation 1, as measured on the training split.
+      normalize: Whether to bring every channel to mean 0 and standard deviation 1, as measured on the
+        training split. By default features are, and images of bytes are divided by 255.
       image_size: resizes a folder's images to this height and width, in pixels, cutting off what is too
         long; None expects all of one size.
       vocabulary_size: words that texts are read with, padding and the unknown word included.
@@ -44,7 +45,7 @@ class DataConfig:
     test_fraction: float = 0.1
     split: Literal["last", "shuffled"] = "shuffled"
     split_seed: int = 0
-    normalize: bool = False
+    normalize: bool | None = None
     image_size: int | None = None
     vocabulary_size: int = 20_000
     max_length: int = 256

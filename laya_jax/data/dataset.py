@@ -1,7 +1,7 @@
 """What every source gives: arrays of examples in three splits, and what turns them into a model's inputs."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig
-from laya_jax.data.splits import Splits, check_trained, split_rows
+from laya_jax.data.coverage import check_trained, coverage_notes, without_untrained
+from laya_jax.data.duplicates import duplicates, keys_of
+from laya_jax.data.moments import moments
+from laya_jax.data.splits import Splits, split_rows
 from laya_jax.data.vocabulary import TextEncoder
 from laya_jax.typing import Array
 
@@ -117,7 +120,7 @@ class Dataset:
     class_names: tuple[str, ...]
     preprocessing: Preprocessing
     encoder: TextEncoder | None = None
-    ids: Splits | None = None
+    ids: Splits[NDArray] | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -166,41 +169,6 @@ class Schema(NamedTuple):
         return self.encoder
 
 
-def check_labels(labels: Sequence[Any] | NDArray, where: str) -> NDArray:
-    """Labels as int32, or raises.
-
-    >>> check_labels([0.5], "labels of data.npz")
-    Traceback (most recent call last):
-      ...
-    ValueError: labels of data.npz are of float64, expected whole numbers
-
-    Raises:
-      ValueError: labels that are no whole numbers from 0 on.
-    """
-    array = np.asarray(labels)
-    if array.ndim != 1 or not len(array):
-        raise ValueError(f"{where} have shape {array.shape}, expected one label per example")
-    if not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(f"{where} are of {array.dtype}, expected whole numbers")
-    if array.min() < 0:
-        raise ValueError(f"{where} hold {array.min()}, expected whole numbers from 0 on")
-    return array.astype(np.int32)
-
-
-def check_classes(labels: NDArray, class_names: Sequence[str], where: str) -> None:
-    """Raises unless every label has a class.
-
-    >>> check_classes(np.array([0, 2]), ("a", "b"), "labels")
-    Traceback (most recent call last):
-      ...
-    ValueError: labels hold 2, expected less than the number of classes, 2
-    """
-    if len(labels) and labels.max() >= len(class_names):
-        raise ValueError(
-            f"{where} hold {labels.max()}, expected less than the number of classes, {len(class_names)}"
-        )
-
-
 def make_dataset(
     examples: Examples,
     test: Examples | None,
@@ -208,47 +176,51 @@ def make_dataset(
     preprocessing: Preprocessing,
     config: DataConfig,
     validation: Examples | None = None,
+    *,
+    ids: Splits[NDArray] | None = None,
+    notes: Iterable[str] = (),
 ) -> Dataset:
     """Splits a source's examples, and measures what normalises them on the training split.
 
     Args:
-      examples: those that the source does not set apart.
-      test: those that it sets apart for testing; None holds some of the others out.
-      class_names: by label.
-      preprocessing: what turns stored inputs into a model's.
-      config: how to split, and whether to normalise.
-      validation: those that it sets apart to choose the best epoch; None holds some of the others out.
+      examples: Examples that the source does not set apart.
+      test: Examples that it sets apart for testing; None holds some of the others out.
+      class_names: Names of the classes, by label. A class without training examples is left out.
+      preprocessing: Preprocessing that turns stored inputs into a model's.
+      config: Settings that say how to split, and whether to normalise.
+      validation: Examples set apart to choose the best epoch; None holds some of the others out.
+      ids: Ids of ``examples``, ``validation`` and ``test``, in this order; None numbers their rows.
+      notes: Sentences on what the reader left out, changed or found odd.
 
     Raises:
-      ValueError: too few examples, a training split of one class only, or one without a class of the last
-        examples, if these are held out.
+      ValueError: There are too few examples, training examples of one class only, or held-out examples of a
+        class that has none to train on.
     """
-    rows = split_rows(len(examples.labels), config, has_test=test is not None)
-    if validation is not None:
-        rows = Splits(np.sort(np.concatenate([rows.train, rows.validation])), rows.validation[:0], rows.test)
-    train = examples.take(rows.train)
-    if config.split == "last":
-        check_trained(train.labels, examples.labels[np.concatenate(rows[1:])], class_names)
-    classes = np.unique(train.labels)
-    if len(classes) < 2:
-        name = class_names[int(classes[0])]
-        raise ValueError(
-            f"data.source has training examples of one class only ({name}), expected at least two"
+    apart: Splits[Examples | None] = Splits(None, validation, test)
+    rows = split_rows(
+        examples.labels, config, has_test=test is not None, has_validation=validation is not None
+    )
+    splits = Splits(
+        *(
+            examples.take(chosen) if given is None else given
+            for chosen, given in zip(rows, apart, strict=True)
         )
-    if config.normalize and preprocessing.kind != "tokens":
-        mean, scale = _moments(train.inputs)
+    )
+    labels = Splits(*(split.labels for split in splits))
+    cut = [name for name in ("validation", "test") if getattr(apart, name) is None]
+    check_trained(labels, class_names, cut)
+    known, known_names = without_untrained(labels, class_names)
+    if _normalizes(config, preprocessing, examples.inputs.dtype):
+        mean, scale = moments(splits.train.inputs)
         preprocessing = dataclasses.replace(preprocessing, mean=mean, scale=scale)
     return Dataset(
-        train=train,
-        validation=examples.take(rows.validation) if validation is None else validation,
-        test=examples.take(rows.test) if test is None else test,
-        class_names=tuple(class_names),
+        train=splits.train._replace(labels=known.train),
+        validation=splits.validation._replace(labels=known.validation),
+        test=splits.test._replace(labels=known.test),
+        class_names=known_names,
         preprocessing=preprocessing,
-        ids=Splits(
-            rows.train,
-            rows.validation if validation is None else np.arange(len(validation.labels)),
-            rows.test if test is None else np.arange(len(test.labels)),
-        ),
+        ids=_ids(rows, splits, apart, ids),
+        notes=(*notes, *coverage_notes(labels, class_names, cut), *_duplicates(splits, labels)),
     )
 
 
@@ -257,14 +229,34 @@ def scale_of(inputs: Any) -> tuple[float, ...]:
     return (255.0,) if inputs.dtype == np.uint8 else (1.0,)
 
 
-def _moments(inputs: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation per channel, read a thousand inputs at a time."""
-    channels = inputs.shape[-1]
-    total, squares, count = np.zeros(channels), np.zeros(channels), 0
-    for start in range(0, len(inputs), 1000):
-        part = np.asarray(inputs[np.arange(start, min(start + 1000, len(inputs)))], np.float64)
-        rows = part.reshape(-1, channels)
-        total, squares, count = total + rows.sum(axis=0), squares + (rows**2).sum(axis=0), count + len(rows)
-    mean = total / count
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0))
-    return tuple(mean.tolist()), tuple(np.where(deviation > 0, deviation, 1).tolist())
+def _normalizes(config: DataConfig, preprocessing: Preprocessing, dtype: Any) -> bool:
+    """Decides whether to normalise: by default, all but images of bytes, whose scale is known."""
+    if preprocessing.kind == "tokens":
+        return False
+    if config.normalize is not None:
+        return config.normalize
+    return preprocessing.kind != "images" or dtype != np.uint8
+
+
+def _ids(
+    rows: Splits[NDArray],
+    splits: Splits[Examples],
+    apart: Splits[Examples | None],
+    ids: Splits[NDArray] | None,
+) -> Splits[NDArray]:
+    """Ids of the examples of each split: those of the rows that were cut, or its own if it is set apart."""
+    if ids is None:
+        ids = Splits(*(np.arange(len(split.labels)) for split in splits))
+        ids = ids._replace(train=np.arange(sum(map(len, rows))))
+    return Splits(
+        *(
+            ids.train[chosen] if given is None else own
+            for chosen, given, own in zip(rows, apart, ids, strict=True)
+        )
+    )
+
+
+def _duplicates(splits: Splits[Examples], labels: Splits[NDArray]) -> Iterator[str]:
+    """Notes on copies among examples in memory; of files, their reader tells."""
+    if all(isinstance(split.inputs, np.ndarray) for split in splits):
+        yield from duplicates(Splits(*(keys_of(split.inputs) for split in splits)), labels)

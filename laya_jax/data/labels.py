@@ -92,10 +92,42 @@ def classes_of(values: Iterable[Any], where: str, place: Place = row_place) -> L
     return Labels(labels, class_names, tuple(_notes(values, labels, class_names, where)))
 
 
+def labels_of(
+    values: Iterable[Any], class_names: Sequence[str], where: str, place: Place = row_place
+) -> Labels:
+    """Labels of held-out data, as those to train on number the classes.
+
+    Args:
+      values: Label of every example, as in ``classes_of``.
+      class_names: Names of the classes, by number.
+      where: Description of the labels for messages.
+      place: Function that describes the place of a row.
+
+    Raises:
+      ValueError: A label is none of the classes; the message names it and its place.
+
+    >>> labels_of([1.0, "0", None], ("0", "1"), "test labels of reviews.csv").labels
+    array([ 1,  0, -1], dtype=int32)
+    """
+    exact = {name: index for index, name in enumerate(class_names)}
+    cleaned = {_whole(clean(name)): index for name, index in reversed(exact.items())}
+    labels = []
+    for row, value in enumerate(values):
+        text = _text(value, where, place, row)
+        label = -1 if text is None else exact.get(text, cleaned.get(_whole(text)))
+        if label is None:
+            raise ValueError(
+                f"{where} hold {text!r} ({place(row)}), expected one of {listed(map(repr, class_names))}"
+            )
+        labels.append(label)
+    found = np.array(labels, np.int32)
+    return Labels(found, tuple(class_names), tuple(_missing(found, where)))
+
+
 def labels_among(
     values: Iterable[Any], class_names: Sequence[str], where: str, place: Place = row_place
 ) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
-    """Labels of data to evaluate or predict, as a trained model numbers its classes.
+    """Labels of data to evaluate or predict, which are of use only if none is missing.
 
     Args:
       values: Label of every example, as in ``classes_of``.
@@ -112,20 +144,10 @@ def labels_among(
     >>> labels_among([1.0, "0"], ("0", "1"), "labels of reviews.csv")
     (array([1, 0], dtype=int32), ())
     """
-    exact = {name: index for index, name in enumerate(class_names)}
-    cleaned = {_whole(clean(name)): index for name, index in reversed(exact.items())}
-    labels = []
-    for row, value in enumerate(values):
-        text = _text(value, where, place, row)
-        label = -1 if text is None else exact.get(text, cleaned.get(_whole(text)))
-        if label is None:
-            raise ValueError(
-                f"{where} hold {text!r} ({place(row)}), expected one of {listed(map(repr, class_names))}"
-            )
-        labels.append(label)
-    missing = labels.count(-1)
+    labels = labels_of(values, class_names, where, place).labels
+    missing = int((labels < 0).sum())
     if not missing:
-        return np.array(labels, np.int32), ()
+        return labels, ()
     if missing == len(labels):
         return None, ()
     return None, (f"{missing:,} of {len(labels):,} {where} are missing, so none of them is used",)
@@ -225,9 +247,7 @@ def _notes(
         name: f"{name!r} ({count:,})"
         for name, count in zip(class_names, np.bincount(known).tolist(), strict=True)
     }
-    if len(known) < len(labels):
-        missing = len(labels) - len(known)
-        yield f"{missing:,} of {len(labels):,} {where} are missing; their examples are left out"
+    yield from _missing(labels, where)
     if spellings := _spellings(values, labels, class_names):
         yield f"{where} with several spellings are read as one class: {listed(spellings)}"
     if alike := [" and ".join(counted[name] for name in names) for names in _lookalikes(class_names)]:
@@ -239,6 +259,11 @@ def _notes(
             f"{where} seem to hold several classes in one, {listed(joined)}: each is a class of its own, as "
             "multi-label classification is not supported"
         )
+
+
+def _missing(labels: NDArray[np.int32], where: str) -> Iterator[str]:
+    if missing := int((labels < 0).sum()):
+        yield f"{missing:,} of {len(labels):,} {where} are missing; their examples are left out"
 
 
 def _spellings(values: Sequence[Any], labels: NDArray[np.int32], class_names: Sequence[str]) -> list[str]:

@@ -1,122 +1,181 @@
-"""Arrays in a .npz file: inputs and labels, or x_train, y_train, x_test and y_test."""
+"""Inputs and labels in a .npz file, under any of the usual names and in any of the usual forms."""
 
-import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.data.archive import array_names, read_npz
+from laya_jax.data.array_names import EXPECTED, arrays_named, passed_over_notes
 from laya_jax.data.config import DataConfig, path_of
-from laya_jax.data.dataset import (
-    Dataset,
-    Examples,
-    Preprocessing,
-    Unlabelled,
-    check_classes,
-    check_labels,
-    make_dataset,
-    scale_of,
-)
+from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset, scale_of
+from laya_jax.data.label_arrays import are_numbers, label_values, named_values, read_class_names
+from laya_jax.data.labels import classes_of, labels_among, labels_of, listed
+from laya_jax.data.moments import imprecise_channels
+from laya_jax.data.splits import Splits
 
-INPUTS, LABELS = ("inputs", "x_train"), ("labels", "y_train")
-TEST_INPUTS, TEST_LABELS = ("test_inputs", "x_test"), ("test_labels", "y_test")
+CHANNELS = (1, 3, 4)
+"""Numbers of channels that images have: grey, colour, and colour with transparency."""
 
 
 def load_npz(config: DataConfig) -> Dataset:
     """Reads a file's arrays.
 
     Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: it cannot be read, or its arrays do not go together.
+      FileNotFoundError: There is no such file.
+      ValueError: The file cannot be read, or its arrays do not go together.
     """
-    path = path_of(config.source)
-    arrays = read_npz(path)
-    examples = _examples(arrays, INPUTS, LABELS, path)
-    test = _examples(arrays, TEST_INPUTS, TEST_LABELS, path) if _find(arrays, TEST_INPUTS) else None
-    highest = int(examples.labels.max())
-    class_names = tuple(map(str, arrays.get("class_names", range(highest + 1))))
-    check_classes(examples.labels, class_names, f"labels of {path}")
-    if test is not None:
-        check_classes(test.labels, class_names, f"test labels of {path}")
-        if test.inputs.shape[1:] != examples.inputs.shape[1:]:
-            raise ValueError(
-                f"{path} has test inputs of shape {test.inputs.shape[1:]}, "
-                f"expected {examples.inputs.shape[1:]}"
-            )
-        if test.inputs.dtype != examples.inputs.dtype:
-            raise ValueError(
-                f"{path} has test inputs of {test.inputs.dtype}, expected {examples.inputs.dtype}"
-            )
-    shape = examples.inputs.shape[1:]
-    preprocessing = Preprocessing(
-        "images" if len(shape) == 3 else "features", shape, scale=scale_of(examples.inputs)
+    file = _File(path_of(config.source))
+    train = file.part("train")
+    validation, test = (
+        file.part(split, train) if file.names.parts[split].inputs else None
+        for split in ("validation", "test")
     )
-    return make_dataset(examples, test, class_names, preprocessing, config)
+    parts = Splits(train, validation, test)
+    inputs = train.examples.inputs
+    shape, kind = inputs.shape[1:], _kind(inputs)
+    notes = [*file.notes, *(note for part in parts if part for note in part.notes)]
+    return make_dataset(
+        train.examples,
+        test and test.examples,
+        train.class_names,
+        Preprocessing(kind, shape, scale=scale_of(inputs)),
+        config,
+        validation and validation.examples,
+        ids=Splits(*(part.rows if part else np.arange(0) for part in parts)),
+        notes=dict.fromkeys(notes),
+    )
 
 
 def read_unlabelled_npz(path: Path, class_names: Sequence[str]) -> Unlabelled:
-    """Inputs to predict: those to test on, if a file sets some apart, with labels where they are known."""
-    arrays = read_npz(path)
-    for inputs, labels in ((TEST_INPUTS, TEST_LABELS), (INPUTS, LABELS)):
-        if name := _find(arrays, inputs):
-            if _find(arrays, labels):
-                values, known = _examples(arrays, inputs, labels, path)
-                check_classes(known, class_names, f"{_find(arrays, labels)} of {path}")
-            else:
-                values, known = _inputs(arrays[name], name, path), None
-            return Unlabelled(values, tuple(map(str, range(len(values)))), known, name)
-    raise ValueError(f"{path} has the arrays {sorted(arrays)}, expected inputs")
+    """Reads inputs to predict: those to test on, if a file sets some apart, with labels if it has them."""
+    file = _File(path)
+    of_inputs, of_labels = next(
+        part for split in ("test", "train", "validation") if (part := file.names.parts[split]).inputs
+    )
+    inputs, notes = file.inputs(str(of_inputs))
+    labels: NDArray | None = None
+    more: tuple[str, ...] = ()
+    if of_labels:
+        values, where = file.labels(of_labels, len(inputs)), file.where(of_labels)
+        if not file.class_names and are_numbers(values) and not are_numbers(class_names):
+            values = named_values(values, class_names, where)
+            notes = (*notes, f"{where} are read as the numbers of the model's classes, from 0 on")
+        labels, more = labels_among(values, class_names, where)
+    ids = tuple(map(str, range(len(inputs))))
+    return Unlabelled(inputs, ids, labels, of_inputs, (*file.notes, *notes, *more))
 
 
-def read_npz(path: Path) -> dict[str, NDArray]:
-    """All arrays of a file, never unpickling any.
+class _Part(NamedTuple):
+    """Examples of a split that have a label, their rows in the file, and notes."""
+
+    examples: Examples
+    rows: NDArray
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class _File:
+    """A .npz file whose arrays are read when they are asked for.
+
+    Attributes:
+      path: Path of the file.
+      names: Names of its arrays, by what they are.
+      class_names: Names of the classes, by number, if the file has them.
+      notes: Notes on what is passed over.
+    """
+
+    def __init__(self, path: Path) -> None:
+        found = array_names(path)
+        self.path, self.names = path, arrays_named(found)
+        if not any(part.inputs for part in self.names.parts.values()):
+            raise ValueError(f"{path} has the arrays {found}, {EXPECTED}")
+        self.notes = tuple(passed_over_notes(self.names, str(path)))
+        self.class_names: tuple[str, ...] = ()
+        if name := self.names.class_names:
+            self.class_names = read_class_names(self._array(name), self.where(name))
+
+    def part(self, split: str, train: _Part | None = None) -> _Part:
+        """Examples of a split; of one to hold out, as those to train on are."""
+        inputs_name, labels_name = self.names.parts[split]
+        if inputs_name is None or labels_name is None:
+            missing = "inputs" if inputs_name is None else f"labels for {inputs_name}"
+            raise ValueError(f"{self.path} has no {missing} ({split} split), {EXPECTED}")
+        inputs, notes = self.inputs(inputs_name)
+        if train is not None:
+            _check_alike(inputs, train.examples.inputs, self.where(inputs_name))
+        values, where = self.labels(labels_name, len(inputs)), self.where(labels_name)
+        class_names = train.class_names if train else self.class_names
+        labels = labels_of(values, class_names, where) if class_names else classes_of(values, where)
+        rows = np.flatnonzero(labels.labels >= 0)
+        examples = Examples(inputs, labels.labels)
+        examples = examples if len(rows) == len(inputs) else examples.take(rows)
+        return _Part(examples, rows, labels.class_names, (*notes, *labels.notes))
+
+    def inputs(self, name: str) -> tuple[NDArray, tuple[str, ...]]:
+        """Inputs as they are stored, and notes."""
+        return read_inputs(self._array(name), self.where(name))
+
+    def labels(self, name: str, examples: int) -> list[Any]:
+        """Labels as they are written, but by name if the file has class names."""
+        values = label_values(self._array(name), examples, self.where(name))
+        return named_values(values, self.class_names, self.where(name)) if self.class_names else values
+
+    def where(self, name: str) -> str:
+        """Description of an array for messages."""
+        return f"{name} of {self.path}"
+
+    def _array(self, name: str) -> NDArray:
+        return read_npz(self.path, [name])[name]
+
+
+def read_inputs(array: NDArray, where: str) -> tuple[NDArray, tuple[str, ...]]:
+    """Inputs as stored, channels last: bytes as they are, anything else in float32; and notes.
 
     Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: it cannot be read.
+      ValueError: The array holds no numbers, or some that float32 has not.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError) as error:
-        raise ValueError(f"{path} cannot be read as .npz: {error}") from error
-
-
-def _examples(
-    arrays: Mapping[str, NDArray], inputs: Sequence[str], labels: Sequence[str], path: Path
-) -> Examples:
-    for names in (inputs, labels):
-        if not _find(arrays, names):
-            raise ValueError(
-                f"{path} has the arrays {sorted(arrays)}, expected {' or '.join(names)} among them"
-            )
-    values = _inputs(arrays[_find(arrays, inputs)], _find(arrays, inputs), path)
-    known = check_labels(arrays[_find(arrays, labels)], f"{_find(arrays, labels)} of {path}")
-    if len(values) != len(known):
-        raise ValueError(f"{path} has {len(values)} inputs and {len(known)} labels, expected as many of both")
-    return Examples(values, known)
-
-
-def _find(arrays: Mapping[str, Any], names: Sequence[str]) -> str:
-    return next((name for name in names if name in arrays), "")
-
-
-def _inputs(array: NDArray, name: str, path: Path) -> NDArray:
-    """Inputs as stored: uint8 as they are, with an axis for the channel, anything else in float32."""
-    if array.ndim < 2 or not array.size or not (np.issubdtype(array.dtype, np.number)):
+    if array.ndim < 2 or not array.size or array.dtype.kind not in "biuf":
         raise ValueError(
-            f"{name} of {path} has shape {array.shape} and dtype {array.dtype}, expected numbers "
+            f"{where} has shape {array.shape} and dtype {array.dtype}, expected numbers "
             "[examples, features] or [examples, height, width, channels]"
         )
-    if array.ndim == 3 and array.dtype == np.uint8:
-        array = array[..., None]
+    array, notes = _channels_last(array, where)
     if array.dtype == np.uint8:
-        return array
-    values = array.astype(np.float32)
+        return array, notes
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32)
     if not np.isfinite(values).all():
-        raise ValueError(f"{name} of {path} holds values that are not finite, expected numbers")
-    return values
+        too_large = " in float32" if np.isfinite(array).all() else ""
+        raise ValueError(f"{where} holds values that are not finite{too_large}, expected numbers")
+    if channels := imprecise_channels(array, values):
+        notes = (
+            *notes,
+            f"{where} loses digits in float32, in columns {listed(map(str, channels))}: subtract an offset",
+        )
+    return values, notes
+
+
+def _channels_last(array: NDArray, where: str) -> tuple[NDArray, tuple[str, ...]]:
+    """Images with an axis for their channels behind the others, and what was done."""
+    if array.ndim == 3 and array.dtype == np.uint8:
+        return array[..., None], ()
+    if array.ndim != 4 or array.shape[1] not in CHANNELS:
+        return array, ()
+    shape = f"[N, {', '.join(map(str, array.shape[1:]))}]"
+    if array.shape[3] in CHANNELS:
+        return array, (f"{where} has shape {shape}; its last axis is read as the channels",)
+    return np.moveaxis(array, 1, 3), (f"{where} has shape {shape}; its first axis is read as the channels",)
+
+
+def _kind(inputs: NDArray) -> Literal["images", "features"]:
+    return "images" if inputs.ndim == 4 else "features"
+
+
+def _check_alike(inputs: NDArray, train: NDArray, where: str) -> None:
+    if inputs.shape[1:] != train.shape[1:]:
+        raise ValueError(f"{where} has inputs of shape {inputs.shape[1:]}, expected {train.shape[1:]}")
+    if inputs.dtype != train.dtype:
+        raise ValueError(f"{where} has inputs of {inputs.dtype}, expected {train.dtype}")

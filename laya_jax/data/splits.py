@@ -1,60 +1,107 @@
-"""Which examples are trained on, and which are held out."""
+"""Division of examples into those to train on and those that are held out."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import heapq
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig
 
-SHOWN = 5
-"""Classes that an error names."""
+T = TypeVar("T")
 
 
-class Splits(NamedTuple):
-    """An array for each split, such as the rows of its examples."""
+class Splits(NamedTuple, Generic[T]):
+    """Something for each split, such as the rows of its examples."""
 
-    train: NDArray
-    validation: NDArray
-    test: NDArray
+    train: T
+    validation: T
+    test: T
 
 
-def split_rows(number: int, config: DataConfig, *, has_test: bool) -> Splits:
-    """Rows of a source's examples in each split: a function of their number and the config alone.
+def split_rows(
+    labels: NDArray, config: DataConfig, *, has_test: bool, has_validation: bool = False
+) -> Splits[NDArray]:
+    """Rows of a source's examples in each split: a function of their labels and the config alone.
+
+    Shuffled splits are stratified: every class is in every split in proportion, and in training at least
+    once. The last examples are held out as they are.
 
     Args:
-      number: of examples that are not set apart for testing by the source.
-      config: its fractions, split and split seed.
-      has_test: whether the source has a test split of its own; none of the others are then tested on.
+      labels: Class of each example that the source does not set apart, [N].
+      config: Fractions, kind of split and split seed.
+      has_test: True if the source has a test split of its own, so that none of these examples is held out.
+      has_validation: True if it has a validation split of its own.
 
     Raises:
-      ValueError: too few examples.
+      ValueError: There are too few examples.
 
-    >>> [len(rows) for rows in split_rows(100, DataConfig(), has_test=False)]
-    [81, 9, 10]
+    >>> splits = split_rows(np.arange(100) % 2, DataConfig(), has_test=False)
+    >>> [len(rows) for rows in splits], [int(sum(rows % 2)) for rows in splits]
+    ([81, 9, 10], [41, 4, 5])
     """
-    rows = np.arange(number)
+    rows, generator = np.arange(len(labels)), None
     if config.split == "shuffled":
-        rows = np.random.default_rng(config.split_seed).permutation(number)
-    rows, test = (rows, rows[:0]) if has_test else _cut(rows, config.test_fraction)
-    train, validation = _cut(rows, config.validation_fraction)
-    if not len(train):
-        raise ValueError(f"data.source has {number} examples, expected enough for all splits")
-    return Splits(train, validation, test)
-
-
-def check_trained(labels: NDArray, held_out: NDArray, class_names: Sequence[str]) -> None:
-    """Raises if a class of the last examples is not among those to train on, as of data ordered by class."""
-    missing = [class_names[label] for label in np.setdiff1d(held_out, labels)]
-    if missing:
-        names = ", ".join(missing[:SHOWN]) + (f" and {len(missing) - SHOWN} more" if missing[SHOWN:] else "")
+        generator = np.random.default_rng(config.split_seed)
+        rows = generator.permutation(len(labels))
+    test = validation = rows[:0]
+    if not has_test:
+        later = 0 if has_validation else 1
+        rows, test = _cut(rows, labels, config.test_fraction, generator, least=1 + later)
+    if not has_validation:
+        rows, validation = _cut(rows, labels, config.validation_fraction, generator, least=1)
+    wanted = (True, not has_validation, not has_test)
+    if not all(len(each) for each, needed in zip((rows, validation, test), wanted, strict=True) if needed):
         raise ValueError(
-            f"data.split is 'last', which holds out all examples of {names}, expected 'shuffled' for data "
-            "that are ordered by class: --data.split shuffled"
+            f"data.source has {len(labels):,} examples of {len(np.unique(labels)):,} classes to split, "
+            "expected enough for all splits"
         )
+    return Splits(*(np.sort(each) for each in (rows, validation, test)))
 
 
-def _cut(rows: NDArray, fraction: float) -> tuple[NDArray, NDArray]:
-    cut = len(rows) - max(1, round(len(rows) * fraction))
-    return np.sort(rows[:cut]), np.sort(rows[cut:])
+def held_out(number: int, fraction: float) -> int:
+    """Number of examples that this fraction of them is: at least one.
+
+    >>> held_out(100, 0.1), held_out(3, 0.1)
+    (10, 1)
+    """
+    return max(1, round(number * fraction))
+
+
+def _cut(
+    rows: NDArray, labels: NDArray, fraction: float, generator: np.random.Generator | None, least: int
+) -> tuple[NDArray, NDArray]:
+    """The rows to keep and those to hold out: the last ones, or with a generator some of every class."""
+    number = held_out(len(rows), fraction)
+    if generator is None:
+        return rows[: len(rows) - number], rows[len(rows) - number :]
+    _, classes, counts = np.unique(labels[rows], return_inverse=True, return_counts=True)
+    # Classes take turns in an order that is drawn, so that equal ones do not always fall short alike.
+    turns = generator.permutation(len(counts))
+    parts = np.empty_like(counts)
+    parts[turns] = _parts(counts[turns], number, least)
+    order = np.argsort(classes, kind="stable")
+    starts = np.cumsum(counts) - counts
+    place = np.empty_like(classes)
+    place[order] = np.arange(len(rows)) - starts[classes[order]]
+    is_held_out = place < parts[classes]
+    return rows[~is_held_out], rows[is_held_out]
+
+
+def _parts(counts: NDArray, number: int, least: int) -> NDArray:
+    """Examples to hold out of each class, ``number`` in all, by the largest remainder.
+
+    Every class that can spare an example gives one first, the largest ones before the others. ``least`` stay
+    of each, or one if there are no more than that.
+    """
+    spare = np.maximum(counts - least, np.minimum(counts - 1, 1))
+    shares = counts * (number / counts.sum())
+    parts = np.zeros_like(counts)
+    queue = [(False, -share, index) for index, share in enumerate(shares) if spare[index]]
+    heapq.heapify(queue)
+    for _ in range(min(number, int(spare.sum()))):
+        index = heapq.heappop(queue)[-1]
+        parts[index] += 1
+        if parts[index] < spare[index]:
+            heapq.heappush(queue, (True, parts[index] - shares[index], index))
+    return parts

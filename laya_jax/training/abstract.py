@@ -10,7 +10,7 @@ from jax import export
 from laya_jax.checks import check_choice
 from laya_jax.data import Examples, Preprocessing, Schema
 from laya_jax.data.batches import steps_per_epoch
-from laya_jax.data.splits import split_rows
+from laya_jax.data.splits import held_out
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training.config import Config
 from laya_jax.training.feed import CHUNK, LARGEST_RESIDENT
@@ -129,7 +129,7 @@ def _data(config: Config) -> tuple[Schema, Examples]:
         dataset = load_for(config, decode=False)
         schema, dtype, number = Schema.of(dataset), dataset.train.inputs.dtype, len(dataset.train.labels)
         return schema, _flat_examples(number, schema.preprocessing, dtype)
-    number = len(split_rows(number, config.data, has_test=True).train)
+    number -= held_out(number, config.data.validation_fraction)
     schema = Schema(("",) * classes, preprocessing, encoder)
     return schema, _flat_examples(number, preprocessing, dtype)
 

@@ -4,44 +4,14 @@ import json
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from laya_jax.data import DataConfig, Examples, Preprocessing, load
 from laya_jax.data.config import kind_of
-from laya_jax.data.dataset import check_labels, make_dataset
-from laya_jax.data.splits import split_rows
+from laya_jax.data.dataset import make_dataset
+from laya_jax.data.moments import moments
+from laya_jax.data.splits import Splits
 
 FEATURES = Preprocessing("features", (2,))
-
-
-@given(
-    st.integers(3, 300),
-    st.sampled_from(["last", "shuffled"]),
-    st.booleans(),
-    st.floats(0.01, 0.4),
-    st.integers(0, 9),
-)
-def test_splits_are_a_partition(number, split, has_test, fraction, seed):
-    config = DataConfig(split=split, validation_fraction=fraction, test_fraction=fraction, split_seed=seed)
-    splits = split_rows(number, config, has_test=has_test)
-    assert sorted(np.concatenate(splits)) == list(range(number))
-    assert len(splits.train) >= 1
-    assert len(splits.validation) == max(1, round((number - len(splits.test)) * fraction))
-    assert (len(splits.test) == 0) == has_test
-
-
-def test_the_last_examples_are_held_out_as_in_the_paper():
-    splits = split_rows(60_000, DataConfig(split="last"), has_test=True)
-    assert np.array_equal(splits.validation, np.arange(54_000, 60_000))
-
-
-def test_shuffled_splits_depend_on_their_own_seed_alone():
-    first, again, other = (
-        split_rows(100, DataConfig(split_seed=seed), has_test=True).validation for seed in (0, 0, 1)
-    )
-    assert np.array_equal(first, again)
-    assert not np.array_equal(first, other)
 
 
 def test_examples_are_known_by_their_rows(tmp_path):
@@ -54,11 +24,83 @@ def test_examples_are_known_by_their_rows(tmp_path):
     assert apart.ids.test.tolist() == [0, 1, 2]
     doubled = apart.with_inputs(lambda inputs: 2 * inputs)
     assert doubled.ids is apart.ids
+    names = Splits(np.array([f"row{row}" for row in range(20)]), None, np.array(["x", "y", "z"]))
+    named = make_dataset(examples, examples.take(slice(3)), ("a", "b"), FEATURES, DataConfig(), ids=names)
+    assert named.ids.train.tolist() == [f"row{row}" for row in apart.ids.train]
+    assert named.ids.test.tolist() == ["x", "y", "z"]
 
 
-def test_too_few_examples_are_refused():
-    with pytest.raises(ValueError, match=r"data\.source has 2 examples"):
-        split_rows(2, DataConfig(), has_test=False)
+def test_features_are_normalised_unless_it_is_refused_and_bytes_of_images_are_not():
+    labels = np.arange(40, dtype=np.int32) % 2
+    features = np.random.default_rng(0).normal(5, 1e6, (40, 2)).astype(np.float32)
+    images = np.arange(40 * 12, dtype=np.uint8).reshape(40, 2, 2, 3)
+
+    def scale(inputs, kind, normalize=None):
+        preprocessing = Preprocessing(kind, inputs.shape[1:])
+        config = DataConfig(normalize=normalize)
+        return make_dataset(Examples(inputs, labels), None, "ab", preprocessing, config).preprocessing.scale
+
+    assert min(scale(features, "features")) > 1e5
+    assert scale(features, "features", False) == (1.0,)
+    assert min(scale((features * 0).astype(np.uint8) + images[:, 0, 0, :2], "features")) > 50
+    assert scale(images, "images") == (1.0,)
+    assert len(scale(images, "images", True)) == 3
+    assert min(scale(images.astype(np.float32), "images")) > 50
+    assert scale(images.reshape(40, -1).astype(np.int32), "tokens", True) == (1.0,)
+
+
+def test_classes_without_training_examples_are_left_out_and_told():
+    labels = np.array([0, 2, 5] * 10, np.int32)
+    examples = Examples(np.arange(60, dtype=np.float32).reshape(30, 2), labels)
+    dataset = make_dataset(examples, None, tuple("abcdef"), FEATURES, DataConfig(), notes=["first"])
+    assert dataset.class_names == ("a", "c", "f")
+    assert dataset.class_counts == (10, 10, 10)
+    assert dataset.train.labels.dtype == np.int32
+    assert dataset.notes == ("first", "3 classes have no training examples and are left out: b, d, e")
+    by_row = np.empty(30, int)
+    for rows, split in zip(dataset.ids, (dataset.train, dataset.validation, dataset.test), strict=True):
+        by_row[rows] = split.labels
+    assert by_row.tolist() == [0, 1, 2] * 10
+
+
+def test_held_out_examples_of_a_class_that_is_not_trained_are_refused():
+    examples = Examples(np.zeros((20, 2), np.uint8), np.arange(20, dtype=np.int32) % 2)
+    test = Examples(np.zeros((3, 2), np.uint8), np.array([0, 2, 2], np.int32))
+    for apart in ({"test": test}, {"test": None, "validation": test}):
+        with pytest.raises(
+            ValueError, match=r"has (test|validation) examples of c, but none of them to train on"
+        ):
+            make_dataset(examples, class_names="abc", preprocessing=FEATURES, config=DataConfig(), **apart)
+
+
+def test_classes_too_few_for_all_splits_are_told():
+    labels = np.array([0] * 50 + [1] * 50 + [2] + [3, 3] + [4, 4, 4], np.int32)
+    examples = Examples(np.arange(212, dtype=np.float32).reshape(106, 2), labels)
+    dataset = make_dataset(examples, None, "abcde", FEATURES, DataConfig())
+    assert dataset.notes == (
+        "2 of 5 classes have too few examples to be in every split, and are in training first: c (1), d (2)",
+    )
+    assert set(dataset.train.labels.tolist()) == {0, 1, 2, 3, 4}
+
+
+def test_copies_across_splits_and_classes_are_told():
+    inputs = np.arange(200, dtype=np.float32).reshape(100, 2)
+    labels = np.arange(100, dtype=np.int32) % 2
+    examples, test = Examples(inputs, labels), Examples(inputs[:7] + 1000, labels[:7])
+    dataset = make_dataset(examples, test, "ab", FEATURES, DataConfig())
+    assert not dataset.notes
+    even = dataset.ids.train[dataset.train.labels == 0]
+    odd = dataset.ids.train[dataset.train.labels == 1]
+    inputs[even[0]] = test.inputs[3] = inputs[even[1]]  # the same class
+    inputs[even[2]] = inputs[odd[0]]
+    test.labels[3] = 0
+    assert make_dataset(examples, test, "ab", FEATURES, DataConfig()).notes == (
+        "1 of 7 test examples is in the training split, too",
+        "2 examples are in several classes at once",
+    )
+    texts = Examples(np.array([f"text {row % 50}" for row in range(100)], object), labels)
+    notes = make_dataset(texts, None, "ab", Preprocessing("tokens", (2,)), DataConfig()).notes
+    assert "test examples are in the training split, too" in notes[-1]
 
 
 def test_normalisation_is_measured_on_the_training_split_alone():
@@ -72,6 +114,30 @@ def test_normalisation_is_measured_on_the_training_split_alone():
     np.testing.assert_allclose(normal.std(axis=0), 1, atol=1e-4)
     inputs[-500:] += 100
     assert make_dataset(examples, None, ("a", "b"), FEATURES, config).preprocessing == dataset.preprocessing
+
+
+@pytest.mark.parametrize("offset", [0, 0.1, -1e6, 1e8])
+def test_moments_are_exact_whatever_the_offset(offset):
+    wide = np.random.default_rng(0).normal(offset, 1 + abs(offset) * 1e-5, (2500, 3)).astype(np.float32)
+    mean, scale = moments(wide)
+    np.testing.assert_allclose(mean, wide.astype(np.float64).mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(scale, wide.astype(np.float64).std(axis=0), rtol=1e-9)
+
+
+@pytest.mark.parametrize("value", [0, 0.1, 0.3, -7, 1e8, 1e-30])
+def test_a_constant_channel_has_scale_one(value):
+    column = np.full((2500, 1), value, np.float32)
+    assert moments(column).scale == (1.0,)
+    column[::3] = np.nextafter(column[0], np.float32(np.inf))
+    assert moments(column).scale == (1.0,) or value == 0
+    assert np.isfinite(np.float32(1) / np.float32(moments(column).scale[0]))
+
+
+def test_images_are_measured_by_channel():
+    images = np.random.default_rng(0).integers(0, 256, (1200, 4, 5, 3), np.uint8)
+    mean, scale = moments(images)
+    np.testing.assert_allclose(mean, images.mean(axis=(0, 1, 2)))
+    np.testing.assert_allclose(scale, images.std(axis=(0, 1, 2)))
 
 
 def test_a_constant_channel_stays_finite():
@@ -101,21 +167,6 @@ def test_the_last_examples_are_not_all_of_a_class():
         make_dataset(examples, None, names, FEATURES, DataConfig(split="last"), validation=examples)
     make_dataset(examples, examples, names, FEATURES, DataConfig(split="last"), validation=examples)
     make_dataset(examples, None, names, FEATURES, DataConfig())
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([0.0, 1.0], "are of float64, expected whole numbers"),
-        ([-1, 0], "hold -1"),
-        ([[0, 1]], r"shape \(1, 2\)"),
-        ([], r"shape \(0,\)"),
-        (["cat", "dog"], "are of <U3"),
-    ],
-)
-def test_labels_that_are_none_are_refused(labels, message):
-    with pytest.raises(ValueError, match=message):
-        check_labels(labels, "labels of x")
 
 
 def test_preprocessing_survives_json_and_takes_flat_inputs():

@@ -1,0 +1,89 @@
+"""Arrays out of .npz files that somebody may have damaged or made up: never unpickled, in bounded memory."""
+
+import math
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+SUFFIX = ".npy"
+"""End of the names of the members that are arrays."""
+
+UNPACKED, RATIO = 2**30, 100
+"""Bytes that a member may unpack to, or this many times the size of the whole file, if that is more."""
+
+
+def array_names(path: Path) -> list[str]:
+    """Names of everything in a .npz file, in its order; what is no array keeps its suffix.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: The file cannot be read.
+    """
+    with _opened(path) as archive:
+        return [member.filename.removesuffix(SUFFIX) for member in archive.infolist()]
+
+
+def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArray]:
+    """Reads the named arrays of a .npz file, or all of them.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: One of them cannot be read, or is made of Python objects.
+    """
+    with _opened(path) as archive:
+        members = {member.filename.removesuffix(SUFFIX): member for member in archive.infolist()}
+        largest = max(UNPACKED, RATIO * path.stat().st_size)
+        return {name: _read(archive, members[name], largest) for name in (names or members)}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with path.open("rb") as file:
+            if file.read(6) == np.lib.format.MAGIC_PREFIX:
+                raise ValueError(
+                    "it is a single array (.npy), expected numpy.savez(FILE, inputs=…, labels=…)"
+                )
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(set(names)) < len(names):
+                raise ValueError("two of its arrays have the same name")
+            yield archive
+    except Exception as error:  # of a damaged file, zipfile, zlib and NumPy raise nearly anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ValueError(f"{path} cannot be read as .npz: {reason}") from error
+
+
+def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, largest: int) -> NDArray:
+    name = member.filename
+    if member.flag_bits & 1:
+        raise ValueError(f"{name} is encrypted")
+    if not name.endswith(SUFFIX):
+        raise ValueError(f"{name} is not an array")
+    if member.file_size > largest:
+        raise ValueError(f"{name} unpacks to {member.file_size:,} bytes, expected at most {largest:,}")
+    with archive.open(member) as file:
+        _check_header(file, name, member.file_size)
+    with archive.open(member) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _check_header(file: IO[bytes], name: str, size: int) -> None:
+    """Raises unless the array that a header announces is there: NumPy would allocate it first."""
+    version = np.lib.format.read_magic(file)
+    readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in readers:
+        raise ValueError(f"{name} is in version {version} of the format, expected (1, 0) or (2, 0)")
+    shape, _, dtype = readers[version](file)
+    if dtype.hasobject:
+        raise ValueError(f"{name} holds Python objects, which are never unpickled, expected numbers or text")
+    there = size - file.tell()
+    if not dtype.itemsize or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != there:
+        raise ValueError(f"{name} has a header of shape {shape} and {dtype}, but {there:,} bytes follow it")

@@ -1,0 +1,82 @@
+"""Classes that the splits have examples of: a model learns those of the training split, and no others."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.data.labels import listed
+from laya_jax.data.splits import Splits
+
+
+def check_trained(labels: Splits[NDArray], class_names: Sequence[str], cut: Sequence[str]) -> None:
+    """Raises if the training split has one class only, or lacks a class of the examples that are held out.
+
+    Args:
+      labels: Labels of each split.
+      class_names: Names of the classes, by label.
+      cut: Names of the splits that were cut off the training examples, rather than set apart by the source.
+
+    Raises:
+      ValueError: See above; the message names the classes.
+    """
+
+    def missing(names: Sequence[str]) -> str:
+        held_out = np.concatenate([getattr(labels, name) for name in names])
+        return listed(class_names[label] for label in np.setdiff1d(held_out, labels.train).tolist())
+
+    if cut and (names := missing(cut)):
+        raise ValueError(
+            f"data.split is 'last', which holds out all examples of {names}, expected 'shuffled' for data "
+            "that are ordered by class: --data.split shuffled"
+        )
+    for split in ("validation", "test"):
+        if names := missing([split]):
+            raise ValueError(f"data.source has {split} examples of {names}, but none of them to train on")
+    trained = np.unique(labels.train)
+    if len(trained) < 2:
+        name = class_names[int(trained[0])]
+        raise ValueError(
+            f"data.source has training examples of one class only ({name}), expected at least two"
+        )
+
+
+def without_untrained(
+    labels: Splits[NDArray], class_names: Sequence[str]
+) -> tuple[Splits[NDArray], tuple[str, ...]]:
+    """Labels and names of the classes that have training examples, numbered anew.
+
+    >>> without_untrained(Splits(*np.array([[0, 2], [2, 0], [2, 2]])), ("a", "b", "c"))[1]
+    ('a', 'c')
+    """
+    trained = np.unique(labels.train)
+    renumbered = (np.searchsorted(trained, each).astype(np.int32) for each in labels)
+    return Splits(*renumbered), tuple(class_names[label] for label in trained.tolist())
+
+
+def coverage_notes(labels: Splits[NDArray], class_names: Sequence[str], cut: Sequence[str]) -> Iterator[str]:
+    """Notes on classes that have no training examples, or too few for a split that was cut.
+
+    Args:
+      labels: Labels of each split, before ``without_untrained``.
+      class_names: Names of the classes, by label.
+      cut: Names of the splits that were cut off the training examples.
+    """
+    counts = {
+        name: np.bincount(of, minlength=len(class_names)).tolist()
+        for name, of in labels._asdict().items()
+        if name == "train" or name in cut
+    }
+    untrained = [name for name, count in zip(class_names, counts["train"], strict=True) if not count]
+    if untrained:
+        yield f"{len(untrained):,} classes have no training examples and are left out: {listed(untrained)}"
+    few = [
+        f"{name} ({sum(of)})"
+        for name, of in zip(class_names, zip(*counts.values(), strict=True), strict=True)
+        if of[0] and not all(of)
+    ]
+    if few:
+        yield (
+            f"{len(few):,} of {len(class_names) - len(untrained):,} classes have too few examples to be in "
+            f"every split, and are in training first: {listed(few)}"
+        )

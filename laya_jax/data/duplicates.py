@@ -1,0 +1,42 @@
+"""Examples that occur twice: in training and where they are held out, or in two classes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.data.splits import Splits
+
+
+def keys_of(inputs: NDArray) -> NDArray[np.int64]:
+    """A key for each input, the same for the same input: a hash of its content, good for this process."""
+    if inputs.dtype == object:
+        return np.array([hash(each) for each in inputs], np.int64)
+    return np.array([hash(each.tobytes()) for each in inputs], np.int64)
+
+
+def duplicates(keys: Splits[NDArray], labels: Splits[NDArray]) -> Iterator[str]:
+    """Notes on examples of which there are copies.
+
+    Args:
+      keys: Key of every example of each split, such as a checksum of its content.
+      labels: Their labels.
+
+    >>> keys, labels = (
+    ...     Splits(*np.array([[1, 2], [3, 4], [1, 5]])),
+    ...     Splits(*np.array([[0, 1], [0, 1], [1, 1]])),
+    ... )
+    >>> list(duplicates(keys, labels))
+    ['1 of 2 test examples is in the training split, too', '2 examples are in several classes at once']
+    """
+    for name in ("validation", "test"):
+        held_out: Any = getattr(keys, name)
+        if copies := int(np.isin(held_out, keys.train).sum()):
+            is_in = "is" if copies == 1 else "are"
+            yield f"{copies:,} of {len(held_out):,} {name} examples {is_in} in the training split, too"
+    all_keys = np.concatenate(keys)
+    pairs = np.unique(np.stack([all_keys, np.concatenate(labels)], axis=1), axis=0)
+    several, counts = np.unique(pairs[:, 0], return_counts=True)
+    if copies := int(np.isin(all_keys, several[counts > 1]).sum()):
+        yield f"{copies:,} examples are in several classes at once"

@@ -1,0 +1,77 @@
+"""Mean and scale of the channels of stored inputs, which normalise them."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+CONSTANT = 2.0**-22
+"""Deviation, as a share of the mean, up to which a channel is constant: what rounding to float32 leaves."""
+
+SMALLEST = float(np.finfo(np.float32).tiny)
+"""Deviation up to which a channel is constant in any case: float32 cannot divide by less."""
+
+IMPRECISE = 1e-3
+"""Error of a channel, as a share of its deviation, from which rounding to float32 is worth a note."""
+
+NOISE = 1e-12
+"""Deviation, as a share of the mean, that the arithmetic in float64 gives a constant channel."""
+
+CHUNK = 1000
+"""Inputs that are read at a time."""
+
+
+class Moments(NamedTuple):
+    """Mean and scale of every channel."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+def moments(inputs: Any) -> Moments:
+    """Mean and standard deviation per channel, the last axis; the scale of a constant channel is 1.
+
+    Args:
+      inputs: Stored inputs [N, ..., channels], read a thousand at a time.
+
+    >>> found = moments(np.array([[1e6 + 1, 0.1], [1e6 - 1, 0.1]], np.float32))
+    >>> found.scale
+    (1.0, 1.0)
+    """
+    mean, deviation = _mean_and_deviation(inputs)
+    varies = deviation > np.maximum(CONSTANT * np.abs(mean), SMALLEST)
+    return Moments(tuple(mean.tolist()), tuple(np.where(varies, deviation, 1).tolist()))
+
+
+def _mean_and_deviation(inputs: Any) -> tuple[NDArray, NDArray]:
+    """Exact to float64 whatever the offset: chunks are merged by the formula of Chan, Golub and LeVeque."""
+    channels = inputs.shape[-1]
+    mean, squares, count = np.zeros(channels), np.zeros(channels), 0
+    for start in range(0, len(inputs), CHUNK):
+        rows = np.asarray(inputs[start : start + CHUNK], np.float64).reshape(-1, channels)
+        total = count + len(rows)
+        shift = rows.mean(axis=0) - mean
+        squares += ((rows - rows.mean(axis=0)) ** 2).sum(axis=0) + shift**2 * (count * len(rows) / total)
+        mean += shift * (len(rows) / total)
+        count = total
+    return mean, np.sqrt(squares / count)
+
+
+def imprecise_channels(wide: NDArray, values: NDArray[np.float32]) -> list[int]:
+    """Channels whose differences do not survive rounding to float32, as of times in seconds since 1970.
+
+    >>> wide = np.array([[1.7e9, 1], [1.7e9 + 9, 2]])
+    >>> imprecise_channels(wide, wide.astype(np.float32))
+    [0]
+    """
+    if np.can_cast(wide.dtype, np.float32):
+        return []
+    channels = wide.shape[-1]
+    error = np.zeros(channels)
+    for start in range(0, len(wide), CHUNK):
+        of = slice(start, start + CHUNK)
+        lost = np.abs(np.asarray(wide[of], np.float64) - values[of]).reshape(-1, channels)
+        error = np.maximum(error, lost.max(axis=0))
+    mean, deviation = _mean_and_deviation(wide)
+    varies = deviation > NOISE * np.abs(mean)
+    return np.flatnonzero(varies & (error > IMPRECISE * deviation)).tolist()

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import tyro
 
+from laya_jax.cli.switches import with_values
 from laya_jax.training.config import Config
 from laya_jax.training.experiments import backbone_named
 from laya_jax.training.parallel import DeviceConfig, ParallelConfig
@@ -243,7 +244,7 @@ def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: Any
     options: dict[str, Any] = {} if default is None else {"default": default}
     try:
         with contextlib.redirect_stderr(errors):
-            return tyro.cli(kind, prog=program, args=list(arguments), **options)
+            return tyro.cli(kind, prog=program, args=with_values(arguments), **options)
     except SystemExit as stopped:
         if not stopped.code:
             raise

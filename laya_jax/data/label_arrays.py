@@ -87,10 +87,10 @@ def read_class_names(array: NDArray, where: str) -> tuple[str, ...]:
 
 def _from_one_hot(array: NDArray, where: str) -> NDArray:
     ones = (array == 1).sum(axis=1)
-    if np.isin(array, (0, 1)).all() and (ones == 1).all():
+    is_binary = np.isin(array, (0, 1)).all()
+    if is_binary and (ones == 1).all():
         return array.argmax(axis=1)
-    several = np.flatnonzero(ones > 1)
-    found = f" and several ones in row {several[0]}" if len(several) else ""
+    found = f" and {ones[ones != 1][0]} ones in row {np.flatnonzero(ones != 1)[0]}" if is_binary else ""
     raise ValueError(
         f"{where} have shape {array.shape}{found}, expected one label per example, or one-hot rows with "
         "one 1 each: only single-label classification is supported, not multi-label or several targets"

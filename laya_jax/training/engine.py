@@ -53,22 +53,18 @@ class Engine:
         largest_resident: int = LARGEST_RESIDENT,
         pretrained: Pretrained | None = None,
     ) -> None:
-        examples = len(dataset.train.labels)
-        if config.batch_size > examples:
-            raise ValueError(
-                f"batch_size is {config.batch_size}, expected at most the {examples} examples to train on"
-            )
         self.dataset = dataset
         self.seeds = tuple(seeds) or (config.seed,)
-        self.batch_size = config.batch_size
-        self.steps_per_epoch = steps_per_epoch(examples, config.batch_size)
         self.parallel = make_parallel(parallel, batch_size=config.batch_size)
+        examples, share = len(dataset.train.labels), len(self.parallel.devices) * (parallel.microbatches or 1)
+        self.batch_size = fitting_batch_size(config.batch_size, examples, share)
+        self.steps_per_epoch = steps_per_epoch(examples, self.batch_size)
         self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
         self._pretrained = pretrained.parameters if pretrained else {}
         self.optimizer = make_optimizer(config.optimizer, config.epochs * self.steps_per_epoch)
         self._largest_resident = largest_resident
         self._feeds: dict[Split, Feed] = {}
-        sizes = {"batch_size": config.batch_size, "seeds": len(self.seeds)}
+        sizes = {"batch_size": self.batch_size, "seeds": len(self.seeds)}
         self._predictors = {
             explain: Predictor(
                 output_reader(self.classifier, explain=explain),
@@ -85,7 +81,7 @@ class Engine:
             config.loss,
             axis_name=self.parallel.axis_name,
             seeds=len(self.seeds) > 1,
-            microbatches=_microbatches(parallel, config, len(self.parallel.devices)),
+            microbatches=_microbatches(parallel, config, self.batch_size // len(self.parallel.devices)),
         )
         self._train = self.parallel.compile(self.train_chunk, donate=True)
         self._draw = jax.jit(self._initial)
@@ -154,9 +150,22 @@ class Engine:
         return steps.reshape(count, len(self.seeds)).T
 
 
-def _microbatches(parallel: ParallelConfig, config: Config, devices: int) -> int:
-    """Parts into which each device divides its share of a batch."""
-    share = config.batch_size // devices
+def fitting_batch_size(batch_size: int, examples: int, divisor: int) -> int:
+    """Batch size that all examples fit in, if there are fewer than a batch holds; the rest is filled up.
+
+    Args:
+      batch_size: Number of examples per step that is asked for.
+      examples: Number of examples to train on.
+      divisor: Number of parts that a batch is divided into, over all devices.
+
+    >>> fitting_batch_size(128, 1000, 8), fitting_batch_size(128, 81, 8)
+    (128, 88)
+    """
+    return min(batch_size, -(-examples // divisor) * divisor)
+
+
+def _microbatches(parallel: ParallelConfig, config: Config, share: int) -> int:
+    """Number of parts into which each device divides its share of a batch."""
     if parallel.microbatches is not None:
         if share % parallel.microbatches:
             raise ValueError(

@@ -47,16 +47,25 @@ def pretrained_of(config: Config) -> Pretrained | None:
 
 
 def load_for(config: Config, *, decode: bool = True) -> Dataset:
-    """The data of a config as its backbone reads them: with a pretrained one's tokenizer or normalisation.
+    """Loads the data of a config as its backbone reads them, with its tokenizer or normalisation.
 
     Args:
-      config: of the run.
-      decode: whether to decode images in files at once, unless they are too many.
+      config: Config of the run.
+      decode: Whether to decode images in files at once, unless they are too many.
 
     Raises:
-      FileNotFoundError: they are not there.
-      ValueError: they cannot be read, or are no inputs of the backbone's.
+      FileNotFoundError: The data are not there.
+      ValueError: They cannot be read, or are no inputs of the backbone's.
     """
+    dataset = _load_for(config, decode)
+    examples = len(dataset.train.labels)
+    if examples >= config.batch_size:
+        return dataset
+    note = f"batch_size is {config.batch_size}, so every step takes all {examples} examples to train on"
+    return dataclasses.replace(dataset, notes=(*dataset.notes, note))
+
+
+def _load_for(config: Config, decode: bool) -> Dataset:
     path = config.backbone.path
     if path is None:
         return load(config.data, decode=decode)
@@ -64,7 +73,8 @@ def load_for(config: Config, *, decode: bool = True) -> Dataset:
         return load(config.data, Tokenizer(read_tokenizer(path)))
     if config.data.normalize:
         raise ValueError("data.normalize is True, expected False: a pretrained backbone has its own")
-    dataset, normalization = load(config.data, decode=decode), read_normalization(path)
+    as_stored = dataclasses.replace(config.data, normalize=False)
+    dataset, normalization = load(as_stored, decode=decode), read_normalization(path)
     stored = dataset.preprocessing
     preprocessing = dataclasses.replace(
         stored,

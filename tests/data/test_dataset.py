@@ -86,7 +86,7 @@ def test_classes_too_few_for_all_splits_are_told():
 def test_copies_across_splits_and_classes_are_told():
     inputs = np.arange(200, dtype=np.float32).reshape(100, 2)
     labels = np.arange(100, dtype=np.int32) % 2
-    examples, test = Examples(inputs, labels), Examples(inputs[:7] + 1000, labels[:7])
+    examples, test = Examples(inputs, labels), Examples(inputs[:7] + 1000, labels[:7].copy())
     dataset = make_dataset(examples, test, "ab", FEATURES, DataConfig())
     assert not dataset.notes
     even = dataset.ids.train[dataset.train.labels == 0]

@@ -1,0 +1,27 @@
+"""Switches that may be left to a default that depends on the data: yes, no, or not said."""
+
+from collections.abc import Sequence
+
+SWITCHES = {"--data.normalize": "True", "--data.no-normalize": "False"}
+"""Words that may stand alone, as those of switches do that are either on or off, and their values."""
+
+VALUES = ("true", "false", "none")
+
+
+def with_values(arguments: Sequence[str]) -> list[str]:
+    """Writes switches that stand alone as tyro expects them, with their value behind them.
+
+    >>> with_values(["npz:a.npz", "--data.normalize", "--seed", "3"])
+    ['npz:a.npz', '--data.normalize', 'True', '--seed', '3']
+    >>> with_values(["--data.no-normalize", "npz:a.npz"]), with_values(["--data.normalize", "false"])
+    (['--data.normalize', 'False', 'npz:a.npz'], ['--data.normalize', 'False'])
+    """
+    written: list[str] = []
+    for argument in arguments:
+        if argument in SWITCHES:
+            written += ["--data.normalize", SWITCHES[argument]]
+        elif written[-2:-1] == ["--data.normalize"] and argument.lower() in VALUES:
+            written[-1] = argument.capitalize()
+        else:
+            written.append(argument)
+    return written

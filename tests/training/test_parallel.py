@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 
@@ -46,10 +47,30 @@ def test_all_ways_to_compute_agree_over_an_epoch(small_config, one_device, paral
     assert (outputs[0].flips == one_device[1][0].flips).mean() > 0.99
 
 
+@pytest.mark.parametrize(
+    ("parallel", "batch_size"),
+    [
+        (ParallelConfig(), 104),
+        (ParallelConfig(parallel="pmap"), 104),
+        (ParallelConfig(devices=1, microbatches=3), 102),
+    ],
+    ids=["jit", "pmap", "parts"],
+)
+def test_a_data_set_smaller_than_a_batch_is_taken_whole_on_any_devices(
+    tiny_config, blobs, parallel, batch_size
+):
+    config = dataclasses.replace(tiny_config, batch_size=384)
+    if len(jax.devices()) > 1 or parallel.devices == 1:
+        assert Engine(config, blobs, parallel).batch_size == batch_size
+    losses, outputs = epoch(config, blobs, parallel)
+    expected, expected_outputs = epoch(config, blobs, ONE_DEVICE)
+    assert losses.shape == (1, 1)
+    np.testing.assert_allclose(losses, expected, atol=1e-5)
+    np.testing.assert_allclose(outputs[0].logits, expected_outputs[0].logits, atol=1e-4)
+
+
 @pytest.mark.parametrize("parallel", [ONE_DEVICE, ParallelConfig(parallel="pmap")], ids=["one", "pmap"])
 def test_seeds_side_by_side_are_those_one_by_one(small_config, one_device, parallel):
-    import dataclasses
-
     dataset = load(small_config.data)
     losses, outputs = epoch(small_config, dataset, parallel, seeds=(7, 0))
     np.testing.assert_allclose(losses[1], one_device[0][0], atol=1e-5)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from laya_jax.data import load
+from laya_jax.data import DataConfig, load
 from laya_jax.training import (
     OptimizerConfig,
     ParallelConfig,
@@ -216,11 +216,15 @@ def test_runs_that_start_together_read_the_same(small_config, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_a_batch_larger_than_the_data_is_refused_before_anything_is_written(small_config, silent, tmp_path):
-    config = dataclasses.replace(small_config, batch_size=2048)
-    with pytest.raises(ValueError, match="batch_size is 2048, expected at most the 1455 examples"):
-        start([config], [tmp_path / "run"], ONE_DEVICE, silent)
-    assert not (tmp_path / "run").exists()
+def test_a_data_set_smaller_than_a_batch_is_taken_whole_and_it_is_told(small_config, silent, tmp_path):
+    inputs = np.random.default_rng(0).normal(size=(40, 3)) + np.arange(40)[:, None] % 2
+    np.savez(tmp_path / "small.npz", X=inputs, y=np.arange(40) % 2)
+    data = DataConfig(source=f"npz:{tmp_path / 'small.npz'}")
+    loaded = []
+    silent.loaded = loaded.append
+    start([dataclasses.replace(small_config, data=data)], [tmp_path / "run"], ONE_DEVICE, silent)
+    assert loaded[0].notes == ("batch_size is 64, so every step takes all 32 examples to train on",)
+    assert [line["step"] for line in silent.lines] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from laya_jax.data.labels import listed
+from laya_jax.data.class_names import listed
 
 INPUTS = ("inputs", "x", "data", "images", "features")
 LABELS = ("labels", "y", "target", "targets", "label")

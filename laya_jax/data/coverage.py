@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.data.labels import listed
+from laya_jax.data.class_names import listed
 from laya_jax.data.splits import Splits
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.data.labels import clean, listed
+from laya_jax.data.class_names import clean, listed, quoted
 
 
 def label_values(array: NDArray, examples: int, where: str) -> list[Any]:
@@ -80,7 +80,7 @@ def read_class_names(array: NDArray, where: str) -> tuple[str, ...]:
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1 or not name]
     if twice:
         raise ValueError(
-            f"{where} hold {listed(map(repr, twice))}, expected a name of its own for each class"
+            f"{where} hold {listed(map(quoted, twice))}, expected a name of its own for each class"
         )
     return tuple(names)
 

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from laya_jax.data.archive import array_names, read_npz
 from laya_jax.data.array_names import EXPECTED, arrays_named, passed_over_notes
+from laya_jax.data.class_names import listed
 from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset, scale_of
 from laya_jax.data.label_arrays import are_numbers, label_values, named_values, read_class_names
-from laya_jax.data.labels import classes_of, labels_among, labels_of, listed
+from laya_jax.data.labels import classes_of, labels_among, labels_of
 from laya_jax.data.moments import imprecise_channels
 from laya_jax.data.splits import Splits
 
@@ -162,12 +163,15 @@ def _channels_last(array: NDArray, where: str) -> tuple[NDArray, tuple[str, ...]
     """Images with an axis for their channels behind the others, and what was done."""
     if array.ndim == 3 and array.dtype == np.uint8:
         return array[..., None], ()
-    if array.ndim != 4 or array.shape[1] not in CHANNELS:
+    if array.ndim != 4:
         return array, ()
-    shape = f"[N, {', '.join(map(str, array.shape[1:]))}]"
-    if array.shape[3] in CHANNELS:
-        return array, (f"{where} has shape {shape}; its last axis is read as the channels",)
-    return np.moveaxis(array, 1, 3), (f"{where} has shape {shape}; its first axis is read as the channels",)
+    first, last = array.shape[1] in CHANNELS, array.shape[3] in CHANNELS
+    if last and not first:
+        return array, ()
+    axis = "first" if first and not last else "last"
+    shape = ", ".join(map(str, array.shape[1:]))
+    note = f"{where} has shape [N, {shape}]; the {axis} axis of each example is read as its channels"
+    return np.ascontiguousarray(np.moveaxis(array, 1, 3)) if axis == "first" else array, (note,)
 
 
 def _kind(inputs: NDArray) -> Literal["images", "features"]:

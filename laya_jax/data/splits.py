@@ -95,7 +95,7 @@ def _parts(counts: NDArray, number: int, least: int) -> NDArray:
     of each, or one if there are no more than that.
     """
     spare = np.maximum(counts - least, np.minimum(counts - 1, 1))
-    shares = counts * (number / counts.sum())
+    shares = counts * (number / max(1, counts.sum()))
     parts = np.zeros_like(counts)
     queue = [(False, -share, index) for index, share in enumerate(shares) if spare[index]]
     heapq.heapify(queue)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from laya_jax.data.labels import class_name, classes_of, labels_among
+from laya_jax.data.class_names import class_name
+from laya_jax.data.labels import classes_of, labels_among
 
 WHERE = "labels of x.csv"
 
@@ -57,10 +58,17 @@ def test_a_label_means_a_class_or_none(value, name):
     assert class_name(value) == name
 
 
-@pytest.mark.parametrize("value", [["a"], ("a", "b"), {"a": 1}, np.array([1, 0]), {"a"}])
+@pytest.mark.parametrize("value", [["a"], ("a", "b"), {"a": 1}, np.eye(2), {"a"}])
 def test_several_labels_of_an_example_are_refused(value):
     with pytest.raises(ValueError, match=r"^labels of x\.csv, line 3: .*only single-label classification"):
         classes_of(["a", value], WHERE, lambda row: f"line {row + 2}")
+
+
+def test_long_labels_are_cut_off_in_messages():
+    with pytest.raises(ValueError, match="…") as error:
+        labels_among(["a" * 10**6], ["b" * 10**6, "c"], WHERE)
+    assert len(str(error.value)) < 200
+    assert len(classes_of(["a" * 10**6, "A" * 10**6, "a" * 10**6 + " "], WHERE).notes[1]) < 200
 
 
 def test_bytes_that_are_no_text_are_refused_with_their_place():
@@ -126,7 +134,7 @@ def test_evaluation_numbers_labels_as_training_did(values):
 @pytest.mark.parametrize(
     ("values", "note"),
     [
-        (["a", "", "b", None], "2 of 4 labels of x.csv are missing; their examples are left out"),
+        (["a", "", "b", None], "2 of 4 labels of x.csv are missing ('', None); their examples are left out"),
         (["a", "a ", "b"], "labels of x.csv with several spellings are read as one class: 'a', 'a ' as 'a'"),
         (
             ["1", "1.0", "0"],
@@ -160,6 +168,7 @@ def test_plain_labels_need_no_note(values):
         np.linspace(0, 1, 60),
         [str(value) for value in np.linspace(-1, 1, 60)],
         [0.5, 1, 1],
+        ["1,5", "2,25", "3"],
         ["1", "2.5", "1"],
         [np.inf],
     ],

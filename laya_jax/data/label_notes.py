@@ -49,8 +49,8 @@ def missing_notes(values: Sequence[Any], labels: NDArray[np.int32], where: str) 
     missing = np.flatnonzero(labels < 0).tolist()
     if missing:
         written = {quoted(value) if isinstance(value := values[row], str) else repr(value) for row in missing}
-        as_what = listed(sorted(written))
-        yield f"{len(missing):,} of {len(labels):,} {where} are missing ({as_what}); their examples are left out"
+        spelled = f"are missing ({listed(sorted(written))})"
+        yield f"{len(missing):,} of {len(labels):,} {where} {spelled}; their examples are left out"
 
 
 def _spellings(values: Sequence[Any], labels: NDArray[np.int32], class_names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which data a run reads, and how."""
+"""Settings of the data that a run reads."""
 
 import dataclasses
 import difflib
@@ -16,27 +16,27 @@ PATHS = {"npz": "npz:FILE", "images": "images:FOLDER", "texts": "texts:FILE.csv 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Which data set, and how it is read and split.
+    """Data set to read, and how to read and split it.
 
     Attributes:
       source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (by tensorflow-datasets), or data of
         your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class, or train/, validation/ or
         val/, and test/ of such), texts:FILE (.csv or .jsonl with text and label).
-      directory: where tensorflow-datasets keeps its files; None takes its own default.
-      validation_fraction: share of the training data that is held out to choose the best epoch.
-      test_fraction: share of the data that is held out to test on, where they have no test split.
-      split: which examples are held out, shuffled ones or the last ones (as in the paper; not for data that
-        are ordered by class).
-      split_seed: of the shuffled ones; the seed of the run has no part in it.
-      normalize: Whether to bring every channel to mean 0 and standard deviation 1, as measured on the
-        training split. By default features are, and images of bytes are divided by 255.
+      directory: Path of the files of tensorflow-datasets; None takes its own default.
+      validation_fraction: Fraction of the training data that is held out to choose the best epoch.
+      test_fraction: Fraction of the data that is held out for testing if the source has no test split.
+      split: Kind of examples to hold out: shuffled ones, of every class in proportion, or the last ones (as
+        in the paper; not for data that are ordered by class).
+      split_seed: Random seed of shuffled splits, which the seed of the run leaves alone.
+      normalize: True to bring every channel to mean 0 and standard deviation 1, as measured on the training
+        split. By default features and images of floats are, and images of bytes are divided by 255.
       image_size: resizes a folder's images to this height and width, in pixels, cutting off what is too
         long; None expects all of one size.
       vocabulary_size: words that texts are read with, padding and the unknown word included.
       max_length: words of a text that are read.
-      keep: which end of a longer text is read.
-      label_noise: share of the training labels that are shuffled among themselves; 1 leaves nothing to learn.
-        To see whether wrong labels are found, and what attention looks like without them being right.
+      keep: End of a longer text that is read.
+      label_noise: Fraction of the training labels that are shuffled among themselves; 1 leaves nothing to
+        learn. It shows whether wrong labels are found, and what attention looks like without right ones.
     """
 
     source: str = "digits"
@@ -84,13 +84,13 @@ class DataConfig:
 
 
 def kind_of(source: str) -> str:
-    """What a source is: "digits", "tfds", "npz", "images" or "texts".
+    """Kind of a source: "digits", "tfds", "npz", "images" or "texts".
 
     >>> kind_of("images:holidays"), kind_of("cifar10")
     ('images', 'tfds')
 
     Raises:
-      ValueError: neither the name of a data set nor data of one's own.
+      ValueError: The source is neither the name of a data set nor data of one's own.
     """
     if source in DATA_SETS:
         return "digits" if source == "digits" else "tfds"

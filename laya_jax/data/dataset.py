@@ -1,4 +1,4 @@
-"""What every source gives: arrays of examples in three splits, and what turns them into a model's inputs."""
+"""Examples in three splits, as every source gives them, and their preprocessing into a model's inputs."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,9 +21,9 @@ class Examples(NamedTuple):
     """Inputs and their labels.
 
     Attributes:
-      inputs: as stored, [N, ...]: uint8 images [N, H, W, C], features [N, D] or tokens [N, T] of int32; an
-        array, or what reads its rows from files when they are asked for.
-      labels: [N] of int32.
+      inputs: Stored inputs [N, ...]: uint8 images [N, H, W, C], features [N, D] or tokens [N, T] of int32; an
+        array, or something that reads its rows from files when they are asked for.
+      labels: Labels [N] of int32.
     """
 
     inputs: Any
@@ -38,10 +38,11 @@ class Unlabelled(NamedTuple):
     """Examples to predict.
 
     Attributes:
-      inputs: as in ``Examples``.
-      ids: names of files, or numbers of rows.
-      labels: [N] of int32, where they are known.
-      part: of their source, if they are not all that it holds: the array of a file, or a split.
+      inputs: Stored inputs, as in ``Examples``.
+      ids: Names of files, or numbers of rows.
+      labels: Labels [N] of int32, if they are known.
+      part: Name of the part of their source that they are, such as an array of a file or a split; None if
+        they are all of it.
       notes: Sentences on what the reader left out, changed or found odd, for people; each is shown once.
     """
 
@@ -52,7 +53,7 @@ class Unlabelled(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def named(self, source: str) -> str:
-        """What was read of this source, for people.
+        """Name of the source and the part of it that was read, for people.
 
         >>> Unlabelled(np.zeros((2, 3)), ("0", "1"), None, "test_inputs").named("npz:points.npz")
         'npz:points.npz, test_inputs'
@@ -69,10 +70,10 @@ class Preprocessing:
     Array([0.4], dtype=float32)
 
     Attributes:
-      kind: images, features, tokens, or the hidden states of a frozen backbone.
-      shape: of one stored input.
-      mean: per channel (last axis), or one for all.
-      scale: per channel, or one for all.
+      kind: Kind of input; hidden states are those of a frozen backbone.
+      shape: Shape of one stored input.
+      mean: Mean of each channel (last axis), or one for all.
+      scale: Scale of each channel, or one for all.
     """
 
     kind: Literal["images", "features", "tokens", "hidden_states"]
@@ -93,7 +94,7 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """That of which ``dataclasses.asdict`` made these values."""
+        """The preprocessing of which ``dataclasses.asdict`` made these values."""
         tuples = {name: tuple(values[name]) for name in ("shape", "mean", "scale")}
         return cls(kind=values["kind"], **tuples)
 
@@ -103,14 +104,14 @@ class Dataset:
     """A data set, split.
 
     Attributes:
-      train: to train on.
-      validation: to choose the best epoch.
-      test: to report.
-      class_names: by label.
-      preprocessing: what turns stored inputs into a model's.
-      encoder: what turned texts into numbers; None if the inputs are no texts.
-      ids: of the examples in their source: names of files, or numbers of rows, from 0 on in each part that
-        the source sets apart; None if there is no source.
+      train: Examples to train on.
+      validation: Examples that choose the best epoch.
+      test: Examples to report on.
+      class_names: Names of the classes, by label. All of them have training examples.
+      preprocessing: Preprocessing of stored inputs into a model's.
+      encoder: Encoder that turned texts into numbers; None if the inputs are not texts.
+      ids: Names of the examples in their source: files, or numbers of rows, from 0 on in each part that the
+        source sets apart; None if there is no source.
       notes: Sentences on what the reader left out, changed or found odd, for people; each is shown once.
     """
 
@@ -130,7 +131,7 @@ class Dataset:
         return tuple(np.bincount(labels, minlength=len(self.class_names)).tolist())
 
     def with_inputs(self, change: Callable[[Any], Any]) -> "Dataset":
-        """The same with other inputs: those of each split as ``change`` makes them."""
+        """The same data set with the inputs of each split as ``change`` makes them."""
         train, validation, test = (
             Examples(change(split.inputs), split.labels) for split in (self.train, self.validation, self.test)
         )
@@ -138,13 +139,14 @@ class Dataset:
 
 
 class Schema(NamedTuple):
-    """What a model knows of its data.
+    """Knowledge that a model has of its data.
 
     Attributes:
-      class_names: by label.
-      preprocessing: what turns stored inputs into the model's.
-      encoder: what turns texts into numbers; None if the inputs are no texts.
-      dtype: of stored inputs, whose scale it decides; None if the model was saved before that was written.
+      class_names: Names of the classes, by label.
+      preprocessing: Preprocessing of stored inputs into the model's.
+      encoder: Encoder that turns texts into numbers; None if the inputs are not texts.
+      dtype: Type of stored inputs, which decides their scale; None if the model was saved before that was
+        written.
     """
 
     class_names: tuple[str, ...]
@@ -154,15 +156,15 @@ class Schema(NamedTuple):
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Schema":
-        """That of a data set."""
+        """The schema of a data set."""
         dtype = str(dataset.train.inputs.dtype)
         return cls(dataset.class_names, dataset.preprocessing, dataset.encoder, dtype)
 
     def text_encoder(self) -> TextEncoder:
-        """What turns texts into numbers.
+        """Encoder that turns texts into numbers.
 
         Raises:
-          ValueError: the inputs are no texts.
+          ValueError: The inputs are not texts.
         """
         if self.encoder is None:
             raise ValueError(f"inputs are {self.preprocessing.kind}, expected texts")
@@ -225,7 +227,7 @@ def make_dataset(
 
 
 def scale_of(inputs: Any) -> tuple[float, ...]:
-    """What stored inputs are divided by: 255 for uint8, 1 for floating point."""
+    """Number that stored inputs are divided by: 255 for uint8, 1 for floating point."""
     return (255.0,) if inputs.dtype == np.uint8 else (1.0,)
 
 

@@ -36,10 +36,10 @@ class Engine:
     them to work and ``fetch`` copies them back.
 
     Attributes:
-      dataset: what it reads.
+      dataset: Data set to train and test on.
       seeds: trained side by side.
-      parallel: where arrays live.
-      classifier: what is trained.
+      parallel: Devices that arrays live on.
+      classifier: Classifier that is trained.
       train_chunk: the function that is compiled to take steps.
       steps_per_epoch: steps in which every training example comes once.
     """
@@ -127,12 +127,12 @@ class Engine:
             yield placed, StepMetrics(*(self._by_seed(leaf, count) for leaf in metrics))
 
     def outputs(self, placed: PlacedState, split: Split, *, explain: bool = False) -> list[Outputs]:
-        """What each seed predicts for every example of a split, in its order.
+        """Predictions of each seed for every example of a split, in its order.
 
         Args:
           placed: the states, on the devices.
-          split: which examples.
-          explain: whether to measure, too, how far attention can be believed.
+          split: Name of the split.
+          explain: True to measure, too, how far attention can be believed.
         """
         return self._predictors[explain].outputs(placed.parameters, self._feed(split))
 

@@ -51,7 +51,7 @@ def load_for(config: Config, *, decode: bool = True) -> Dataset:
 
     Args:
       config: Config of the run.
-      decode: Whether to decode images in files at once, unless they are too many.
+      decode: True to decode images in files at once, unless they are too many.
 
     Raises:
       FileNotFoundError: The data are not there.

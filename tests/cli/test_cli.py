@@ -139,7 +139,7 @@ def test_images_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
             Image.fromarray(pixels).save(tmp_path / "photos" / name / f"{number}.png")
     status, out, err = laya(
         *("train", "images:photos", "--run-dir", "r", "--epochs", 8, "--batch-size", 16, "--devices", 1),
-        *("--backbone.widths", 8, 8, "--head.dim", 8, "--optimizer.learning-rate", 0.01, "--json"),
+        *("--backbone.widths", 8, 8, "--head.dim", 8, "--optimizer.learning-rate", 0.03, "--json"),
     )
     assert status == 0, err
     assert json.loads(out)["runs"][0]["test"]["accuracy"] == 1

@@ -105,6 +105,15 @@ def kind_of(source: str) -> str:
     )
 
 
+def is_own(source: str) -> bool:
+    """True for data of one's own, false for a data set by name.
+
+    >>> is_own("npz:points.npz"), is_own("digits")
+    (True, False)
+    """
+    return kind_of(source) in PATHS
+
+
 def path_of(source: str) -> Path:
     """The path of data of one's own.
 

@@ -171,7 +171,7 @@ class Config:
       loss: what is minimised.
       seed: of the initial weights and of the order of the examples.
       epochs: at most.
-      batch_size: Number of examples per step, over all devices; fewer examples are taken all at once.
+      batch_size: Number of examples per step, over all devices; fewer of your own are taken all at once.
       patience: epochs without a better validation accuracy after which training stops.
       dtype: of the computation; parameters are always float32.
     """

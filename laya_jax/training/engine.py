@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Schema
 from laya_jax.data.batches import batch_indices, steps_per_epoch
+from laya_jax.data.config import is_own
 from laya_jax.training.config import Config
 from laya_jax.training.feed import LARGEST_RESIDENT, Feed
 from laya_jax.training.model import initial_parameters, make_classifier
@@ -57,7 +58,7 @@ class Engine:
         self.seeds = tuple(seeds) or (config.seed,)
         self.parallel = make_parallel(parallel, batch_size=config.batch_size)
         examples, share = len(dataset.train.labels), len(self.parallel.devices) * (parallel.microbatches or 1)
-        self.batch_size = fitting_batch_size(config.batch_size, examples, share)
+        self.batch_size = fitting_batch_size(config, examples, share)
         self.steps_per_epoch = steps_per_epoch(examples, self.batch_size)
         self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
         self._pretrained = pretrained.parameters if pretrained else {}
@@ -150,18 +151,26 @@ class Engine:
         return steps.reshape(count, len(self.seeds)).T
 
 
-def fitting_batch_size(batch_size: int, examples: int, divisor: int) -> int:
-    """Batch size that all examples fit in, if there are fewer than a batch holds; the rest is filled up.
+def fitting_batch_size(config: Config, examples: int, divisor: int) -> int:
+    """Batch size that all examples of one's own fit in, if they are fewer than a batch, which is filled up.
 
     Args:
-      batch_size: Number of examples per step that is asked for.
+      config: Config of the run.
       examples: Number of examples to train on.
       divisor: Number of parts that a batch is divided into, over all devices.
 
-    >>> fitting_batch_size(128, 1000, 8), fitting_batch_size(128, 81, 8)
-    (128, 88)
+    Raises:
+      ValueError: A batch is larger than a data set by name, of which more is known.
+
+    >>> from laya_jax.data import DataConfig
+    >>> fitting_batch_size(Config(data=DataConfig(source="npz:a.npz")), 81, 8)
+    88
     """
-    return min(batch_size, -(-examples // divisor) * divisor)
+    if config.batch_size > examples and not is_own(config.data.source):
+        raise ValueError(
+            f"batch_size is {config.batch_size}, expected at most the {examples} examples to train on"
+        )
+    return min(config.batch_size, -(-examples // divisor) * divisor)
 
 
 def _microbatches(parallel: ParallelConfig, config: Config, share: int) -> int:

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from laya_jax.backbones import BERT, Pretrained, ViT, load_pretrained
 from laya_jax.backbones.pretrained import read_normalization, read_tokenizer
 from laya_jax.data import Dataset, load
+from laya_jax.data.config import is_own
 from laya_jax.data.tokenizer import Tokenizer
 from laya_jax.training.config import BackboneConfig, Config
 
@@ -59,7 +60,7 @@ def load_for(config: Config, *, decode: bool = True) -> Dataset:
     """
     dataset = _load_for(config, decode)
     examples = len(dataset.train.labels)
-    if examples >= config.batch_size:
+    if examples >= config.batch_size or not is_own(config.data.source):
         return dataset
     note = f"batch_size is {config.batch_size}, so every step takes all {examples} examples to train on"
     return dataclasses.replace(dataset, notes=(*dataset.notes, note))

@@ -13,7 +13,7 @@ def wrong_files(folder):
     (folder / "empty").mkdir()
     (folder / "broken.npz").write_bytes(b"PK no archive")
     labels, inputs = np.arange(100) % 2, np.random.default_rng(0).random((100, 4)).astype(np.float32)
-    np.savez(folder / "negative.npz", inputs=inputs, labels=labels - 1)
+    np.savez(folder / "target.npz", inputs=inputs, labels=inputs[:, 0])
     np.savez(folder / "one.npz", inputs=inputs, labels=np.zeros(100, int))
     np.savez(folder / "beyond.npz", inputs=inputs, labels=labels, test_inputs=inputs, test_labels=labels + 1)
     np.savez(folder / "small.npz", inputs=inputs[:3], labels=labels[:3])
@@ -61,8 +61,8 @@ def wrong_files(folder):
         (["train", "digits", "--backbone.pooling", "mean"], "backbone.pooling is 'mean', expected None for"),
         (["train", "npz:none.npz"], "none.npz"),
         (["train", "npz:broken.npz"], "broken.npz cannot be read as .npz"),
-        (["train", "npz:negative.npz"], "hold -1, expected whole numbers from 0 on"),
-        (["train", "npz:beyond.npz"], "hold 2, expected less than the number of classes, 2"),
+        (["train", "npz:target.npz"], "which looks like a regression target, expected classes"),
+        (["train", "npz:beyond.npz"], "test_labels of beyond.npz hold '2' (row 1), expected one of '0', '1'"),
         (["train", "npz:one.npz"], "one class only"),
         (["train", "npz:small.npz"], "data.source has"),
         (["train", "images:nowhere"], "there is no folder nowhere"),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from real_processes import train_in_two_processes_and_one
 
-from laya_jax.data import load
+from laya_jax.data import DataConfig, load
 from laya_jax.training import ParallelConfig
 from laya_jax.training.engine import Engine
 from laya_jax.training.parallel import make_parallel
@@ -59,7 +59,7 @@ def test_all_ways_to_compute_agree_over_an_epoch(small_config, one_device, paral
 def test_a_data_set_smaller_than_a_batch_is_taken_whole_on_any_devices(
     tiny_config, blobs, parallel, batch_size
 ):
-    config = dataclasses.replace(tiny_config, batch_size=384)
+    config = dataclasses.replace(tiny_config, batch_size=384, data=DataConfig(source="npz:blobs.npz"))
     if len(jax.devices()) > 1 or parallel.devices == 1:
         assert Engine(config, blobs, parallel).batch_size == batch_size
     losses, outputs = epoch(config, blobs, parallel)

@@ -227,6 +227,15 @@ def test_a_data_set_smaller_than_a_batch_is_taken_whole_and_it_is_told(small_con
     assert [line["step"] for line in silent.lines] == [1, 2, 3]
 
 
+def test_a_batch_larger_than_a_named_data_set_is_refused_before_anything_is_written(
+    small_config, silent, tmp_path
+):
+    config = dataclasses.replace(small_config, batch_size=2048)
+    with pytest.raises(ValueError, match="batch_size is 2048, expected at most the 1455 examples"):
+        start([config], [tmp_path / "run"], ONE_DEVICE, silent)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize(
     "parallel",
     [ONE_DEVICE, ParallelConfig(devices=1, microbatches=4), ParallelConfig(devices=2, parallel="pmap")],

@@ -1,6 +1,8 @@
 """Arrays out of .npz files that somebody may have damaged or made up: never unpickled, in bounded memory."""
 
 import math
+import os
+import struct
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +12,16 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.data.class_names import plain
+
 SUFFIX = ".npy"
 """End of the names of the members that are arrays."""
+
+END = struct.Struct("<4s4H2LH")
+"""End of a .zip file before its comment; the number of members is its fifth field."""
+
+UNCOUNTED = 0xFFFF
+"""Number of members where there are more than the field can say."""
 
 UNPACKED, RATIO = 2**30, 100
 """Bytes that a member may unpack to, or this many times the size of the whole file, if that is more."""
@@ -52,20 +62,30 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
                     "it is a single array (.npy), expected numpy.savez(FILE, inputs=…, labels=…)"
                 )
         with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if len(set(names)) < len(names):
-                raise ValueError("two of its arrays have the same name")
+            _check_directory(path, archive)
             yield archive
     except Exception as error:  # of a damaged file, zipfile, zlib and NumPy raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} cannot be read as .npz: {reason}") from error
 
 
+def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
+    """Raises if an array is hidden by another of its name, or by damage that zipfile passes over."""
+    names = archive.namelist()
+    if len(set(names)) < len(names):
+        raise ValueError("two of its arrays have the same name")
+    with path.open("rb") as file:
+        file.seek(-END.size - len(archive.comment), os.SEEK_END)
+        count = END.unpack(file.read(END.size))[4]
+    if count not in (len(names), UNCOUNTED):
+        raise ValueError(f"its directory lists {len(names)} of {count} arrays")
+
+
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, largest: int) -> NDArray:
-    name = member.filename
+    name = plain(member.filename)
     if member.flag_bits & 1:
         raise ValueError(f"{name} is encrypted")
-    if not name.endswith(SUFFIX):
+    if not member.filename.endswith(SUFFIX):
         raise ValueError(f"{name} is not an array")
     if member.file_size > largest:
         raise ValueError(f"{name} unpacks to {member.file_size:,} bytes, expected at most {largest:,}")

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from laya_jax.data.class_names import listed
+from laya_jax.data.class_names import listed, plain
 
 INPUTS = ("inputs", "x", "data", "images", "features")
 LABELS = ("labels", "y", "target", "targets", "label")
@@ -68,7 +68,8 @@ def passed_over_notes(arrays: Arrays, where: str) -> Iterator[str]:
     for name in arrays.passed_over:
         near = difflib.get_close_matches(name.lower(), SUGGESTED, n=1, cutoff=0.8)
         is_known = _key(name) in VOCABULARY
-        described.append(f"{name} (did you mean {near[0]}?)" if near and not is_known else name)
+        meant = f" (did you mean {near[0]}?)" if near and not is_known else ""
+        described.append(plain(name) + meant)
     if described:
         yield f"{where} holds what is not read: {listed(described)}"
 

@@ -84,6 +84,15 @@ def quoted(name: str) -> str:
     return repr(name) if len(name) <= LONGEST else repr(name[:LONGEST]) + "…"
 
 
+def plain(name: str) -> str:
+    r"""A name as it is, for messages; quoted if it is long or holds what cannot be printed.
+
+    >>> plain("x_test"), plain("a\nb")
+    ('x_test', "'a\\nb'")
+    """
+    return name if name.isprintable() and len(name) <= LONGEST else quoted(name)
+
+
 def listed(names: Iterable[str], shown: int = SHOWN) -> str:
     """The first names, and how many more there are.
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.data.class_names import listed
+from laya_jax.data.class_names import listed, plain
 from laya_jax.data.splits import Splits
 
 
@@ -23,7 +23,7 @@ def check_trained(labels: Splits[NDArray], class_names: Sequence[str], cut: Sequ
 
     def missing(names: Sequence[str]) -> str:
         held_out = np.concatenate([getattr(labels, name) for name in names])
-        return listed(class_names[label] for label in np.setdiff1d(held_out, labels.train).tolist())
+        return listed(plain(class_names[label]) for label in np.setdiff1d(held_out, labels.train).tolist())
 
     if cut and (names := missing(cut)):
         raise ValueError(
@@ -37,7 +37,7 @@ def check_trained(labels: Splits[NDArray], class_names: Sequence[str], cut: Sequ
     if len(trained) < 2:
         name = class_names[int(trained[0])]
         raise ValueError(
-            f"data.source has training examples of one class only ({name}), expected at least two"
+            f"data.source has training examples of one class only ({plain(name)}), expected at least two"
         )
 
 
@@ -67,11 +67,11 @@ def coverage_notes(labels: Splits[NDArray], class_names: Sequence[str], cut: Seq
         for name, of in labels._asdict().items()
         if name == "train" or name in cut
     }
-    untrained = [name for name, count in zip(class_names, counts["train"], strict=True) if not count]
+    untrained = [plain(name) for name, count in zip(class_names, counts["train"], strict=True) if not count]
     if untrained:
         yield f"{len(untrained):,} classes have no training examples and are left out: {listed(untrained)}"
     few = [
-        f"{name} ({sum(of)})"
+        f"{plain(name)} ({sum(of)})"
         for name, of in zip(class_names, zip(*counts.values(), strict=True), strict=True)
         if of[0] and not all(of)
     ]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from laya_jax.data.archive import array_names, read_npz
 from laya_jax.data.array_names import EXPECTED, arrays_named, passed_over_notes
-from laya_jax.data.class_names import listed
+from laya_jax.data.class_names import listed, plain
 from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset, scale_of
 from laya_jax.data.label_arrays import are_numbers, label_values, named_values, read_class_names
@@ -92,7 +92,7 @@ class _File:
         found = array_names(path)
         self.path, self.names = path, arrays_named(found)
         if not any(part.inputs for part in self.names.parts.values()):
-            raise ValueError(f"{path} has the arrays {found}, {EXPECTED}")
+            raise ValueError(f"{path} has the arrays {listed(map(plain, found))}, {EXPECTED}")
         self.notes = tuple(passed_over_notes(self.names, str(path)))
         self.class_names: tuple[str, ...] = ()
         if name := self.names.class_names:

@@ -113,6 +113,21 @@ def test_two_arrays_of_one_name_are_refused(tmp_path):
     refused(path, "two of its arrays have the same name")
 
 
+def test_arrays_that_a_damaged_directory_hides_are_missed(tmp_path):
+    path = write(tmp_path / "x.npz", x_train__npy=npy(FEATURES), y_train__npy=npy(LABELS), x_val__npy=b"")
+    damaged = bytearray(path.read_bytes())
+    entry = damaged.index(b"PK\1\2", damaged.index(b"PK\1\2") + 1)
+    damaged[entry + 32] = len(damaged) - 22 - damaged.index(b"PK\1\2", entry + 1)  # the length of a comment
+    path.write_bytes(damaged)
+    refused(path, "its directory lists 2 of 3 arrays")
+
+
+def test_names_that_cannot_be_printed_are_quoted(tmp_path):
+    members = {"inputs.npy": npy(FEATURES), "labels.npy": npy(LABELS), "\x1b[2J\n.npy": b""}
+    path = write(tmp_path / "x.npz", **members)
+    assert load(DataConfig(source=f"npz:{path}")).notes == (f"{path} holds what is not read: '\\x1b[2J\\n'",)
+
+
 def test_what_is_not_asked_for_does_not_keep_the_rest_from_being_read(tmp_path):
     path = write(
         tmp_path / "x.npz",

@@ -97,12 +97,12 @@ def test_rows_without_a_label_are_left_out_and_told(npz):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"labels": LABELS}, r"has the arrays \['labels'\], expected inputs and labels, X and y, or x_train"),
+        ({"labels": LABELS}, "has the arrays labels, expected inputs and labels, X and y, or x_train"),
         (
             {"inputs": FEATURES},
             r"has no labels for inputs \(train split\), expected",
         ),
-        ({"arr_0": FEATURES, "arr_1": LABELS}, r"has the arrays \['arr_0', 'arr_1'\], expected"),
+        ({"arr_0": FEATURES, "arr_1": LABELS}, "has the arrays arr_0, arr_1, expected"),
         ({"x_val": FEATURES, "y_val": LABELS}, r"has no inputs \(train split\), expected"),
         ({"inputs": FEATURES[:9], "labels": LABELS}, "labels of .* are 60 for 9 inputs"),
         ({"inputs": FEATURES[:, 0], "labels": LABELS}, r"has shape \(60,\)"),

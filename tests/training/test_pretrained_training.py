@@ -9,7 +9,8 @@ import pytest
 from frozen_runs import Counter
 from small_models import write_vit
 
-from laya_jax.data import DataConfig
+from laya_jax.backbones.pretrained import read_normalization
+from laya_jax.data import DataConfig, load
 from laya_jax.training import BackboneConfig, HeadConfig, export_model, load_model, predict, split_of, start
 from laya_jax.training.abstract import abstract_training, lower
 from laya_jax.training.parallel import ParallelConfig
@@ -114,6 +115,16 @@ def test_a_run_does_not_go_on_with_other_data_or_weights_in_another_place(frozen
     with pytest.raises(ValueError, match=r"the weights in .*other are not those that the run"):
         resume(tmp_path / "a", ONE_DEVICE, config=dataclasses.replace(frozen_vit, backbone=other))
     assert RunDirectory.open(tmp_path / "a").config == frozen_vit
+
+
+def test_a_pretrained_backbone_has_its_own_normalisation(frozen_vit, tmp_path):
+    images = np.random.default_rng(0).random((40, 16, 16, 3)).astype(np.float32)
+    np.savez(tmp_path / "images.npz", images=images, labels=np.arange(40) % 2)
+    data = DataConfig(source=f"npz:{tmp_path / 'images.npz'}")
+    assert load(data).preprocessing.scale != load_for(frozen_vit).preprocessing.scale
+    found = load_for(dataclasses.replace(frozen_vit, data=data)).preprocessing
+    expected = read_normalization(frozen_vit.backbone.path)
+    assert (found.mean, found.scale) == (tuple(expected.mean), tuple(expected.deviation))
 
 
 @pytest.mark.parametrize(

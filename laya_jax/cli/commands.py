@@ -60,9 +60,9 @@ laya {__version__}: classifiers that read all layers of a network, and say which
   laya export RUN --out DIR        writes safetensors and config.json
   laya compile-check EXPERIMENT    compiles the training step for a TPU that is not there
 
-DATA is images:FOLDER (a sub-folder a class), npz:FILE (inputs, labels) or texts:FILE (.csv or .jsonl with
-text and label). A pretrained backbone is --backbone vit:PATH or bert:PATH, with --freeze to train the head
-alone. 'laya COMMAND --help' lists the options; every command takes --json."""
+DATA is images:FOLDER (a sub-folder a class), npz:FILE (inputs, labels) or texts:FILE (.csv, .tsv, .jsonl,
+.json or .parquet with text and label). A pretrained backbone is --backbone vit:PATH or bert:PATH, with
+--freeze to train the head alone. 'laya COMMAND --help' lists the options; every command takes --json."""
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -152,7 +152,7 @@ def _evaluate(arguments: Sequence[str]) -> None:
     console = Console(as_json=asked.output.json)
     connect(asked.parallel)
     model = load_model(asked.run)
-    examples, data = _labelled(model, asked)
+    examples, data = _labelled(model, asked, console)
     outputs = predict(model, examples, asked.parallel, explain=True)
     metrics = measure(outputs.logits, outputs.attention, examples.labels)
     result = {
@@ -166,13 +166,14 @@ def _evaluate(arguments: Sequence[str]) -> None:
     console.print_json(result)
 
 
-def _labelled(model: TrainedModel, asked: Evaluate) -> tuple[Examples, str]:
+def _labelled(model: TrainedModel, asked: Evaluate, console: Console) -> tuple[Examples, str]:
     """The examples that a model is tested on, and what they are."""
     if asked.data is None:
         return split_of(model, asked.split), f"{model.config.data.source}, {asked.split} split"
-    unlabelled = read_inputs(asked.data, model.schema, model.config.data)
+    unlabelled = read_inputs(asked.data, model.schema, model.config.data, labelled=True)
     if unlabelled.labels is None:
         raise ValueError(f"data is {asked.data!r}, which has no labels to test against")
+    console.notes(unlabelled.notes)
     return Examples(unlabelled.inputs, unlabelled.labels), unlabelled.named(asked.data)
 
 
@@ -183,6 +184,7 @@ def _predict(arguments: Sequence[str]) -> None:
     check_can_write(out)
     model = load_model(asked.run)
     given = read_inputs(asked.data, model.schema, model.config.data)
+    console.notes(given.notes)
     labels = np.zeros(len(given.inputs), np.int32)
     outputs = predict(model, Examples(given.inputs, labels), asked.parallel, explain=True)
     write_predictions(out, given, outputs, model.schema.class_names)

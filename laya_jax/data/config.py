@@ -10,7 +10,11 @@ from laya_jax.checks import check_choice, check_count, check_number
 DATA_SETS = ("digits", "fashion_mnist", "cifar10", "imdb_reviews")
 """Data sets by name: scikit-learn's embedded digits, and those of tensorflow-datasets that the paper uses."""
 
-PATHS = {"npz": "npz:FILE", "images": "images:FOLDER", "texts": "texts:FILE.csv or texts:FILE.jsonl"}
+PATHS = {
+    "npz": "npz:FILE",
+    "images": "images:FOLDER",
+    "texts": "texts:FILE (.csv, .tsv, .jsonl, .json or .parquet)",
+}
 """Kinds of data of one's own, and how they are written."""
 
 
@@ -21,7 +25,8 @@ class DataConfig:
     Attributes:
       source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (by tensorflow-datasets), or data of
         your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class, or train/, validation/ or
-        val/, and test/ of such), texts:FILE (.csv or .jsonl with text and label).
+        val/, and test/ of such), texts:FILE (.csv, .tsv, .jsonl, .json or .parquet with a text and a label
+        per row; all but the last also as .gz).
       directory: Path of the files of tensorflow-datasets; None takes its own default.
       validation_fraction: Fraction of the training data that is held out to choose the best epoch.
       test_fraction: Fraction of the data that is held out for testing if the source has no test split.
@@ -32,8 +37,10 @@ class DataConfig:
         split. By default features and images of floats are, and images of bytes are divided by 255.
       image_size: resizes a folder's images to this height and width, in pixels, cutting off what is too
         long; None expects all of one size.
-      vocabulary_size: words that texts are read with, padding and the unknown word included.
-      max_length: words of a text that are read.
+      text_column: Name of the column that holds the texts of a texts:FILE.
+      label_column: Name of the column that holds their labels.
+      vocabulary_size: Maximum number of different words, padding and the unknown word included.
+      max_length: Maximum number of words per text.
       keep: End of a longer text that is read.
       label_noise: Fraction of the training labels that are shuffled among themselves; 1 leaves nothing to
         learn. It shows whether wrong labels are found, and what attention looks like without right ones.
@@ -47,6 +54,8 @@ class DataConfig:
     split_seed: int = 0
     normalize: bool | None = None
     image_size: int | None = None
+    text_column: str = "text"
+    label_column: str = "label"
     vocabulary_size: int = 20_000
     max_length: int = 256
     keep: Literal["start", "end"] = "start"
@@ -64,7 +73,18 @@ class DataConfig:
         check_count("data.vocabulary_size", self.vocabulary_size, least=3)
         check_count("data.max_length", self.max_length)
         check_choice("data.keep", self.keep, ("start", "end"))
+        self._check_columns()
         self._check_used()
+
+    def _check_columns(self) -> None:
+        for name in ("text_column", "label_column"):
+            column = getattr(self, name)
+            if not isinstance(column, str) or not column.strip():
+                raise ValueError(f"data.{name} is {column!r}, expected the name of a column")
+        if self.text_column.strip().casefold() == self.label_column.strip().casefold():
+            raise ValueError(
+                f"data.label_column is {self.label_column!r}, expected another one than data.text_column"
+            )
 
     def _check_used(self) -> None:
         """An option that this source does not read would be passed over without a word."""
@@ -72,6 +92,7 @@ class DataConfig:
         used = {
             "directory": kind_of(self.source) == "tfds",
             "image_size": kind_of(self.source) == "images",
+            **dict.fromkeys(("text_column", "label_column"), kind_of(self.source) == "texts"),
             **dict.fromkeys(("vocabulary_size", "max_length", "keep"), texts),
         }
         for field in dataclasses.fields(self):

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from laya_jax.data.config import DataConfig
 from laya_jax.data.coverage import check_trained, coverage_notes, without_untrained
 from laya_jax.data.duplicates import duplicates, keys_of
+from laya_jax.data.encoder import TextEncoder
 from laya_jax.data.moments import moments
 from laya_jax.data.splits import Splits, split_rows
-from laya_jax.data.vocabulary import TextEncoder
 from laya_jax.typing import Array
 
 

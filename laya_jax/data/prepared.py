@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, make_dataset
+from laya_jax.data.encoder import TextEncoder
 from laya_jax.data.texts import make_text_dataset
-from laya_jax.data.vocabulary import TextEncoder, without_breaks
+from laya_jax.data.words import without_breaks
 
 
 def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dataset:
@@ -29,7 +30,9 @@ def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dat
     (train, labels), (test, test_labels) = (_read(builder, split) for split in ("train", "test"))
     if "text" in features:
         texts, test_texts = ([without_breaks(text.decode()) for text in encoded] for encoded in (train, test))
-        return make_text_dataset(texts, labels, (test_texts, test_labels), class_names, config, encoder)
+        return make_text_dataset(
+            texts, labels, (test_texts, test_labels), class_names, config, encoder, segmentation="letters"
+        )
     shape = features["image"].shape
     preprocessing = Preprocessing("images", shape, scale=(255.0,))
     examples, test_examples = (

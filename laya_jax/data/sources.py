@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from laya_jax.data.config import DataConfig, kind_of, path_of
 from laya_jax.data.dataset import Dataset, Schema, Unlabelled
 from laya_jax.data.digits import load_digits
+from laya_jax.data.encoder import TextEncoder
 from laya_jax.data.images import decoded, load_images, read_unlabelled_images
 from laya_jax.data.npz import load_npz, read_unlabelled_npz
 from laya_jax.data.prepared import load_prepared
 from laya_jax.data.texts import load_texts, read_unlabelled_texts
-from laya_jax.data.vocabulary import TextEncoder
 
 LOADERS = {"digits": load_digits, "npz": load_npz, "images": load_images}
 READERS = {"tfds": load_prepared, "texts": load_texts}
@@ -56,24 +56,27 @@ def shuffle_some(labels: NDArray, share: float, seed: int) -> NDArray:
     return noisy
 
 
-def read_inputs(source: str, schema: Schema, config: DataConfig) -> Unlabelled:
+def read_inputs(source: str, schema: Schema, config: DataConfig, *, labelled: bool = False) -> Unlabelled:
     """Reads examples to predict, as a model's training data were read.
 
     Args:
-      source: as in the config; of a data set by name, its test split.
-      schema: what the model knows of its data.
-      config: of the model's training data.
+      source: Data as in the config; of a data set by name, or a folder with splits, the test split is read.
+      schema: Schema of the model's training data.
+      config: Configuration of the model's training data.
+      labelled: True if images or texts are needed for their labels, to test on.
 
     Raises:
-      FileNotFoundError: they are not there.
-      ValueError: they cannot be read, or are no inputs of the model's.
+      FileNotFoundError: The examples are not there.
+      ValueError: The examples cannot be read, or are no inputs of the model's.
     """
     kind, class_names, preprocessing = kind_of(source), schema.class_names, schema.preprocessing
     needs_tokens = preprocessing.kind == "tokens"
     if (kind == "texts") != needs_tokens and kind in ("npz", "images", "texts"):
         raise ValueError(f"data is {source!r}, but the model reads {'texts' if needs_tokens else 'no texts'}")
     if kind == "texts":
-        found = read_unlabelled_texts(path_of(source), class_names, schema.text_encoder(), config)
+        found = read_unlabelled_texts(
+            path_of(source), class_names, schema.text_encoder(), config, labelled=labelled
+        )
     elif kind == "images":
         if len(preprocessing.shape) != 3:
             raise ValueError(f"data is {source!r}, but the model reads inputs of shape {preprocessing.shape}")

@@ -6,18 +6,22 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.data.encoder import PADDING, Encoded, TextEncoder
 
-class Tokenizer:
+
+class Tokenizer(TextEncoder):
     """The tokenizer that a pretrained model came with, in the format of Hugging Face's ``tokenizers``.
 
     Texts are cut to the length that is asked for, the special tokens around them counted; a text without a
-    word is its special tokens alone. They are read as they are, HTML included.
+    word is its special tokens alone. They are read as they are, HTML included. The name of a special token in
+    a text, such as ``[SEP]``, is that token, as elsewhere; only padding cannot stand inside a text.
 
     Attributes:
-      content: of ``tokenizer.json``.
+      content: Content of ``tokenizer.json``.
     """
 
     FILE: ClassVar[str] = "tokenizer.json"
+    UNIT: ClassVar[str] = "tokens"
 
     def __init__(self, content: str) -> None:
         # Texts of other models need no tokenizers.
@@ -29,25 +33,23 @@ class Tokenizer:
         except Exception as error:  # tokenizers raises nothing more special
             raise ValueError(f"tokenizer is no tokenizer.json that can be read: {error}") from error
         padding = self._reader.padding or {"pad_id": self._reader.token_to_id("[PAD]")}
-        if padding["pad_id"] != 0:
+        if padding["pad_id"] != PADDING:
             raise ValueError(f"tokenizer pads with token {padding['pad_id']}, expected 0")
 
     @property
     def size(self) -> int:
-        """Numbers there are, padding included."""
+        """Number of different numbers, padding included."""
         size: int = self._reader.get_vocab_size()
         return size
 
     @property
     def unknown(self) -> int:
-        """Number of what stands for any other word."""
+        """Number of whatever is unknown."""
         number: int | None = self._reader.token_to_id("[UNK]")
         return 1 if number is None else number
 
-    def encode(
-        self, texts: Sequence[str], max_length: int, keep: Literal["start", "end"]
-    ) -> NDArray[np.int32]:
-        """Texts as numbers, [N, max_length], filled up with 0 on the right."""
+    def read(self, texts: Sequence[str], max_length: int, keep: Literal["start", "end"]) -> Encoded:
+        """Turns texts into numbers, and counts those that are cut, mostly unknown, or without a word."""
         special = self._reader.num_special_tokens_to_add(is_pair=False)
         if max_length <= special:
             raise ValueError(
@@ -56,20 +58,25 @@ class Tokenizer:
         self._reader.enable_truncation(max_length, direction="right" if keep == "start" else "left")
         self._reader.no_padding()
         encoded = np.zeros((len(texts), max_length), np.int32)
-        for row, encoding in zip(encoded, self._reader.encode_batch(list(texts)), strict=True):
-            row[: len(encoding.ids)] = encoding.ids
-        return encoded
+        encodings = self._reader.encode_batch(list(texts))
+        for row, encoding in zip(encoded, encodings, strict=True):
+            # Padding in a text would be masked, and the model would not see that something stands there.
+            row[: len(encoding.ids)] = [number or self.unknown for number in encoding.ids]
+        words = np.array([len(encoding.ids) - special for encoding in encodings])
+        mostly = 2 * (encoded == self.unknown).sum(axis=1) > words
+        cut = sum(bool(encoding.overflowing) for encoding in encodings)
+        return Encoded(encoded, cut, int(mostly.sum()), int((words == 0).sum()))
 
     def decode(self, numbers: NDArray) -> str:
-        """A text as it is shown, [T]; special tokens are left out."""
+        """Turns numbers, [T], back into a text to show; special tokens are left out."""
         text: str = self._reader.decode(numbers.tolist())
         return text
 
     def to_text(self) -> str:
-        """The content of ``tokenizer.json``."""
+        """Content of ``tokenizer.json``."""
         return self.content
 
     @classmethod
     def from_text(cls, text: str) -> "Tokenizer":
-        """That of which ``to_text`` made this."""
+        """Reads what ``to_text`` wrote."""
         return cls(text)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from laya_jax.attribution import label_suspicion, of_class
 from laya_jax.data import Schema
-from laya_jax.data.vocabulary import TextEncoder
+from laya_jax.data.encoder import TextEncoder
 from laya_jax.report.attribute import Attributed
 from laya_jax.training.metrics import softmax
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from laya_jax.backbones import Pretrained
 from laya_jax.data import Examples, Preprocessing
-from laya_jax.data.vocabulary import PADDING
+from laya_jax.data.encoder import PADDING
 from laya_jax.files import cache_home, read_json, write_json
 from laya_jax.training.feed import LARGEST_RESIDENT, Feed
 from laya_jax.training.parallel import Parallel, any_process, cores

@@ -161,11 +161,19 @@ def test_texts_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
     )
     assert status == 0, err
     assert json.loads(out)["runs"][0]["test"]["accuracy"] == 1
-    assert (tmp_path / "r" / "vocabulary.txt").read_text().startswith("a\nfilm\nnumber\n")
+    assert (tmp_path / "r" / "vocabulary.txt").read_text().startswith("# words by unicode\na\nfilm\n")
     (tmp_path / "new.jsonl").write_text('{"text": "GOOD?"}\n{"text": "so bad"}\n')
     assert laya("predict", "r", "--data", "texts:new.jsonl", "--out", "p.jsonl")[0] == 0
     classes = [json.loads(line)["predicted"] for line in (tmp_path / "p.jsonl").read_text().splitlines()]
     assert classes == ["good", "bad"]
+    (tmp_path / "new.csv").write_text("text;label\nगाना;good\ngood;fine\n")
+    unknown = "labels of new.csv hold 'fine' (line 3), expected one of 'bad', 'good'"
+    status, _, err = laya("evaluate", "r", "--data", "texts:new.csv")
+    assert (status, unknown in err) == (2, True)
+    status, _, err = laya("predict", "r", "--data", "texts:new.csv", "--out", "p.csv")
+    assert status == 0
+    assert f"note: {unknown}" in err
+    assert "note: 1 of 2 texts consist mostly of unknown words" in err
 
 
 def test_help_is_there_without_a_command_and_for_each(laya):

@@ -1,0 +1,97 @@
+"""Tables whose fields are separated by commas, semicolons or tabs."""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from laya_jax.data.tables.table import Table, find_columns
+from laya_jax.data.tables.text_files import open_text
+
+LONGEST = 2**24
+"""Characters of the longest field: more is a quotation mark that is never closed."""
+
+DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
+"""Names of what may separate fields."""
+
+
+def read_delimited(path: Path, names: tuple[str, ...]) -> Table:
+    """Reads columns of a table with a header, in which every row has as many fields as the header.
+
+    Args:
+      path: Path of the file.
+      names: Names of the columns to read.
+
+    Raises:
+      ValueError: The file cannot be read, naming the line.
+    """
+    file = open_text(path, newline="")
+    with _long_fields():
+        delimiter = _delimiter(path, file, names)
+        rows = _rows(path, csv.reader(file, delimiter=delimiter, strict=True))
+        columns = next(rows, (0, []))[1]
+        indices = find_columns(path, columns, names)
+        values: dict[str, list[str]] = {name: [] for name in indices}
+        numbers = []
+        for line, row in rows:
+            if len(row) != len(columns):
+                raise ValueError(
+                    f"{path}, line {line}: number of fields is {len(row)}, expected {len(columns)} as in the "
+                    f"header (a {DELIMITERS[delimiter]} or a line break inside a text needs quotation marks "
+                    "around the text)"
+                )
+            for name, index in indices.items():
+                values[name].append(row[index])
+            numbers.append(line)
+    unread = [column for index, column in enumerate(columns) if index not in indices.values()]
+    return Table(path, tuple(columns), tuple(unread), values, numbers, "line")
+
+
+def _delimiter(path: Path, file: io.TextIOWrapper, names: tuple[str, ...]) -> str:
+    """The delimiter that gives the header most of the columns that are asked for, and then most columns.
+
+    No two can give it the same name, unless that is all that it holds; commas and tabs then are what the
+    suffix says.
+    """
+
+    def found(delimiter: str) -> tuple[int, int]:
+        file.seek(0)
+        try:
+            columns = next(filter(None, csv.reader(file, delimiter=delimiter, strict=True)), [])
+        except csv.Error:  # told with its line when the rows are read
+            return 0, 0
+        return len(find_columns(path, columns, names)), len(columns)
+
+    likeliest = ("\t", ",", ";") if ".tsv" in path.name.lower() else (",", ";", "\t")
+    best = max(likeliest, key=found)
+    file.seek(0)
+    return best
+
+
+def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """Rows that are not blank, each with the line on which it starts."""
+    while True:
+        line = reader.line_num + 1
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(
+                f"{path}, line {line}: {error} (a quotation mark inside a quoted text has to be doubled, and "
+                "one that opens a text has to be closed)"
+            ) from error
+        if row is None:
+            return
+        if row:
+            yield line, row
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    # The limit is that of the whole process, so it is put back.
+    before = csv.field_size_limit(LONGEST)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)

@@ -1,0 +1,71 @@
+"""Text files of users: UTF-8, or UTF-16 as spreadsheets save it, and either compressed by gzip."""
+
+import codecs
+import gzip
+import io
+import zlib
+from pathlib import Path
+
+EXPANSION = 100
+"""Times its size that a compressed file may hold: ordinary text has a tenth of that."""
+
+UNSUSPICIOUS = 2**26
+"""Bytes that any compressed file may hold."""
+
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def open_text(path: Path, newline: str) -> io.TextIOWrapper:
+    r"""Reads a text file into memory, and opens that.
+
+    Args:
+      path: Path of the file; one that ends in ``.gz`` is decompressed.
+      newline: Ends of a line, as ``open`` takes them: "" for any of them, or "\n".
+
+    Raises:
+      ValueError: The file is not text in UTF-8, or in UTF-16 with a byte order mark, or is not gzip.
+    """
+    content = _decompressed(path) if path.suffix.lower() == ".gz" else path.read_bytes()
+    encoding = "utf-16" if content[:2] in _UTF16 else "utf-8-sig"
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content[: error.start].decode(encoding, "replace").count("\n") + 1
+        raise ValueError(
+            f"{path}, line {line}: {error.reason} at byte {error.start}, expected UTF-8 (a spreadsheet saves "
+            "it as 'CSV UTF-8')"
+        ) from error
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise ValueError(f"{path}, line {line}: there is a NUL character, expected text in UTF-8")
+    return io.TextIOWrapper(io.BytesIO(content), encoding, newline=newline)
+
+
+def check_expansion(path: Path, size: int, compressed: int) -> None:
+    """Raises if what was compressed expands to more than a person's data ever do.
+
+    Args:
+      path: Path of the file.
+      size: Bytes that it expands to, as far as it was read.
+      compressed: Bytes that these are compressed to.
+
+    Raises:
+      ValueError: The file is a decompression bomb.
+    """
+    if size > max(UNSUSPICIOUS, EXPANSION * compressed):
+        raise ValueError(
+            f"{path} expands to more than {EXPANSION} times its size, which no ordinary text does; if you "
+            "trust it, decompress it yourself"
+        )
+
+
+def _decompressed(path: Path) -> bytes:
+    content = io.BytesIO()
+    try:
+        with path.open("rb") as raw, gzip.open(raw) as file:
+            while chunk := file.read(2**20):
+                content.write(chunk)
+                check_expansion(path, content.tell(), raw.tell())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} cannot be read as gzip: {error}") from error
+    return content.getvalue()

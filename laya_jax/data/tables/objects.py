@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from laya_jax.data.class_names import quoted
 from laya_jax.data.tables.table import Table, find_columns
 from laya_jax.data.tables.text_files import open_text
 
@@ -82,7 +83,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"an object has the field {twice!r} more than once")
+        raise ValueError(f"an object has the field {quoted(twice)} more than once")
     return fields
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from laya_jax.data.labels import clean, listed
+from laya_jax.data.class_names import clean, listed, quoted
 
 SHOWN = 20
 """Columns that a sentence lists before it says how many more there are."""
@@ -89,4 +89,4 @@ def as_columns(columns: Iterable[str]) -> str:
     >>> as_columns(["id", "text"])
     "'id', 'text'"
     """
-    return listed(map(repr, columns), SHOWN)
+    return listed(map(quoted, columns), SHOWN)

@@ -170,7 +170,7 @@ def _labelled(model: TrainedModel, asked: Evaluate) -> tuple[Examples, str]:
     """The examples that a model is tested on, and what they are."""
     if asked.data is None:
         return split_of(model, asked.split), f"{model.config.data.source}, {asked.split} split"
-    unlabelled = read_inputs(asked.data, model.schema, model.config.data)
+    unlabelled = read_inputs(asked.data, model.schema, model.config.data, labelled=True)
     if unlabelled.labels is None:
         raise ValueError(f"data is {asked.data!r}, which has no labels to test against")
     return Examples(unlabelled.inputs, unlabelled.labels), unlabelled.named(asked.data)

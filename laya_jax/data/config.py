@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,9 @@ DATA_SETS = ("digits", "fashion_mnist", "cifar10", "imdb_reviews")
 PATHS = {"npz": "npz:FILE", "images": "images:FOLDER", "texts": "texts:FILE.csv or texts:FILE.jsonl"}
 """Kinds of data of one's own, and how they are written."""
 
+BACKGROUND = re.compile("white|black|#[0-9a-fA-F]{6}")
+"""Colours that may be behind transparent pixels."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataConfig:
@@ -21,7 +25,8 @@ class DataConfig:
     Attributes:
       source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (by tensorflow-datasets), or data of
         your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class, or train/, validation/ or
-        val/, and test/ of such), texts:FILE (.csv or .jsonl with text and label).
+        val/, and test/ of such, in which hidden files are not read), texts:FILE (.csv or .jsonl with text and
+        label).
       directory: where tensorflow-datasets keeps its files; None takes its own default.
       validation_fraction: share of the training data that is held out to choose the best epoch.
       test_fraction: share of the data that is held out to test on, where they have no test split.
@@ -29,8 +34,10 @@ class DataConfig:
         are ordered by class).
       split_seed: of the shuffled ones; the seed of the run has no part in it.
       normalize: brings every channel to mean 0 and standard deviation 1, as measured on the training split.
-      image_size: resizes a folder's images to this height and width, in pixels, cutting off what is too
-        long; None expects all of one size.
+      image_size: Height and width in pixels to which a folder's images are resized, keeping the middle of one
+        that is not square. None expects all images to be of one size. Images are turned upright first, as
+        their EXIF orientation tells.
+      background: Colour behind the transparent pixels of a folder's images: white, black or #rrggbb.
       vocabulary_size: words that texts are read with, padding and the unknown word included.
       max_length: words of a text that are read.
       keep: which end of a longer text is read.
@@ -46,6 +53,7 @@ class DataConfig:
     split_seed: int = 0
     normalize: bool = False
     image_size: int | None = None
+    background: str = "white"
     vocabulary_size: int = 20_000
     max_length: int = 256
     keep: Literal["start", "end"] = "start"
@@ -60,6 +68,8 @@ class DataConfig:
         check_count("data.split_seed", self.split_seed, least=0)
         if self.image_size is not None:
             check_count("data.image_size", self.image_size)
+        if not (isinstance(self.background, str) and BACKGROUND.fullmatch(self.background)):
+            raise ValueError(f"data.background is {self.background!r}, expected white, black or #rrggbb")
         check_count("data.vocabulary_size", self.vocabulary_size, least=3)
         check_count("data.max_length", self.max_length)
         check_choice("data.keep", self.keep, ("start", "end"))
@@ -70,7 +80,7 @@ class DataConfig:
         texts = kind_of(self.source) == "texts" or self.source == "imdb_reviews"
         used = {
             "directory": kind_of(self.source) == "tfds",
-            "image_size": kind_of(self.source) == "images",
+            **dict.fromkeys(("image_size", "background"), kind_of(self.source) == "images"),
             **dict.fromkeys(("vocabulary_size", "max_length", "keep"), texts),
         }
         for field in dataclasses.fields(self):

@@ -337,30 +337,28 @@ with ThreadPoolExecutor(8) as threads:
 """
 
 
-def solid(width, height, bits=1):
+def solid(size):
     """A PNG of one colour, in a few kilobytes."""
     compress = zlib.compressobj()
-    row = bytes(1 + width * bits // 8)
-    data = b"".join(compress.compress(row * 100) for _ in range(height // 100)) + compress.flush()
-    head = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    rows = bytes(1 + size // 8) * 100
+    data = b"".join(compress.compress(rows) for _ in range(size // 100)) + compress.flush()
+    head = struct.pack(">IIBBBBB", size, size, 1, 0, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
-@pytest.mark.parametrize(
-    ("width", "height", "expected", "megabytes"), [(13_000, 13_000, True, 50), (8000, 8000, (8, 8, 3), 800)]
-)
-def test_many_large_images_at_once_take_little_memory(tmp_path, width, height, expected, megabytes):
+def test_many_large_images_at_once_take_little_memory(tmp_path):
     (tmp_path / "large").mkdir()
-    content = solid(width, height)
-    for number in range(6):
-        (tmp_path / "large" / f"{number}.png").write_bytes(content)
+    for size, times in ((13_000, 6), (8000, 3)):
+        content = solid(size)
+        for number in range(times):
+            (tmp_path / "large" / f"{size}-{number}.png").write_bytes(content)
     Image.new("RGB", (9, 9)).save(tmp_path / "small.png")
     command = [sys.executable, "-c", SCRIPT, tmp_path / "large", tmp_path / "small.png"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    found, peak = output.rsplit(" ", 1)
-    assert found == str([expected] * 6)
-    assert int(peak) < megabytes
+    found, megabytes = output.rsplit(" ", 1)
+    assert found == str([True] * 6 + [(8, 8, 3)] * 3)
+    assert int(megabytes) < 500
 
 
 def test_a_budget_makes_threads_wait_and_gives_everything_to_one_that_needs_more():

@@ -1,6 +1,7 @@
 """Kinds of image files: what a file is by its content, and how large an image may be."""
 
 import struct
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -97,12 +98,18 @@ def memory_of(kind: str, pixels: int) -> int:
 
 @cache
 def pillow_formats() -> dict[str, tuple[Any, Any]]:
-    """Pillow's formats of images: a function that opens a file, and one that judges by its first bytes."""
+    """Prepares Pillow, once for the process, and lists its formats of images.
+
+    Returns:
+      For each format a function that opens a file, and one that judges a file by its first bytes.
+    """
     # Data of other kinds need no Pillow.
     from PIL import Image
 
     Image.init()
     reads_heif()
+    # Metadata are not read, but for the orientation; one damaged file could fill the screen with theirs.
+    warnings.filterwarnings("ignore", module=r"PIL\.(Tiff|Ico)ImagePlugin")
     # Pillow would warn of TIFFs within our own limit when it decodes them.
     if Image.MAX_IMAGE_PIXELS == PILLOWS_LIMIT:
         Image.MAX_IMAGE_PIXELS = LARGEST_MEMORY // LEAST_PER_PIXEL

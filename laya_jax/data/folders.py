@@ -19,8 +19,8 @@ SPLITS: Mapping[str, str] = {
 
 LITTER = frozenset(
     {
-        *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "recycler", "system volume information"),
-        *("__macosx", "@eadir", "#recycle", "lost+found", "__pycache__"),
+        *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        *("__macosx", "@eadir", "#recycle", "lost+found"),
     }
 )
 """Names, in lower case, that operating systems and archives leave behind; hidden like those with a dot."""

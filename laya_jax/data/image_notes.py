@@ -9,12 +9,12 @@ from laya_jax.data.image_kinds import HEIF, reads_heif
 from laya_jax.data.pictures import DEEP_COLOUR, DEEP_GREY, FRAMES, LARGE, TRANSPARENT, UPRIGHT, Picture
 
 HOW_READ: Mapping[str, str] = {
-    UPRIGHT: "turned upright, as their EXIF orientation tells",
-    TRANSPARENT: "laid on {background} where they are transparent (data.background)",
-    DEEP_GREY: "grey with 16 bits, of which the upper 8 are read",
-    DEEP_COLOUR: "in colour with 16 bits a channel, of which the upper 8 are read",
-    FRAMES: "of several frames or pages, of which the first one is read",
-    LARGE: "JPEG of more than 89 million pixels, decoded at a fraction of their size if they are resized",
+    UPRIGHT: "turned upright, as EXIF tells",
+    TRANSPARENT: "laid on {background} because of transparent pixels (data.background)",
+    DEEP_GREY: "read with the upper 8 of 16 bits of grey",
+    DEEP_COLOUR: "read with the upper 8 of 16 bits a channel",
+    FRAMES: "read without the frames or pages after the first",
+    LARGE: "so large that, to be resized, only a fraction of the pixels is decoded",
 }
 """Ends of sentences on images that are not read as they are stored, by their trait."""
 
@@ -65,10 +65,10 @@ def on_labels(unknown: Mapping[str, int], known: int) -> Iterator[str]:
 
 
 def on_colours(pictures: Iterable[Picture], channels: int, folder: Path) -> list[str]:
-    """A sentence on images in colour of which the grey alone is read, if there are any."""
+    """A sentence on images that are not grey, if a model reads grey ones."""
     coloured = [picture.path for picture in pictures if not picture.is_grey] if channels == 1 else []
     return (
-        [f"{_images(len(coloured))} in colour, read as grey: {listed(names_of(coloured, folder))}"]
+        [f"{_images(len(coloured))} read as grey alone: {listed(names_of(coloured, folder))}"]
         if coloured
         else []
     )

@@ -165,7 +165,7 @@ def read_unlabelled_images(
     if labelled:
         _check_known(part, unknown, f"the model has not: its classes are {listed(class_names)}")
     if not pictures:
-        where = " in class folders" if labelled else ""
+        where = " in class folders, which tell their labels" if labelled else ""
         raise FileNotFoundError(f"{part} has no images{where}" + "".join(f"; {note}" for note in notes))
     if config.image_size is None:
         _check_sizes(pictures, shape, "the model reads", "resize it first")

@@ -108,9 +108,7 @@ def read_pixels(picture: Picture, size: int | None, channels: int, background: s
             if image is None:
                 raise ValueError("it is no image any more")
             if LARGE in picture.traits and size is not None:
-                image.draft(
-                    None, (2 * size, 2 * size)
-                )  # decoded at a fraction of its size, still finer than asked
+                image.draft(None, (2 * size, 2 * size))  # a fraction of its size, still finer than asked
             image = _flat(image, picture, background)
             image = image if image.mode == mode else image.convert(mode)
             if size is not None:
@@ -168,10 +166,8 @@ def _flat(image: Any, picture: Picture, background: str) -> Any:
     from PIL import Image
 
     image.load()
-    if DEEP_GREY in picture.traits:
-        image = _eight_bits(image)
-    if UPRIGHT in picture.traits:
-        image = turned(image, picture.orientation)
+    image = _eight_bits(image) if _is_deep_grey(image) else image
+    image = turned(image, picture.orientation)
     if TRANSPARENT not in picture.traits:
         image.info.pop("transparency", None)  # of which Pillow would warn
         return image

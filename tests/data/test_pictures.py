@@ -273,6 +273,12 @@ def test_the_first_frame_is_read(tmp_path, photo):
         np.testing.assert_array_equal(pixels(tmp_path / name), np.asarray(photo))
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (2, 4000), (4000, 1)])
+def test_images_of_any_shape_are_resized(tmp_path, shape):
+    Image.new("RGB", shape, (10, 20, 30)).save(tmp_path / "x.PNG")
+    assert (pixels(tmp_path / "x.PNG", 32) == (10, 20, 30)).all()
+
+
 @pytest.mark.parametrize("damage", ["truncated", "replaced"])
 def test_a_file_that_is_damaged_later_is_named(tmp_path, photo, damage):
     path = tmp_path / "x.png"

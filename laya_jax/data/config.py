@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,9 @@ PATHS = {
     "texts": "texts:FILE (.csv, .tsv, .jsonl, .json or .parquet)",
 }
 """Kinds of data of one's own, and how they are written."""
+
+BACKGROUND = re.compile("white|black|#[0-9a-fA-F]{6}")
+"""Colours that may be behind transparent pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,8 +39,10 @@ class DataConfig:
       split_seed: Random seed of shuffled splits, which the seed of the run leaves alone.
       normalize: True to bring every channel to mean 0 and standard deviation 1, as measured on the training
         split. By default features and images of floats are, and images of bytes are divided by 255.
-      image_size: resizes a folder's images to this height and width, in pixels, cutting off what is too
-        long; None expects all of one size.
+      image_size: Height and width in pixels to which a folder's images are resized, keeping the middle of one
+        that is not square. None expects all images to be of one size. Images are turned upright first, as
+        their EXIF orientation tells.
+      background: Colour behind the transparent pixels of a folder's images: white, black or #rrggbb.
       text_column: Name of the column that holds the texts of a texts:FILE.
       label_column: Name of the column that holds their labels.
       vocabulary_size: Maximum number of different words, padding and the unknown word included.
@@ -56,6 +62,7 @@ class DataConfig:
     image_size: int | None = None
     text_column: str = "text"
     label_column: str = "label"
+    background: str = "white"
     vocabulary_size: int = 20_000
     max_length: int = 256
     keep: Literal["start", "end"] = "start"
@@ -70,6 +77,8 @@ class DataConfig:
         check_count("data.split_seed", self.split_seed, least=0)
         if self.image_size is not None:
             check_count("data.image_size", self.image_size)
+        if not (isinstance(self.background, str) and BACKGROUND.fullmatch(self.background)):
+            raise ValueError(f"data.background is {self.background!r}, expected white, black or #rrggbb")
         check_count("data.vocabulary_size", self.vocabulary_size, least=3)
         check_count("data.max_length", self.max_length)
         check_choice("data.keep", self.keep, ("start", "end"))
@@ -91,8 +100,8 @@ class DataConfig:
         texts = kind_of(self.source) == "texts" or self.source == "imdb_reviews"
         used = {
             "directory": kind_of(self.source) == "tfds",
-            "image_size": kind_of(self.source) == "images",
             **dict.fromkeys(("text_column", "label_column"), kind_of(self.source) == "texts"),
+            **dict.fromkeys(("image_size", "background"), kind_of(self.source) == "images"),
             **dict.fromkeys(("vocabulary_size", "max_length", "keep"), texts),
         }
         for field in dataclasses.fields(self):

@@ -1,227 +1,214 @@
-"""A folder of images with a sub-folder for each class, or with train/, validation/ and test/ of such."""
+"""Folders of images as data sets: a sub-folder for each class, or train/, validation/ and test/ of such."""
 
 import dataclasses
-import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
+from laya_jax.data.folders import beside_classes, classes_in, listed, names_of, readable, splits_in
+from laya_jax.data.image_files import ImageFiles
+from laya_jax.data.image_notes import (
+    on_beside,
+    on_classes,
+    on_colours,
+    on_copies,
+    on_labels,
+    on_skipped,
+    on_traits,
+)
+from laya_jax.data.pictures import Picture, describe
 from laya_jax.data.splits import Splits
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-
-SPLITS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
-"""Folders of splits, and which; all but train need not be there."""
-
-UNREADABLE = ("I", "I;16", "I;16B", "I;16L", "F")
-"""Kinds of pixels that are more than 8 bits deep: Pillow would cut them off."""
-
-LARGEST_DECODED = 2**31
-"""Bytes of pixels up to which images are decoded at once."""
+BESIDE = ""
+"""Name that stands for the class of images that are in no class folder."""
 
 
-class ImageFiles:
-    """Images in files, decoded when they are asked for: a read-only array [N, H, W, C] of uint8.
+class _Found(NamedTuple):
+    """Files of a split, identified.
 
     Attributes:
-      paths: of the images.
-      shape: of all of them together.
+      classes: Images by class; a class may have none.
+      skipped: Files that are no images.
     """
 
-    dtype = np.dtype(np.uint8)
+    classes: dict[str, list[Picture]]
+    skipped: list[Path]
 
-    def __init__(self, paths: Sequence[Path], shape: tuple[int, int, int], *, resize: bool) -> None:
-        self.paths = paths
-        self.shape = (len(paths), *shape)
-        self.resize = resize
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of all pixels."""
-        return int(np.prod(self.shape, dtype=np.int64))
-
-    def __len__(self) -> int:
-        """How many images there are."""
-        return len(self.paths)
-
-    def __getitem__(self, rows: NDArray | slice) -> "ImageFiles":
-        """Some of the images, still in files."""
-        paths = self.paths[rows] if isinstance(rows, slice) else [self.paths[row] for row in rows]
-        return ImageFiles(paths, self.shape[1:], resize=self.resize)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
-        """All pixels, for NumPy."""
-        del copy  # decoding makes a new array
-        pixels = self.decode()
-        return pixels if dtype is None else pixels.astype(dtype)
-
-    def checksum(self) -> int:
-        """What changes with the name or the content of any file."""
-        with ThreadPoolExecutor() as threads:
-            contents = threads.map(lambda path: zlib.crc32(path.read_bytes()), self.paths)
-            known = [(path.name, content) for path, content in zip(self.paths, contents, strict=True)]
-        return zlib.crc32(repr((known, self.shape, self.resize)).encode())
-
-    def decode(self) -> NDArray[np.uint8]:
-        """All pixels.
+    @classmethod
+    def of(cls, files: Mapping[str, Sequence[Path]]) -> "_Found":
+        """Identifies files by their content.
 
         Raises:
-          ValueError: an image that cannot be read, or of another size than the first one.
+          ValueError: An image cannot be read.
         """
-        pixels = np.empty(self.shape, np.uint8)
-
-        def fill(row: int) -> None:
-            image = read_image(self.paths[row], self.shape[1] if self.resize else None, self.shape[3])
-            if image.shape != self.shape[1:]:
-                sizes = [f"{width} x {height}" for height, width, _ in (image.shape, self.shape[1:])]
-                raise ValueError(
-                    f"{self.paths[row]} is of {sizes[0]} pixels, but others are of {sizes[1]}; "
-                    "--data.image-size resizes all"
-                )
-            pixels[row] = image
-
+        classes: dict[str, list[Picture]] = {name: [] for name in files}
+        skipped = []
+        rows = [(name, path) for name, paths in files.items() for path in paths]
         with ThreadPoolExecutor() as threads:
-            list(threads.map(fill, range(len(self.paths))))
-        return pixels
+            described = threads.map(describe, (path for _, path in rows))
+            for (name, path), picture in zip(rows, described, strict=True):
+                if picture is None:
+                    skipped.append(path)
+                else:
+                    classes[name].append(picture)
+        return cls(classes, skipped)
+
+    @property
+    def pictures(self) -> list[Picture]:
+        """All images, class by class."""
+        return [picture for pictures in self.classes.values() for picture in pictures]
+
+    def unknown(self, class_names: Sequence[str]) -> dict[str, int]:
+        """Numbers of images in classes of other names."""
+        known = {*class_names}
+        return {name: len(images) for name, images in self.classes.items() if images and name not in known}
+
+    def labels(self, class_names: Sequence[str]) -> NDArray[np.int32]:
+        """Labels of all images, which are in classes of these names."""
+        of_name = {name: label for label, name in enumerate(class_names)}
+        return np.array([of_name[name] for name, images in self.classes.items() for _ in images], np.int32)
 
 
 def load_images(config: DataConfig) -> Dataset:
-    """Reads a folder of images.
+    """Reads a folder of images with their classes.
 
     Raises:
-      FileNotFoundError: there is no such folder, or there are no images in it.
-      ValueError: an image that cannot be read, images of mixed sizes, one class only, or a folder that
-        would be left out.
+      FileNotFoundError: There is no such folder, or there are no images in it.
+      ValueError: An image cannot be read, images are of mixed sizes, there is one class only, or folders may
+        be splits as well as classes.
     """
     folder = path_of(config.source)
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-    parts = _parts(folder)
-    class_names = _folders(parts["train"])
-    labelled = {split: _labelled_paths(part, class_names) for split, part in parts.items()}
-    if not labelled["train"]:
+    splits = splits_in(folder)
+    if splits and "train" not in splits:
+        raise ValueError(f"{folder} has the folders {_names(splits)} and no train, expected one to train on")
+    parts = splits or {"train": folder}
+    found = {split: _Found.of(classes_in(part)) for split, part in parts.items()}
+    strays = [path for part in dict.fromkeys((folder, *parts.values())) for path in beside_classes(part)]
+    skipped = [path for each in found.values() for path in each.skipped]
+    notes = [*on_skipped(skipped, folder), *on_beside(strays, folder), *on_classes(found["train"].classes)]
+    class_names = [name for name, pictures in found["train"].classes.items() if pictures]
+    if not class_names:
         raise FileNotFoundError(
-            f"{folder} has no images in sub-folders, expected a sub-folder for each class with "
-            f"{', '.join(SUFFIXES)} files"
+            f"{parts['train']} has no images in sub-folders, expected a sub-folder for each class"
+            + "".join(f"; {note}" for note in notes)
         )
-    shape = image_shape([path for path, _ in labelled["train"]], config.image_size)
-
-    def examples(rows: Sequence[tuple[Path, int]]) -> Examples:
-        files = ImageFiles([path for path, _ in rows], shape, resize=config.image_size is not None)
-        return Examples(files, np.array([label for _, label in rows], np.int32))
-
-    splits = {split: examples(rows) for split, rows in labelled.items() if rows}
-    preprocessing = Preprocessing("images", shape, scale=(255.0,))
-    validation = splits.get("validation")
+    for split, each in found.items():
+        _check_known(parts[split], each.unknown(class_names), "train has not")
+    everything = [picture for each in found.values() for picture in each.pictures]
+    shape = _shape_of(found["train"].pictures, config.image_size)
+    if config.image_size is None:
+        _check_sizes(everything, shape, "others are of", "--data.image-size resizes all")
+    notes += on_colours(everything, shape[2], folder)
+    notes += on_traits(everything, folder, config.background)
+    examples = {
+        split: Examples(_files(each.pictures, shape, config), each.labels(class_names))
+        for split, each in found.items()
+        if each.pictures
+    }
     dataset = make_dataset(
-        splits["train"], splits.get("test"), class_names, preprocessing, config, validation
+        examples["train"],
+        examples.get("test"),
+        class_names,
+        Preprocessing("images", shape, scale=(255.0,)),
+        config,
+        examples.get("validation"),
     )
-    files = (dataset.train.inputs, dataset.validation.inputs, dataset.test.inputs)
-    return dataclasses.replace(dataset, ids=Splits(*(_names(each, folder) for each in files)))
+    held = {split: getattr(dataset, split) for split in Splits._fields}
+    notes += on_copies({split: (each.inputs.pictures, each.labels) for split, each in held.items()}, folder)
+    paths = [picture.path for picture in everything]
+    names = dict(zip(paths, names_of(paths, folder), strict=True))
+    ids = (np.array([names[picture.path] for picture in each.inputs.pictures]) for each in held.values())
+    return dataclasses.replace(dataset, ids=Splits(*ids), notes=(*dataset.notes, *notes))
 
 
 def read_unlabelled_images(
-    folder: Path, shape: tuple[int, ...], class_names: Sequence[str], config: DataConfig
+    folder: Path,
+    shape: Sequence[int],
+    class_names: Sequence[str],
+    config: DataConfig,
+    *,
+    labelled: bool = False,
 ) -> Unlabelled:
-    """Images to predict: all of a folder, with labels where all are in sub-folders of the classes' names."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"there is no folder {folder}")
-    paths = [path for path in sorted(folder.rglob("*")) if _is_image(path)]
-    if not paths:
-        raise FileNotFoundError(f"{folder} has no images ({', '.join(SUFFIXES)})")
-    names = [path.parent.name for path in paths]
-    labels = None
-    if set(names) <= set(class_names):
-        labels = np.array([class_names.index(name) for name in names], np.int32)
-    files = ImageFiles(paths, (shape[0], shape[1], shape[2]), resize=config.image_size is not None)
-    return Unlabelled(files, tuple(_names(files, folder).tolist()), labels)
+    """Reads images to predict or to test on: those of the test split, if the folder has splits.
 
-
-def decoded(inputs: Any) -> Any:
-    """Inputs as they are, but for images in files that are few enough to decode all at once."""
-    is_small = isinstance(inputs, ImageFiles) and inputs.nbytes <= LARGEST_DECODED
-    return inputs.decode() if is_small else inputs
-
-
-def image_shape(paths: Sequence[Path], size: int | None) -> tuple[int, int, int]:
-    """Height, width and channels of a folder's images: grey if all of them are grey."""
-    with ThreadPoolExecutor() as threads:
-        modes = set(threads.map(_mode, paths))
-    channels = 1 if modes <= {"1", "L"} else 3
-    height, width, _ = read_image(paths[0], size, channels).shape
-    return height, width, channels
-
-
-def read_image(path: Path, size: int | None, channels: int) -> NDArray[np.uint8]:
-    """Pixels [H, W, C] of an image, resized so that its middle square of this size is all that is kept.
+    Args:
+      folder: Path of the folder.
+      shape: Shape [H, W, C] of what the model reads.
+      class_names: Names of the model's classes, by label.
+      config: Configuration of the model's training data.
+      labelled: True if the images are needed for their labels: those in no class folder are then skipped,
+        and unknown classes are refused. Otherwise all are read, with labels if all of them have one.
 
     Raises:
-      ValueError: it cannot be read.
+      FileNotFoundError: There is no such folder, or there are no images in it.
+      ValueError: An image cannot be read or is of another size, or there is an unknown class.
     """
-    # Data of other kinds need no Pillow.
-    from PIL import Image, ImageOps
-
-    try:
-        with Image.open(path) as file:
-            deep = file.mode if file.mode in UNREADABLE else None
-            image = file.convert("L" if channels == 1 else "RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
-    if deep is not None:
-        raise ValueError(f"{path} has pixels of mode {deep}, expected 8 bits a channel")
-    if size is not None:
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
-    return np.asarray(image).reshape(image.height, image.width, channels)
-
-
-def _names(files: ImageFiles, folder: Path) -> NDArray:
-    return np.array([str(path.relative_to(folder)) for path in files.paths])
-
-
-def _parts(folder: Path) -> dict[str, Path]:
-    """Folders of the splits; of a folder without them, itself, to train on."""
-    names = _folders(folder)
-    if "train" not in names:
-        return {"train": folder}
-    others = [name for name in names if name not in SPLITS]
-    if others or {"validation", "val"} <= set(names):
+    splits = splits_in(folder)
+    if splits and "test" not in splits:
         raise ValueError(
-            f"{folder} has the folders {', '.join(names)}, expected train, validation (or val) and test"
+            f"{folder} has the folders {_names(splits)} and no test, expected the folder to read, such as "
+            f"images:{next(iter(splits.values()))}"
         )
-    return {SPLITS[name]: folder / name for name in names}
+    if shape[2] not in (1, 3):
+        raise ValueError(f"the model reads {shape[2]} channels, expected 1 or 3 to read images from files")
+    part = splits.get("test", folder)
+    classes, strays = classes_in(part), beside_classes(part)
+    found = _Found.of(classes if labelled else {**classes, BESIDE: strays})
+    notes = [*on_skipped(found.skipped, folder), *(on_beside(strays, folder) if labelled else ())]
+    pictures, unknown = found.pictures, found.unknown(class_names)
+    if labelled:
+        _check_known(part, unknown, f"the model has not: its classes are {listed(class_names)}")
+    if not pictures:
+        where = " in class folders, which tell their labels" if labelled else ""
+        raise FileNotFoundError(f"{part} has no images{where}" + "".join(f"; {note}" for note in notes))
+    if config.image_size is None:
+        _check_sizes(pictures, shape, "the model reads", "resize it first")
+    notes += on_colours(pictures, shape[2], folder)
+    notes += on_traits(pictures, folder, config.background)
+    notes += on_labels(unknown, known=len(pictures) - sum(unknown.values()))
+    labels = None if unknown else found.labels(class_names)
+    ids = tuple(names_of([picture.path for picture in pictures], folder))
+    return Unlabelled(
+        _files(pictures, shape, config), ids, labels, "test split" if splits else None, tuple(notes)
+    )
 
 
-def _folders(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _files(pictures: Sequence[Picture], shape: Sequence[int], config: DataConfig) -> ImageFiles:
+    return ImageFiles(pictures, shape, resize=config.image_size is not None, background=config.background)
 
 
-def _labelled_paths(folder: Path, class_names: Sequence[str]) -> list[tuple[Path, int]]:
-    unknown = [name for name in _folders(folder) if name not in class_names]
+def _shape_of(pictures: Sequence[Picture], size: int | None) -> tuple[int, int, int]:
+    """Height, width and channels of images: grey if all of them are grey."""
+    width, height = pictures[0].size if size is None else (size, size)
+    return height, width, 1 if all(picture.is_grey for picture in pictures) else 3
+
+
+def _check_known(folder: Path, unknown: Mapping[str, int], lacking: str) -> None:
     if unknown:
-        raise ValueError(f"{folder} has the classes {', '.join(unknown)}, which train/ has not")
-    return [
-        (path, label)
-        for label, name in enumerate(class_names)
-        for path in sorted((folder / name).rglob("*"))
-        if _is_image(path)
-    ]
+        counted = [
+            f"{name} ({number:,} image{'s' if number > 1 else ''})" for name, number in unknown.items()
+        ]
+        raise ValueError(
+            f"{folder} has the class{'es' if counted[1:] else ''} {listed(counted)}, which {lacking}"
+        )
 
 
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+def _check_sizes(pictures: Sequence[Picture], shape: Sequence[int], others: str, advice: str) -> None:
+    """Raises unless all images have the height and width of this shape."""
+    height, width = shape[:2]
+    for picture in pictures:
+        if picture.size != (width, height):
+            raise ValueError(
+                f"{picture.path} is of {picture.size[0]} x {picture.size[1]} pixels, but {others} {width} x "
+                f"{height}; {advice}"
+            )
 
 
-def _mode(path: Path) -> str:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as file:
-            return file.mode
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path} cannot be read as an image: {error}") from error
+def _names(splits: Mapping[str, Path]) -> str:
+    return ", ".join(readable(path.name) for path in splits.values())

@@ -9,7 +9,8 @@ from laya_jax.data.config import DataConfig, kind_of, path_of
 from laya_jax.data.dataset import Dataset, Schema, Unlabelled
 from laya_jax.data.digits import load_digits
 from laya_jax.data.encoder import TextEncoder
-from laya_jax.data.images import decoded, load_images, read_unlabelled_images
+from laya_jax.data.image_files import decoded
+from laya_jax.data.images import load_images, read_unlabelled_images
 from laya_jax.data.npz import load_npz, read_unlabelled_npz
 from laya_jax.data.prepared import load_prepared
 from laya_jax.data.texts import load_texts, read_unlabelled_texts
@@ -23,13 +24,13 @@ def load(config: DataConfig, encoder: TextEncoder | None = None, *, decode: bool
     """Loads a data set, split into what is trained on, validated on and tested on.
 
     Args:
-      config: which one, and how.
-      encoder: of texts, that of a pretrained model; None makes a vocabulary of the training split.
-      decode: whether to decode images in files at once, unless they are too many.
+      config: Configuration of the data.
+      encoder: Encoder of texts of a pretrained model; None makes a vocabulary of the training split.
+      decode: True to decode images in files at once, unless they are too many.
 
     Raises:
-      FileNotFoundError: it is not there.
-      ValueError: it cannot be read, or not be used to train a classifier.
+      FileNotFoundError: The data set is not there.
+      ValueError: The data set cannot be read, or not be used to train a classifier.
 
     >>> dataset = load(DataConfig(source="digits"))
     >>> dataset.train.inputs.shape, len(dataset.class_names)
@@ -80,7 +81,9 @@ def read_inputs(source: str, schema: Schema, config: DataConfig, *, labelled: bo
     elif kind == "images":
         if len(preprocessing.shape) != 3:
             raise ValueError(f"data is {source!r}, but the model reads inputs of shape {preprocessing.shape}")
-        found = read_unlabelled_images(path_of(source), preprocessing.shape, class_names, config)
+        found = read_unlabelled_images(
+            path_of(source), preprocessing.shape, class_names, config, labelled=labelled
+        )
     elif kind == "npz":
         found = read_unlabelled_npz(path_of(source), class_names)
     elif source != config.source:
@@ -93,7 +96,7 @@ def read_inputs(source: str, schema: Schema, config: DataConfig, *, labelled: bo
             f"data is {source!r} with inputs of shape {tuple(found.inputs.shape[1:])}, "
             f"but the model reads {preprocessing.shape}"
         )
-    if kind == "npz" and schema.dtype not in (None, str(found.inputs.dtype)):
+    if kind in ("npz", "images") and schema.dtype not in (None, str(found.inputs.dtype)):
         raise ValueError(
             f"data is {source!r} with inputs of {found.inputs.dtype}, but the model reads {schema.dtype}, "
             "which has another scale"

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from laya_jax.data import Examples
 from laya_jax.data.batches import batch_indices, evaluation_indices, steps_per_epoch, stream
 from laya_jax.data.images import ImageFiles
+from laya_jax.data.pictures import describe
 
 sizes = st.tuples(st.integers(1, 60), st.integers(1, 20)).filter(lambda sizes: sizes[1] <= sizes[0])
 
@@ -76,7 +78,8 @@ def test_a_stream_reads_ahead_while_nobody_asks():
 
 
 def test_what_cannot_be_read_in_a_thread_is_raised_where_it_is_asked_for(tmp_path):
+    Image.new("RGB", (2, 2)).save(tmp_path / "broken.png")
+    files = ImageFiles([describe(tmp_path / "broken.png")], (2, 2, 3), resize=False)
     (tmp_path / "broken.png").write_bytes(b"no image")
-    files = ImageFiles([tmp_path / "broken.png"], (2, 2, 3), resize=False)
     with pytest.raises(ValueError, match=r"broken\.png cannot be read as an image"):
         list(stream(Examples(files, np.zeros(1, np.int32)), np.zeros((1, 1), np.int32)))

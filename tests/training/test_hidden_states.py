@@ -113,7 +113,7 @@ def test_another_model_other_pixels_or_another_pooling_are_not_in_the_cache(froz
     keys = [cache.key_of(dataset.train.inputs, other, dataset.preprocessing) for other in others]
     lighter = dataclasses.replace(dataset.preprocessing, mean=(0.0,))
     keys.append(cache.key_of(dataset.train.inputs, pretrained, lighter))
-    path = dataset.train.inputs.paths[0]
+    path = dataset.train.inputs.pictures[0].path
     Image.new("RGB", (12, 12)).save(path)
     keys.append(
         cache.key_of(load_for(frozen_vit, decode=False).train.inputs, pretrained, dataset.preprocessing)

@@ -1,0 +1,176 @@
+"""Folders of images: which of their files belong to which split and class, whoever reads them.
+
+A split is a folder at the top with one of the names in ``SPLITS``; a class is a folder at the top, or at the
+top of a split, and holds every file below it at any depth. Hidden files and folders are never read.
+"""
+
+import os
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+SPLITS: Mapping[str, str] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+"""Splits by the names of their folders, in upper or lower case."""
+
+LITTER = frozenset(
+    {
+        *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        *("__macosx", "@eadir", "#recycle", "lost+found"),
+    }
+)
+"""Names, in lower case, that operating systems and archives leave behind; hidden like those with a dot."""
+
+SHOWN_SUFFIXES = 4
+"""Suffixes of which the files are counted one by one."""
+
+
+def splits_in(folder: Path) -> dict[str, Path]:
+    """Folders of a folder's splits: train, validation and test; none if its folders are classes.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("Train", "TEST"):
+    ...     (folder / name).mkdir()
+    >>> {split: path.name for split, path in splits_in(folder).items()}
+    {'train': 'Train', 'test': 'TEST'}
+
+    Raises:
+      FileNotFoundError: There is no such folder.
+      ValueError: Folders of splits and others are side by side, or two folders are of the same split.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"there is no folder {folder}")
+    names = [path.name for path in _visible(folder) if path.is_dir()]
+    splits = {name: SPLITS[_plain(name)] for name in names if _plain(name) in SPLITS}
+    if not splits:
+        return {}
+    has = f"{folder} has the folders {', '.join(map(readable, names))}"
+    if len(splits) < len(names):
+        raise ValueError(
+            f"{has}, expected train, validation (or val) and test alone, or classes alone; if "
+            f"{next(iter(splits))} is a class, put all of them into a folder train"
+        )
+    if len(set(splits.values())) < len(names):
+        raise ValueError(f"{has}, expected train, validation (or val) and test, one folder for each")
+    order = list(dict.fromkeys(SPLITS.values()))
+    return {
+        split: folder / name for name, split in sorted(splits.items(), key=lambda item: order.index(item[1]))
+    }
+
+
+def classes_in(folder: Path) -> dict[str, list[Path]]:
+    """Files of a split, or of a folder without splits, by class; classes and files are in alphabetical order.
+
+    An entry that is no regular file, such as a link that leads nowhere or a link to a folder inside a class,
+    is listed as well, so that it can be counted.
+    """
+    folders = [path for path in _visible(folder) if path.is_dir()]
+    names = unique(readable(path.name) for path in folders)
+    return {name: in_order(_below(path)) for name, path in zip(names, folders, strict=True)}
+
+
+def beside_classes(folder: Path) -> list[Path]:
+    """Files of a folder that are in none of its sub-folders."""
+    return [path for path in _visible(folder) if not path.is_dir()]
+
+
+def in_order(paths: Iterable[Path]) -> list[Path]:
+    """Paths in alphabetical order, folder by folder, which is the same under every locale."""
+    return sorted(paths, key=lambda path: readable(str(path)).split(os.sep))
+
+
+def readable(name: str) -> str:
+    r"""A name as UTF-8 can hold it: bytes that are not UTF-8 become escapes.
+
+    >>> readable("caf\udce9.png")
+    'caf\\xe9.png'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Names of which a later one that has come before gets a number.
+
+    >>> unique(["a", "b", "a"])
+    ['a', 'b', 'a (2)']
+    """
+    taken: dict[str, None] = {}
+    for name in names:
+        number, free = 2, name
+        while free in taken:
+            number, free = number + 1, f"{name} ({number})"
+        taken[free] = None
+    return list(taken)
+
+
+def names_of(paths: Sequence[Path], folder: Path) -> list[str]:
+    """Names of files relative to a folder, with "/" between folders; unique, and writable as UTF-8."""
+    return unique(readable(path.relative_to(folder).as_posix()) for path in paths)
+
+
+def lookalikes(names: Iterable[str]) -> list[tuple[str, ...]]:
+    """Groups of names that differ in case, blanks or the way accents are encoded alone.
+
+    >>> lookalikes(["cat", "dog", "Cat "])
+    [('cat', 'Cat ')]
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        same = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+        groups.setdefault(same, []).append(name)
+    return [tuple(group) for group in groups.values() if len(group) > 1]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are.
+
+    >>> listed(["cat/1.png", "cat/2.png", "cat/3.png"])
+    'cat/1.png and 2 more'
+    """
+    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
+
+
+def counted_suffixes(paths: Iterable[Path]) -> str:
+    """Numbers of files by suffix, the most frequent first.
+
+    >>> counted_suffixes([Path("a.txt"), Path("b.heic"), Path("c.HEIC"), Path("complete")])
+    '.heic 2, .txt 1, no suffix 1'
+    """
+    counts = Counter(readable(path.suffix.lower()) or "no suffix" for path in paths).most_common()
+    more = f" and {len(counts) - SHOWN_SUFFIXES} more kinds" if len(counts) > SHOWN_SUFFIXES else ""
+    return ", ".join(f"{suffix} {count:,}" for suffix, count in counts[:SHOWN_SUFFIXES]) + more
+
+
+def is_hidden(name: str) -> bool:
+    """Tells whether a name is of what people do not see.
+
+    >>> is_hidden(".ipynb_checkpoints"), is_hidden("__MACOSX"), is_hidden("cat")
+    (True, True, False)
+    """
+    return name.startswith(".") or _plain(name) in LITTER
+
+
+def _plain(name: str) -> str:
+    return name.strip().lower()
+
+
+def _visible(folder: Path) -> list[Path]:
+    """Entries of a folder that are not hidden, in order."""
+    return in_order(folder / name for name in os.listdir(folder) if not is_hidden(name))
+
+
+def _below(folder: Path) -> list[Path]:
+    """All entries below a folder but for the folders among them; links to folders are not followed."""
+    found: list[Path] = []
+    left = [folder]
+    while left:
+        with os.scandir(left.pop()) as entries:
+            for entry in entries:
+                if not is_hidden(entry.name):
+                    (left if entry.is_dir(follow_symlinks=False) else found).append(Path(entry.path))
+    return found

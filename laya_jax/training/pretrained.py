@@ -8,15 +8,19 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from laya_jax.backbones import BERT, Pretrained, ViT, load_pretrained
-from laya_jax.backbones.pretrained import read_normalization, read_tokenizer
+from laya_jax.backbones.pretrained import (
+    check_embedded,
+    image_notes,
+    read_normalization,
+    read_tokenizer,
+    text_notes,
+)
 from laya_jax.data import Dataset, load
 from laya_jax.data.tokenizer import Tokenizer
-from laya_jax.training.config import BackboneConfig, Config
+from laya_jax.data.vocabulary import PADDING
+from laya_jax.training.config import Config
 
 MODULES: Mapping[str, type[ViT] | type[BERT]] = {"vit": ViT, "bert": BERT}
-
-POOLINGS = {"vit": "cls", "bert": "mean"}
-"""What is read of the positions, if nothing else is asked for."""
 
 NOT_SIZES = ("parent", "name", "dtype", "param_dtype")
 """Fields of a backbone that do not say how large it is."""
@@ -26,8 +30,8 @@ def pretrained_of(config: Config) -> Pretrained | None:
     """The pretrained backbone of a config; None for one that starts at random.
 
     Raises:
-      FileNotFoundError: there is none at its path.
-      ValueError: it cannot be read, or is of another kind.
+      FileNotFoundError: There is none at its path.
+      ValueError: It cannot be read, is of another kind, or cannot read the texts.
     """
     backbone = config.backbone
     if backbone.path is None:
@@ -37,41 +41,55 @@ def pretrained_of(config: Config) -> Pretrained | None:
     if not isinstance(pretrained.backbone, expected):
         found = type(pretrained.backbone).__name__
         raise ValueError(f"backbone.path is {backbone.path}, a {found}, expected a {expected.__name__}")
-    longest = getattr(pretrained.backbone, "max_length", None)
-    if longest is not None and config.data.max_length > longest:
-        raise ValueError(
-            f"data.max_length is {config.data.max_length}, expected at most {longest}, for which the "
-            "backbone has positions"
-        )
+    if isinstance(pretrained.backbone, BERT):
+        _check_reads_texts(pretrained.backbone, config)
     return pretrained
+
+
+def _check_reads_texts(backbone: BERT, config: Config) -> None:
+    if config.data.max_length > backbone.max_length:
+        raise ValueError(
+            f"data.max_length is {config.data.max_length}, expected at most {backbone.max_length}, for which "
+            "the backbone has positions"
+        )
+    if backbone.padding_id != PADDING:
+        raise ValueError(
+            f"pad_token_id of the model in {config.backbone.path} is {backbone.padding_id}, expected "
+            f"{PADDING}, which texts are filled up with"
+        )
 
 
 def load_for(config: Config, *, decode: bool = True) -> Dataset:
     """The data of a config as its backbone reads them: with a pretrained one's tokenizer or normalisation.
 
     Args:
-      config: of the run.
-      decode: whether to decode images in files at once, unless they are too many.
+      config: Config of the run.
+      decode: Whether to decode images in files at once, unless they are too many.
 
     Raises:
-      FileNotFoundError: they are not there.
-      ValueError: they cannot be read, or are no inputs of the backbone's.
+      FileNotFoundError: They are not there.
+      ValueError: They cannot be read, or are no inputs of the backbone's.
     """
     path = config.backbone.path
     if path is None:
         return load(config.data, decode=decode)
     if config.backbone.kind == "bert":
-        return load(config.data, Tokenizer(read_tokenizer(path)))
+        tokenizer = Tokenizer(read_tokenizer(path))
+        check_embedded(path, tokenizer.size)
+        dataset = load(config.data, tokenizer)
+        return dataclasses.replace(dataset, notes=dataset.notes + text_notes(path, config.data.max_length))
     if config.data.normalize:
         raise ValueError("data.normalize is True, expected False: a pretrained backbone has its own")
-    dataset, normalization = load(config.data, decode=decode), read_normalization(path)
+    # Whatever is wrong with the model's files shows before the images are read.
+    normalization, notes = read_normalization(path), image_notes(path, config.data.image_size)
+    dataset = load(config.data, decode=decode)
     stored = dataset.preprocessing
     preprocessing = dataclasses.replace(
         stored,
         mean=tuple(stored.scale[0] * mean for mean in normalization.mean),
         scale=tuple(stored.scale[0] * deviation for deviation in normalization.deviation),
     )
-    return dataclasses.replace(dataset, preprocessing=preprocessing)
+    return dataclasses.replace(dataset, preprocessing=preprocessing, notes=dataset.notes + notes)
 
 
 def sizes_of(backbone: nn.Module) -> dict[str, Any]:
@@ -85,14 +103,12 @@ def sizes_of(backbone: nn.Module) -> dict[str, Any]:
 
 
 def backbone_of(config: Config, sizes: Mapping[str, Any]) -> ViT | BERT:
-    """The backbone of these sizes, without weights."""
+    """The backbone of these sizes, pooling included, without weights."""
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
     return MODULES[config.backbone.kind](**{**tuples, **_options(config)})
 
 
 def _options(config: Config) -> dict[str, Any]:
-    backbone: BackboneConfig = config.backbone
-    return {
-        "pooling": backbone.pooling or POOLINGS[backbone.kind],
-        "dtype": None if config.dtype == "float32" else jnp.dtype(config.dtype),
-    }
+    pooling = config.backbone.pooling
+    dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
+    return {"dtype": dtype, **({} if pooling is None else {"pooling": pooling})}

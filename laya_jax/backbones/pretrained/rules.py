@@ -109,9 +109,9 @@ def make_parameters(
 
 
 def _floats(array: NDArray, name: str) -> NDArray[np.float32]:
-    """An array in float32; bytes are the parts of quantised weights, which make no sense on their own."""
-    if not jnp.issubdtype(array.dtype, jnp.floating) or array.dtype.itemsize < 2:
-        raise ValueError(f"{name} is of {array.dtype}, expected floating point of 16, 32 or 64 bits")
+    """An array in float32."""
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{name} is of {array.dtype}, expected floating point")
     with np.errstate(over="ignore"):  # what is too large for float32 is told below
         values = array.astype(np.float32, copy=False)
     if not np.isfinite(values).all():

@@ -9,7 +9,6 @@ from laya_jax.backbones.pretrained.config import read_config
 from laya_jax.backbones.pretrained.folder import read_text, shown
 from laya_jax.backbones.pretrained.hub import local_path
 from laya_jax.backbones.pretrained.sentence import TEXTS, not_applied, text_settings, transformer_folder
-from laya_jax.backbones.pretrained.weights import converting
 from laya_jax.backbones.pretrained.wordpiece import SETTINGS, VOCABULARY, from_vocabulary, read_settings
 
 TOKENIZER = "tokenizer.json"
@@ -40,8 +39,7 @@ def read_tokenizer(path: str | Path) -> str:
         content = from_vocabulary(folder)
     else:
         raise FileNotFoundError(
-            f"no tokenizer in {folder}: it has no {TOKENIZER}; make it with transformers: "
-            f"{converting(str(path), 'AutoTokenizer')}"
+            f"no tokenizer in {folder}: it has no {TOKENIZER} and no {VOCABULARY}; copy the model's own there"
         )
     normalizer, settings = _normalizer(content), read_settings(folder)
     for key, name in NORMALIZER.items():

@@ -15,13 +15,16 @@ from laya_jax.backbones.pretrained.folder import INDEX, WEIGHTS, check_file, rea
 SHARD = r"[^/\\]+\.safetensors"
 """Pattern of a shard's name, which must not lead out of its folder."""
 
+FLOATS = ("F16", "BF16", "F32", "F64")
+"""Types of arrays that are read, in the words of safetensors."""
+
 OTHERS = {
-    "pytorch_model.bin": "",
-    "pytorch_model.bin.index.json": "",
-    "tf_model.h5": ", from_tf=True",
-    "flax_model.msgpack": ", from_flax=True",
+    "pytorch_model.bin": ("transformers torch", ""),
+    "pytorch_model.bin.index.json": ("transformers torch", ""),
+    "tf_model.h5": ("'transformers==4.48.*' torch tensorflow tf-keras", ", from_tf=True"),
+    "flax_model.msgpack": ("'transformers==4.48.*' torch flax", ", from_flax=True"),
 }
-"""Weights in formats that only other programs read safely, and how transformers is told to."""
+"""Weights in other formats, the packages that convert them (4.57 fails on the last two), and an option."""
 
 
 def find_arrays(folder: Path, source: str) -> dict[str, Path]:
@@ -59,6 +62,9 @@ def read_arrays(places: Mapping[str, Path], names: Mapping[str, str]) -> dict[st
         with _opened(path) as file:
             for wanted, name in names.items():
                 if places[name] == path:
+                    dtype = file.get_slice(name).get_dtype()
+                    if dtype not in FLOATS:  # the numbers of quantised weights make no sense on their own
+                        raise ValueError(f"{path}: {name} is of {dtype}, expected one of {', '.join(FLOATS)}")
                     arrays[wanted] = file.get_tensor(name)
     return arrays
 
@@ -102,28 +108,25 @@ def _opened(path: Path) -> Iterator[Any]:
 
 def _hint(folder: Path, source: str) -> str:
     """What to do where the weights are in another format or under another name."""
-    for name, option in OTHERS.items():
+    for name, (packages, option) in OTHERS.items():
         if (folder / name).exists():
-            tool = "transformers 4" if option else "transformers"
-            return f" but {name}; convert it with {tool}: {converting(source, 'AutoModel', option)}"
+            return f" but {name}; convert it (pip install {packages}): {_converting(source, option)}"
     if source.startswith("hub:"):
-        return f" on the hub; convert it with transformers: {converting(source, 'AutoModel')}"
+        return f" on the hub; convert it (pip install transformers torch): {_converting(source)}"
     others = sorted(path.name for path in folder.glob("*.safetensors"))
     if others:
         return f" but {', '.join(others[:3])}; rename it, or add {INDEX} if these are shards"
-    return ", and no weights in any other format"
+    return ""
 
 
-def converting(source: str, kind: str, option: str = "") -> str:
-    """The command by which transformers writes a model or a tokenizer in the format that is read here.
+def _converting(source: str, option: str = "") -> str:
+    """The command by which transformers writes a model as safetensors.
 
-    >>> print(converting("hub:me/bert", "AutoModel"))
+    >>> print(_converting("hub:me/bert"))
     python -c 'from transformers import AutoModel as A; A.from_pretrained("me/bert").save_pretrained("bert")'
     """
     name = source.removeprefix("hub:")
     target = name.rpartition("/")[2] if name != source else name
-    code = (
-        f"from transformers import {kind} as A; "
-        f"A.from_pretrained({json.dumps(name)}{option}).save_pretrained({json.dumps(target)})"
-    )
-    return f"python -c {shlex.quote(code)}"
+    name, target = (json.dumps(path, ensure_ascii=False) for path in (name, target))
+    code = f"A.from_pretrained({name}{option}).save_pretrained({target})"
+    return f"python -c {shlex.quote(f'from transformers import AutoModel as A; {code}')}"

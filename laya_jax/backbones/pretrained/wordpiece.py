@@ -43,7 +43,7 @@ def from_vocabulary(folder: Path) -> str:
     words = _numbered_words(folder / VOCABULARY)
     settings = read_settings(folder)
     special = _special_tokens(folder, settings, words)
-    plain = words.keys() - special.values() - SPECIAL.values()
+    plain = set(words).difference(special.values(), SPECIAL.values())
     if "do_lower_case" not in settings and any(word != word.lower() for word in plain):
         raise ValueError(
             f"{folder / VOCABULARY} has words with capitals, but {SETTINGS} has no do_lower_case: write it "

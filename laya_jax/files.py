@@ -117,22 +117,20 @@ def new_directory(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
-def read_text(path: str | Path, largest: int = LARGEST_TEXT, *, links: bool = False) -> str:
-    """Reads a UTF-8 text file, whatever the locale.
+def read_text(path: str | Path, largest: int = LARGEST_TEXT) -> str:
+    """Reads a UTF-8 text file of our own, whatever the locale.
 
     Args:
-      path: Path of a regular file.
+      path: Path of a regular file; a symbolic link is refused.
       largest: Maximum size in bytes.
-      links: Whether a symbolic link is followed, as the hub's cache consists of, rather than refused.
 
     Raises:
       FileNotFoundError: There is no such file.
       ValueError: The file is a link, too large, not UTF-8 or cannot be read.
     """
     path = Path(path)
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | (0 if links else _DIRECT)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _DIRECT)
         with os.fdopen(descriptor, "rb") as file:
             status = os.fstat(file.fileno())
             if not stat.S_ISREG(status.st_mode):
@@ -145,26 +143,21 @@ def read_text(path: str | Path, largest: int = LARGEST_TEXT, *, links: bool = Fa
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
     except OSError as error:
-        reason = "it is a symbolic link" if path.is_symlink() and not links else error.strerror
+        reason = "it is a symbolic link" if path.is_symlink() else error.strerror
         raise ValueError(f"{path} cannot be read: {reason}") from error
 
 
-def read_json(path: str | Path, largest: int = LARGEST_TEXT, *, links: bool = False) -> Any:
-    """Reads a JSON file.
-
-    Args:
-      path: Path of a regular file.
-      largest: Maximum size in bytes.
-      links: Whether a symbolic link is followed rather than refused.
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file of our own.
 
     Raises:
       FileNotFoundError: There is no such file.
       ValueError: The file cannot be read as JSON; the message names it.
     """
-    text = read_text(path, largest, links=links)
+    text = read_text(path)
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of too many digits is a plain ValueError
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no JSONDecodeError
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise ValueError(f"{path} cannot be read as JSON: {reason}") from error
 

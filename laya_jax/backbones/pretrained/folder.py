@@ -1,15 +1,13 @@
 """Files in the folder of a pretrained model, as people have them: links, downloads gone wrong."""
 
 import reprlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from laya_jax import files
 
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
-
-LARGEST_JSON = 2**26
-"""Maximum size in bytes of a JSON file of a pretrained model, tokenizers included."""
 
 LFS_POINTER, WEB_PAGE = b"version https://git-lfs", (b"<!doctype html", b"<html")
 """First bytes of what is often found in the place of a file."""
@@ -62,33 +60,37 @@ def check_file(path: Path) -> None:
 
 
 def read_text(path: Path) -> str:
-    """Reads a text file of a pretrained model, through links.
+    """Reads a text file of a pretrained model.
 
     Raises:
       FileNotFoundError: There is no such file.
       ValueError: It cannot be read.
     """
-    check_file(path)
-    return files.read_text(path, LARGEST_JSON, links=True)
+    text: str = _read(files.read_text, path)
+    return text
+
+
+def read_json(path: Path) -> Any:
+    """Reads a JSON file of a pretrained model; raises as ``read_text`` does."""
+    return _read(files.read_json, path)
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """Reads a JSON object of a pretrained model, through links.
-
-    Raises:
-      FileNotFoundError: There is no such file.
-      ValueError: It cannot be read, or holds something else.
-    """
+    """Reads a JSON object of a pretrained model; raises as ``read_text`` does."""
     values = read_json(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path} holds {shown(values)}, expected a JSON object")
     return values
 
 
-def read_json(path: Path) -> Any:
-    """Reads a JSON file of a pretrained model, through links; raises as ``read_object`` does."""
+def _read(read: Callable[[Path], Any], path: Path) -> Any:
+    """Reads a file through links, of which the hub's cache consists, and which our own files may not be."""
     check_file(path)
-    return files.read_json(path, LARGEST_JSON, links=True)
+    real = path.resolve()
+    try:
+        return read(real)
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(real), str(path))) from error
 
 
 def shown(value: Any) -> str:

@@ -15,6 +15,7 @@ from laya_jax.backbones.pretrained import (
     read_tokenizer,
     text_notes,
 )
+from laya_jax.backbones.pretrained.hub import local_path
 from laya_jax.data import Dataset, load
 from laya_jax.data.tokenizer import Tokenizer
 from laya_jax.data.vocabulary import PADDING
@@ -64,15 +65,15 @@ def load_for(config: Config, *, decode: bool = True) -> Dataset:
 
     Args:
       config: Config of the run.
-      decode: Whether to decode images in files at once, unless they are too many.
+      decode: True to decode images in files at once, unless they are too many.
 
     Raises:
       FileNotFoundError: They are not there.
       ValueError: They cannot be read, or are no inputs of the backbone's.
     """
-    path = config.backbone.path
-    if path is None:
+    if config.backbone.path is None:
         return load(config.data, decode=decode)
+    path = local_path(config.backbone.path)  # here, so that a model of the hub is looked up once
     if config.backbone.kind == "bert":
         tokenizer = Tokenizer(read_tokenizer(path))
         check_embedded(path, tokenizer.size)
@@ -100,6 +101,32 @@ def sizes_of(backbone: nn.Module) -> dict[str, Any]:
     """
     fields = [field.name for field in dataclasses.fields(backbone) if field.name not in NOT_SIZES]
     return {name: getattr(backbone, name) for name in fields}
+
+
+def check_read_alike(
+    pretrained: Pretrained | None, sizes: Mapping[str, Any] | None, path: str | None
+) -> None:
+    """Raises if a pretrained backbone is read otherwise than when a run started with it.
+
+    Older versions passed over keys of its files that are honoured now.
+
+    Args:
+      pretrained: Backbone as it is read now.
+      sizes: Sizes that the run knows of it, from ``sizes_of``.
+      path: Path of the backbone, for the message.
+
+    Raises:
+      ValueError: They differ.
+    """
+    if pretrained is None or sizes is None:
+        return
+    for name, value in sizes_of(pretrained.backbone).items():
+        now = list(value) if isinstance(value, tuple) else value
+        if sizes.get(name, now) != now:
+            raise ValueError(
+                f"{name} of the model in {path} is {now!r}, but the run started with {sizes[name]!r}, which an "
+                "older version read there: train anew"
+            )
 
 
 def backbone_of(config: Config, sizes: Mapping[str, Any]) -> ViT | BERT:

@@ -1,4 +1,4 @@
-"""How a pretrained ViT's images are prepared, as its ``preprocessor_config.json`` says."""
+"""Preparation of a pretrained ViT's images: normalisation, resizing and cropping."""
 
 import re
 from collections.abc import Mapping
@@ -35,7 +35,7 @@ AS_THEY_ARE = "they are taken as they are"
 
 
 class Normalization(NamedTuple):
-    """What is subtracted from images with values from 0 to 1, and what they are then divided by, per channel.
+    """Mean to subtract from images with values from 0 to 1, and deviation to divide them by, per channel.
 
     Attributes:
       mean: Means of red, green and blue.
@@ -82,7 +82,7 @@ class Preprocessor:
         return Normalization(tuple(x / highest for x in mean), tuple(x / highest for x in deviation))
 
     def fitting(self) -> str | None:
-        """How images are brought to the model's size, in words; None if the file does not say."""
+        """Describes how images are brought to the model's size; None if the file does not say."""
         steps = []
         if self._flag("do_resize", True):
             if self._values.get("size") is None:

@@ -131,7 +131,7 @@ def _present_name(name: str) -> str:
 
 
 def _prefix(names: Iterable[str], expected: set[str]) -> str:
-    """What stands before most of the arrays that are expected, up to and with a dot."""
+    """Finds the prefix of most of the expected arrays, up to and including a dot."""
     found: Counter[str] = Counter()
     for name in names:
         starts = [0, *(dot.end() for dot in re.finditer(r"\.", name))]
@@ -153,7 +153,7 @@ def _without(name: str, prefix: str) -> str:
 
 
 def _some(names: list[str]) -> str:
-    """How many there are, and the first few.
+    """Counts names, and lists the first few.
 
     >>> _some(["a", "b", "c", "d"]), _some([])
     ('4 (a, b, c, ...)', 'none')

@@ -75,7 +75,7 @@ def default_pooling(path: Path) -> str | None:
 
 
 def text_settings(path: Path) -> dict[str, Any]:
-    """What a model of sentence-transformers says of its texts; empty for other models."""
+    """Settings for the texts of a model of sentence-transformers; empty for other models."""
     file = transformer_folder(path) / TEXTS
     return read_object(file) if file.exists() else {}
 
@@ -109,7 +109,7 @@ def _modules(path: Path) -> list[Module]:
 
 
 def _is_inside(folder: str) -> bool:
-    """Whether this is a folder's own path, or the name of a folder in it."""
+    """True for the path of a folder itself ("") and for the name of a folder in it."""
     return folder != ".." and Path(folder).name == folder
 
 

@@ -107,7 +107,7 @@ def _normalizer(content: str) -> Mapping[str, Any]:
 
 
 def _lowers(normalizer: Mapping[str, Any]) -> bool:
-    """Whether a normaliser brings texts to lower case.
+    """True for a normaliser that brings texts to lower case.
 
     >>> _lowers({"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}), _lowers({"type": "NFC"})
     (True, False)

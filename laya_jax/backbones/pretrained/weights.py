@@ -107,7 +107,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _hint(folder: Path, source: str) -> str:
-    """What to do where the weights are in another format or under another name."""
+    """Advice where the weights are in another format or under another name."""
     for name, (packages, option) in OTHERS.items():
         if (folder / name).exists():
             return f" but {name}; convert it (pip install {packages}): {_converting(source, option)}"

@@ -154,9 +154,10 @@ def read_json(path: str | Path) -> Any:
       FileNotFoundError: There is no such file.
       ValueError: The file cannot be read as JSON; the message names it.
     """
+    text = read_text(path)
     try:
-        return json.loads(read_text(path))
-    except (json.JSONDecodeError, RecursionError) as error:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of too many digits is no JSONDecodeError
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise ValueError(f"{path} cannot be read as JSON: {reason}") from error
 

@@ -63,26 +63,38 @@ def hugging_face(of, kind):
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
 
-def write(folder, kind, arrays, **more):
-    folder.mkdir(exist_ok=True)
-    config = {
-        "model_type": kind,
-        "hidden_size": 8,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 2,
+SIZES = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2}
+CONFIGS = {
+    "vit": {**SIZES, "intermediate_size": 12, "image_size": 12, "patch_size": 4},
+    "dinov2": {**SIZES, "mlp_ratio": 1.5, "image_size": 12, "patch_size": 4},
+    "bert": {
+        **SIZES,
+        "num_hidden_layers": 1,
         "intermediate_size": 12,
-        "image_size": 12,
-        "patch_size": 4,
-        **more,
-    }
-    (folder / "config.json").write_text(json.dumps(config))
+        "vocab_size": 11,
+        "max_position_embeddings": 6,
+    },
+}
+"""The sizes of the small models, as the files of each kind say them."""
+
+
+def write(folder, kind, arrays):
+    folder.mkdir(exist_ok=True)
+    change_json(folder / "config.json", model_type=kind, **CONFIGS[kind])
     save_file(arrays, folder / "model.safetensors")
     return folder
 
 
+def change_json(path, without=(), **changes):
+    """Sets keys of the JSON object in a file, which need not be there, and takes others away."""
+    values = {**(json.loads(path.read_text()) if path.exists() else {}), **changes}
+    path.write_text(json.dumps({key: value for key, value in values.items() if key not in without}))
+
+
 def write_vit(folder, kind="vit", seed=1):
     """A ViT that reads images of 12 x 12 pixels or other multiples of 4."""
-    return write(folder, kind, hugging_face(tensors(SMALL, IMAGES, seed), kind))
+    model = SMALL.clone(layer_scale=kind == "dinov2")
+    return write(folder, kind, hugging_face(tensors(model, IMAGES, seed), kind))
 
 
 def write_bert(folder, of=None):
@@ -113,8 +125,7 @@ def write_bert(folder, of=None):
         arrays[f"encoder.layer.0.{theirs}.weight"] = of[f"layer_0/{ours}/scale"]
         arrays[f"encoder.layer.0.{theirs}.bias"] = of[f"layer_0/{ours}/bias"]
     arrays |= {"embeddings.LayerNorm.weight": of["norm/scale"], "embeddings.LayerNorm.bias": of["norm/bias"]}
-    more = {"num_hidden_layers": 1, "vocab_size": 11, "max_position_embeddings": 6}
-    write(folder, "bert", arrays, **more)
+    write(folder, "bert", arrays)
     tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.normalizer, tokenizer.pre_tokenizer = (
         normalizers.BertNormalizer(),

@@ -1,4 +1,4 @@
-"""The text transformer."""
+"""BERT, a transformer over the tokens of a text."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from laya_jax.typing import Array, Bool, Float, Int
 
 
 class BERT(nn.Module):
-    """Token embeddings through layers of attention; embeddings and every layer's output are hidden states.
+    """Token embeddings and layers of attention; the embeddings and each layer's output are hidden states.
 
     ``x = norm(x + attention(x))``, ``x = norm(x + mlp(x))``.
 
@@ -27,18 +27,18 @@ class BERT(nn.Module):
     Reference: Devlin et al. 2019.
 
     Attributes:
-      vocabulary_size: tokens.
-      width: of the hidden states.
-      depth: layers.
-      heads: of each attention.
-      mlp_width: hidden width of the MLP in each layer; 4 times the width if None.
-      max_length: positions that there are embeddings for.
-      padding_id: token that stands for nothing.
-      pooling: how positions become one vector: "mean" over the tokens, "cls", the first token, or both,
-        "cls+mean"; None gives the hidden states of all positions, [B, T, width].
-      epsilon: of the layer normalisations.
-      dtype: of the computation; None takes what parameters promote to.
-      param_dtype: of the parameters.
+      vocabulary_size: Number of tokens.
+      width: Width of the hidden states.
+      depth: Number of layers.
+      heads: Number of heads in each attention.
+      mlp_width: Hidden width of the MLP in each layer; None means four times the width.
+      max_length: Maximum number of tokens per text: the number of position embeddings.
+      padding_id: Token that marks padding.
+      pooling: Pooling of the positions: "mean" over the tokens, "cls" for the first token, or several joined
+        by "+"; None returns the hidden states of all positions, [B, T, width].
+      epsilon: Epsilon of the layer normalisations.
+      dtype: Dtype of the computation; None means that of the parameters.
+      param_dtype: Dtype of the parameters.
     """
 
     vocabulary_size: int = 30_522
@@ -68,8 +68,8 @@ class BERT(nn.Module):
         """Returns depth + 1 hidden states, [B, D], for tokens [B, T].
 
         Args:
-          tokens: [B, T], T at most ``max_length``.
-          mask: True where there is a token; None takes every token but ``padding_id``.
+          tokens: Tokens, [B, T], with T at most ``max_length``.
+          mask: True where there is a token, [B, T]; None means every token but ``padding_id``.
         """
         if jnp.ndim(tokens) != 2 or not jnp.issubdtype(jnp.result_type(tokens), jnp.integer):
             raise ValueError(
@@ -100,7 +100,7 @@ class BERT(nn.Module):
         small = nn.initializers.normal(0.02)
         words = nn.Embed(self.vocabulary_size, self.width, embedding_init=small, name="words", **options)
         positions = self.param("positions", small, (self.max_length, self.width), self.param_dtype)
-        # All tokens are of one segment: the second embedding of segments is never used.
+        # All tokens belong to one segment: the second segment embedding is never used.
         segment = self.param("segment", small, (1, self.width), self.param_dtype)
         added = (positions[: tokens.shape[1]] + segment)[None]
         states, added = nn.dtypes.promote_dtype(words(tokens), added, dtype=self.dtype)
@@ -109,14 +109,14 @@ class BERT(nn.Module):
 
 
 class Layer(nn.Module):
-    """One layer: attention and MLP, each added to what went in and then normalised.
+    """One layer: attention and MLP, each added to its input and then normalised.
 
     Attributes:
-      heads: of the attention.
-      mlp_width: hidden width of the MLP.
-      epsilon: of the layer normalisations.
-      dtype: of the computation.
-      param_dtype: of the parameters.
+      heads: Number of heads in the attention.
+      mlp_width: Hidden width of the MLP.
+      epsilon: Epsilon of the layer normalisations.
+      dtype: Dtype of the computation.
+      param_dtype: Dtype of the parameters.
     """
 
     heads: int

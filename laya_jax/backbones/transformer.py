@@ -1,4 +1,4 @@
-"""What vision and text transformers have in common: attention over positions, and the network after it."""
+"""Parts that vision and text transformers share: attention over positions, and the MLP after it."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from laya_jax.typing import Array, Bool, Float
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention of every position to every other one.
+    """Multi-head attention of every position to every position.
 
     Example::
 
@@ -25,9 +25,9 @@ class SelfAttention(nn.Module):
     Reference: Vaswani et al. 2017.
 
     Attributes:
-      heads: parts of the width that attend on their own.
-      dtype: of the computation; None takes what parameters and input promote to.
-      param_dtype: of the parameters.
+      heads: Number of attention heads, each for its own slice of the width.
+      dtype: Dtype of the computation; None means the one that parameters and input promote to.
+      param_dtype: Dtype of the parameters.
     """
 
     heads: int
@@ -38,7 +38,7 @@ class SelfAttention(nn.Module):
     def __call__(
         self, states: Float[Array, "batch token width"], mask: Bool[Array, "batch token"] | None = None
     ) -> Float[Array, "batch token width"]:
-        """Returns [B, T, D]; nobody attends to a position where the mask is False."""
+        """Returns [B, T, D]; positions where the mask is False receive no attention."""
         batch, length, width = states.shape
         options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
 
@@ -58,7 +58,7 @@ def dot_product_attention(
 ) -> Float[Array, "batch head token width"]:
     """``softmax(query key^T / sqrt(width)) value``, the softmax in float32.
 
-    ``jax.nn.dot_product_attention`` computes the same, on a CPU in more time.
+    ``jax.nn.dot_product_attention`` computes the same, but more slowly on a CPU.
 
     >>> query, key, value = jnp.zeros((1, 1, 1, 1)), jnp.zeros((1, 1, 2, 1)), jnp.array([[[[1.0], [3.0]]]])
     >>> dot_product_attention(query, key, value)
@@ -81,9 +81,9 @@ class FeedForward(nn.Module):
       (1, 3, 8)
 
     Attributes:
-      width: hidden width.
-      dtype: of the computation; None takes what parameters and input promote to.
-      param_dtype: of the parameters.
+      width: Hidden width.
+      dtype: Dtype of the computation; None means the one that parameters and input promote to.
+      param_dtype: Dtype of the parameters.
     """
 
     width: int
@@ -101,9 +101,9 @@ class FeedForward(nn.Module):
 def pooled(
     states: Float[Array, "batch token width"], pooling: str, mask: Bool[Array, "batch token"] | None = None
 ) -> Array:
-    """A hidden state over positions as [B, D], or [B, 2 D] for "cls+mean".
+    """Pools a hidden state over positions to [B, D], or to [B, 2 D] for "cls+mean".
 
-    The class token, which comes first, has no part in the mean of a vision transformer: the mask says so.
+    The mask of a vision transformer keeps the class token, which comes first, out of the mean.
 
     >>> pooled(jnp.array([[[1.0], [5.0], [7.0]]]), "cls+mean", jnp.array([[False, True, True]]))
     Array([[1., 6.]], dtype=float32)

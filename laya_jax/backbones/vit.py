@@ -1,4 +1,4 @@
-"""The vision transformer."""
+"""ViT, a transformer over the patches of an image."""
 
 from typing import Any
 
@@ -13,14 +13,14 @@ from laya_jax.checks import check_count
 from laya_jax.typing import Array, Float
 
 CUBIC = -0.75
-"""Parameter of the cubic kernel with which position embeddings are interpolated, as in PyTorch."""
+"""Parameter of the cubic kernel that interpolates position embeddings, as in PyTorch."""
 
 
 class ViT(nn.Module):
-    """Patches and a class token through blocks of attention; every block's output is a hidden state.
+    """Patches, a class token and blocks of attention; each block's output is a hidden state.
 
     ``x = x + s1 attention(norm(x))``, ``x = x + s2 mlp(norm(x))`` with ``s = 1`` without LayerScale. The norm
-    after the last block, which a classifier on top would read, is left out: hidden states are all alike.
+    after the last block, which precedes a classifier, is left out, so that all hidden states are of one kind.
 
     Example::
 
@@ -33,19 +33,19 @@ class ViT(nn.Module):
     Reference: Dosovitskiy et al. 2021; LayerScale: Touvron et al. 2021; DINOv2: Oquab et al. 2023.
 
     Attributes:
-      patch_size: pixels along a side of a patch.
-      width: of the hidden states.
-      depth: blocks.
-      heads: of each attention.
-      mlp_width: hidden width of the MLP in each block; 4 times the width if None.
-      grid: patches along height and width that there are position embeddings for; for images of another
-        size they are interpolated (bicubic).
-      layer_scale: whether each branch is scaled by a learned vector.
-      pooling: how positions become one vector: "cls", "mean" over the patches, or both, "cls+mean"; None
-        gives the hidden states of all positions, [B, 1 + patches, width].
-      epsilon: of the layer normalisations.
-      dtype: of the computation; None takes what parameters and input promote to.
-      param_dtype: of the parameters.
+      patch_size: Side of a patch in pixels.
+      width: Width of the hidden states.
+      depth: Number of blocks.
+      heads: Number of heads in each attention.
+      mlp_width: Hidden width of the MLP in each block; None means four times the width.
+      grid: Numbers of patches along height and width that have position embeddings; for images of another
+        size these are interpolated (bicubic).
+      layer_scale: True to scale each branch by a learned vector.
+      pooling: Pooling of the positions: "cls" for the class token, "mean" over the patches, or several joined
+        by "+"; None returns the hidden states of all positions, [B, 1 + patches, width].
+      epsilon: Epsilon of the layer normalisations.
+      dtype: Dtype of the computation; None means the one that parameters and input promote to.
+      param_dtype: Dtype of the parameters.
     """
 
     patch_size: int = 16
@@ -91,7 +91,7 @@ class ViT(nn.Module):
         )
 
     def _embedded(self, images: Array) -> Array:
-        """Class token and patches with their positions, [B, 1 + patches, D]."""
+        """Embeds class token and patches with their positions, [B, 1 + patches, D]."""
         size = self.patch_size
         if jnp.ndim(images) != 4 or not jnp.issubdtype(jnp.result_type(images), jnp.floating):
             raise ValueError(
@@ -121,15 +121,15 @@ class ViT(nn.Module):
 
 
 class Block(nn.Module):
-    """One block: attention and MLP, each after a normalisation and added to what went in.
+    """One block: attention and MLP, each preceded by a normalisation and added to its input.
 
     Attributes:
-      heads: of the attention.
-      mlp_width: hidden width of the MLP.
-      layer_scale: whether each branch is scaled by a learned vector.
-      epsilon: of the layer normalisations.
-      dtype: of the computation.
-      param_dtype: of the parameters.
+      heads: Number of heads in the attention.
+      mlp_width: Hidden width of the MLP.
+      layer_scale: True to scale each branch by a learned vector.
+      epsilon: Epsilon of the layer normalisations.
+      dtype: Dtype of the computation.
+      param_dtype: Dtype of the parameters.
     """
 
     heads: int
@@ -161,15 +161,15 @@ class Block(nn.Module):
 def interpolated(
     positions: Float[Array, "position width"], grid: tuple[int, int], size: tuple[int, int]
 ) -> Float[Array, "_ width"]:
-    """Position embeddings for another grid of patches, bicubic; the first, of the class token, stays.
+    """Interpolates position embeddings for another grid of patches (bicubic), except that of the class token.
 
     Args:
-      positions: [1 + rows * columns, D].
-      grid: rows and columns that they are for.
-      size: rows and columns that are wanted.
+      positions: Position embeddings, [1 + rows * columns, D].
+      grid: Numbers of rows and columns that they belong to.
+      size: Numbers of rows and columns that are wanted.
 
     Returns:
-      [1 + rows * columns, D] of the wanted grid.
+      Position embeddings of the wanted grid, [1 + rows * columns, D].
 
     >>> interpolated(jnp.arange(5.0)[:, None], (2, 2), (1, 1))[:, 0]
     Array([0. , 2.5], dtype=float32)
@@ -185,7 +185,7 @@ def interpolated(
 
 
 def cubic_weights(old: int, new: int) -> NDArray:
-    """Weights [new, old] of cubic interpolation between the middles of pixels, the border repeated.
+    """Weights [new, old] of cubic interpolation between pixel centres, with the border repeated.
 
     >>> cubic_weights(2, 1)
     array([[0.5, 0.5]])

@@ -8,16 +8,21 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from laya_jax.backbones import BERT, Pretrained, ViT, load_pretrained
-from laya_jax.backbones.pretrained import read_normalization, read_tokenizer
+from laya_jax.backbones.pretrained import (
+    check_embedded,
+    image_notes,
+    read_normalization,
+    read_tokenizer,
+    text_notes,
+)
+from laya_jax.backbones.pretrained.hub import local_path
 from laya_jax.data import Dataset, load
 from laya_jax.data.config import is_own
 from laya_jax.data.tokenizer import Tokenizer
-from laya_jax.training.config import BackboneConfig, Config
+from laya_jax.data.vocabulary import PADDING
+from laya_jax.training.config import Config
 
 MODULES: Mapping[str, type[ViT] | type[BERT]] = {"vit": ViT, "bert": BERT}
-
-POOLINGS = {"vit": "cls", "bert": "mean"}
-"""What is read of the positions, if nothing else is asked for."""
 
 NOT_SIZES = ("parent", "name", "dtype", "param_dtype")
 """Fields of a backbone that do not say how large it is."""
@@ -27,8 +32,8 @@ def pretrained_of(config: Config) -> Pretrained | None:
     """The pretrained backbone of a config; None for one that starts at random.
 
     Raises:
-      FileNotFoundError: there is none at its path.
-      ValueError: it cannot be read, or is of another kind.
+      FileNotFoundError: There is none at its path.
+      ValueError: It cannot be read, is of another kind, or cannot read the texts.
     """
     backbone = config.backbone
     if backbone.path is None:
@@ -38,13 +43,22 @@ def pretrained_of(config: Config) -> Pretrained | None:
     if not isinstance(pretrained.backbone, expected):
         found = type(pretrained.backbone).__name__
         raise ValueError(f"backbone.path is {backbone.path}, a {found}, expected a {expected.__name__}")
-    longest = getattr(pretrained.backbone, "max_length", None)
-    if longest is not None and config.data.max_length > longest:
-        raise ValueError(
-            f"data.max_length is {config.data.max_length}, expected at most {longest}, for which the "
-            "backbone has positions"
-        )
+    if isinstance(pretrained.backbone, BERT):
+        _check_reads_texts(pretrained.backbone, config)
     return pretrained
+
+
+def _check_reads_texts(backbone: BERT, config: Config) -> None:
+    if config.data.max_length > backbone.max_length:
+        raise ValueError(
+            f"data.max_length is {config.data.max_length}, expected at most {backbone.max_length}, for which "
+            "the backbone has positions"
+        )
+    if backbone.padding_id != PADDING:
+        raise ValueError(
+            f"pad_token_id of the model in {config.backbone.path} is {backbone.padding_id}, expected "
+            f"{PADDING}, which texts are filled up with"
+        )
 
 
 def load_for(config: Config, *, decode: bool = True) -> Dataset:
@@ -67,22 +81,26 @@ def load_for(config: Config, *, decode: bool = True) -> Dataset:
 
 
 def _load_for(config: Config, decode: bool) -> Dataset:
-    path = config.backbone.path
-    if path is None:
+    if config.backbone.path is None:
         return load(config.data, decode=decode)
+    path = local_path(config.backbone.path)  # here, so that a model of the hub is looked up once
     if config.backbone.kind == "bert":
-        return load(config.data, Tokenizer(read_tokenizer(path)))
+        tokenizer = Tokenizer(read_tokenizer(path))
+        check_embedded(path, tokenizer.size)
+        dataset = load(config.data, tokenizer)
+        return dataclasses.replace(dataset, notes=dataset.notes + text_notes(path, config.data.max_length))
     if config.data.normalize:
         raise ValueError("data.normalize is True, expected False: a pretrained backbone has its own")
-    as_stored = dataclasses.replace(config.data, normalize=False)
-    dataset, normalization = load(as_stored, decode=decode), read_normalization(path)
+    # Whatever is wrong with the model's files shows before the images are read.
+    normalization, notes = read_normalization(path), image_notes(path, config.data.image_size)
+    dataset = load(dataclasses.replace(config.data, normalize=False), decode=decode)
     stored = dataset.preprocessing
     preprocessing = dataclasses.replace(
         stored,
         mean=tuple(stored.scale[0] * mean for mean in normalization.mean),
         scale=tuple(stored.scale[0] * deviation for deviation in normalization.deviation),
     )
-    return dataclasses.replace(dataset, preprocessing=preprocessing)
+    return dataclasses.replace(dataset, preprocessing=preprocessing, notes=dataset.notes + notes)
 
 
 def sizes_of(backbone: nn.Module) -> dict[str, Any]:
@@ -95,15 +113,39 @@ def sizes_of(backbone: nn.Module) -> dict[str, Any]:
     return {name: getattr(backbone, name) for name in fields}
 
 
+def check_read_alike(
+    pretrained: Pretrained | None, sizes: Mapping[str, Any] | None, path: str | None
+) -> None:
+    """Raises if a pretrained backbone is read otherwise than when a run started with it.
+
+    Older versions passed over keys of its files that are honoured now.
+
+    Args:
+      pretrained: Backbone as it is read now.
+      sizes: Sizes that the run knows of it, from ``sizes_of``.
+      path: Path of the backbone, for the message.
+
+    Raises:
+      ValueError: They differ.
+    """
+    if pretrained is None or sizes is None:
+        return
+    for name, value in sizes_of(pretrained.backbone).items():
+        now = list(value) if isinstance(value, tuple) else value
+        if sizes.get(name, now) != now:
+            raise ValueError(
+                f"{name} of the model in {path} is {now!r}, but the run started with {sizes[name]!r}, which an "
+                "older version read there: train anew"
+            )
+
+
 def backbone_of(config: Config, sizes: Mapping[str, Any]) -> ViT | BERT:
-    """The backbone of these sizes, without weights."""
+    """The backbone of these sizes, pooling included, without weights."""
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
     return MODULES[config.backbone.kind](**{**tuples, **_options(config)})
 
 
 def _options(config: Config) -> dict[str, Any]:
-    backbone: BackboneConfig = config.backbone
-    return {
-        "pooling": backbone.pooling or POOLINGS[backbone.kind],
-        "dtype": None if config.dtype == "float32" else jnp.dtype(config.dtype),
-    }
+    pooling = config.backbone.pooling
+    dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
+    return {"dtype": dtype, **({} if pooling is None else {"pooling": pooling})}

@@ -16,7 +16,7 @@ from laya_jax.training.engine import Engine
 from laya_jax.training.loop import SILENT, Listener, train
 from laya_jax.training.material import Material, fingerprint, gather
 from laya_jax.training.parallel import ParallelConfig, any_process, barrier, make_parallel
-from laya_jax.training.pretrained import pretrained_of
+from laya_jax.training.pretrained import check_read_alike, pretrained_of
 from laya_jax.training.recorder import NonFiniteLossError
 from laya_jax.training.run import CONFIG, RunDirectory, check_is_new
 
@@ -103,6 +103,7 @@ def resume(
         return result
     parallel, pretrained = parallel or run.started_on(), pretrained_of(now)
     run.check_backbone(now.backbone.path, pretrained and checksum(pretrained.parameters))
+    check_read_alike(pretrained, (run.backbone() or {}).get("sizes"), now.backbone.path)
 
     def check(dataset: Dataset) -> None:
         run.check_data(now.data.source, fingerprint(dataset))

@@ -17,7 +17,7 @@ from laya_jax.training.material import fingerprint, head_alone, known_by, readab
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import DeviceConfig, divisible, make_parallel
 from laya_jax.training.predictor import Predictor
-from laya_jax.training.pretrained import pretrained_of
+from laya_jax.training.pretrained import check_read_alike, pretrained_of
 from laya_jax.training.run import CHECKPOINTS, CONFIG, RunDirectory
 from laya_jax.training.state import TrainState, initial_state, make_optimizer
 from laya_jax.training.steps import Outputs, output_reader
@@ -67,6 +67,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     run = RunDirectory.open(path)
     schema, pretrained = run.schema(), pretrained_of(run.config)
     run.check_backbone(run.config.backbone.path, pretrained and checksum(pretrained.parameters))
+    check_read_alike(pretrained, (run.backbone() or {}).get("sizes"), run.config.backbone.path)
     classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
     # With a frozen backbone it is the head alone that was trained, and saved.
     frozen = run.config.backbone.freeze

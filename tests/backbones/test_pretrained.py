@@ -1,5 +1,5 @@
-import json
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,7 +52,7 @@ def test_a_real_bert_gives_what_another_program_computed():
     np.testing.assert_allclose(found[:, :, 384:], golden["mean"], atol=1e-3)
 
 
-@pytest.mark.parametrize("kind", ["vit", "dinov2", "bert"])
+@pytest.mark.parametrize("kind", ["vit", "oblong_vit", "dinov2", "bert"])
 def test_small_models_give_at_all_positions_what_hugging_face_computes(kind):
     folder = GOLDEN / f"small_{kind}"
     golden = read_golden(f"small_{kind}/golden")
@@ -125,7 +125,8 @@ def test_a_vit_in_hugging_faces_layouts(tmp_path, kind, prefix):
         arrays = {f"{kind}.{name}": array for name, array in arrays.items()}
         arrays["classifier.weight"] = np.zeros((3, 8), np.float32)
     backbone, parameters = load_pretrained(write(tmp_path / "m", kind, arrays))
-    assert backbone == model.clone(epsilon=1e-12)
+    # The epsilon that transformers takes for each where the config has none.
+    assert backbone == model.clone(epsilon={"vit": 1e-12, "dinov2": 1e-6}[kind])
     for name, array in flatten_dict(parameters, sep="/").items():
         np.testing.assert_array_equal(array, expected[name])
 
@@ -133,69 +134,6 @@ def test_a_vit_in_hugging_faces_layouts(tmp_path, kind, prefix):
 @pytest.fixture
 def folder(tmp_path):
     return write(tmp_path / "m", "vit", hugging_face(tensors(SMALL, IMAGES), "vit"))
-
-
-def change(folder, **changes):
-    arrays = load_file(folder / "model.safetensors")
-    for name, array in changes.items():
-        arrays.pop(name, None)
-        if array is not None:
-            arrays[name] = array
-    save_file(arrays, folder / "model.safetensors")
-
-
-def test_missing_and_surplus_arrays_are_both_told(folder):
-    change(folder, **{"embeddings.cls_token": None, "embeddings.registers": np.zeros(3, np.float32)})
-    message = r"missing \['embeddings.cls_token'\], not expected \['embeddings.registers'\]"
-    with pytest.raises(ValueError, match=message):
-        load_pretrained(folder)
-
-
-@pytest.mark.parametrize(
-    ("name", "shape"),
-    [
-        ("embeddings.position_embeddings", (1, 17, 8)),
-        ("embeddings.patch_embeddings.projection.weight", (8, 3, 2, 2)),
-        ("embeddings.patch_embeddings.projection.weight", (8,)),
-        ("encoder.layer.1.output.dense.bias", (9,)),
-    ],
-)
-def test_arrays_of_another_shape_are_refused(folder, name, shape):
-    change(folder, **{name: np.zeros(shape, np.float32)})
-    with pytest.raises(ValueError, match=f"{name} has shape .*expected"):
-        load_pretrained(folder)
-
-
-def test_files_that_cannot_be_read_are_named(folder, tmp_path):
-    whole = (folder / "model.safetensors").read_bytes()
-    (folder / "model.safetensors").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(ValueError, match=r"model\.safetensors cannot be read as safetensors"):
-        load_pretrained(folder)
-    (folder / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json cannot be read as JSON"):
-        load_pretrained(folder)
-    np.savez(tmp_path / "p.npz", a=np.array([{}], object))
-    with pytest.raises(ValueError, match=r"p\.npz cannot be read as \.npz"):
-        load_pretrained(tmp_path / "p.npz")
-    np.savez(tmp_path / "q.npz", a=np.zeros(3))
-    with pytest.raises(ValueError, match="holds no ViT in Google's layout"):
-        load_pretrained(tmp_path / "q.npz")
-
-
-def test_what_is_no_model_is_named(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no pretrained model in .*nowhere: it has no config\.json"):
-        load_pretrained(tmp_path / "nowhere")
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "hidden_act": "quick_gelu"}))
-    with pytest.raises(ValueError, match=r"hidden_act of .*config\.json is 'quick_gelu', expected 'gelu'"):
-        load_pretrained(folder)
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "clip"}))
-    with pytest.raises(ValueError, match="is 'clip', expected one of dinov2, vit, bert"):
-        load_pretrained(folder)
-    del config["hidden_size"]
-    (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match="does not say 'hidden_size'"):
-        load_pretrained(folder)
 
 
 def test_a_bert_has_its_sizes_from_its_config(tmp_path):
@@ -222,40 +160,65 @@ def test_a_bert_may_have_the_names_that_tensorflows_had(tmp_path):
         np.testing.assert_array_equal(array, of[name])
 
 
+BERT_HEADS = {
+    "pretraining": [
+        "cls.predictions.bias",
+        "cls.predictions.transform.dense.weight",
+        "cls.seq_relationship.bias",
+    ],
+    "masked words": ["cls.predictions.bias", "cls.predictions.decoder.weight"],
+    "sequences or tokens": ["classifier.weight", "classifier.bias"],
+    "questions": ["qa_outputs.weight", "qa_outputs.bias"],
+}
+
+
+@pytest.mark.parametrize("names", BERT_HEADS.values(), ids=BERT_HEADS)
+def test_a_bert_may_have_a_head(tmp_path, names):
+    of = tensors(SMALL_BERT, jnp.ones((1, 3), int))
+    folder = write_bert(tmp_path / "m", of)
+    arrays = {f"bert.{name}": array for name, array in load_file(folder / "model.safetensors").items()}
+    arrays |= {name: np.zeros(3, np.float32) for name in names}
+    save_file(arrays, folder / "model.safetensors")
+    _, parameters = load_pretrained(folder)
+    for name, array in flatten_dict(parameters, sep="/").items():
+        np.testing.assert_array_equal(array, of[name])
+
+
 def test_a_model_of_the_hub_is_downloaded_first(folder, monkeypatch):
     asked = []
 
     def snapshot_download(name, allow_patterns):
         asked.append((name, allow_patterns))
         if name == "nobody/nothing":
-            raise OSError("404")
+            raise OSError("404\n\nThere is no such model.")
         return str(folder)
 
     monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(snapshot_download=snapshot_download))
     backbone, _ = load_pretrained("hub:somebody/vit")
     assert backbone.depth == 2
     assert asked[0][0] == "somebody/vit"
-    assert "model.safetensors" in asked[0][1]
-    assert not any(pattern.endswith((".bin", ".pt", ".pkl")) for pattern in asked[0][1])
-    with pytest.raises(FileNotFoundError, match="nobody/nothing cannot be had from the hub: 404"):
+    wanted = [
+        *("model.safetensors", "model.safetensors.index.json", "model-00001-of-00002.safetensors"),
+        *("config.json", "preprocessor_config.json", "processor_config.json"),
+        *("tokenizer.json", "vocab.txt", "tokenizer_config.json"),
+        *("modules.json", "1_Pooling/config.json", "sentence_bert_config.json", "0_Transformer/config.json"),
+    ]
+    for name in wanted:
+        assert any(fnmatch(name, pattern) for pattern in asked[0][1]), name
+    for name in (
+        "pytorch_model.bin",
+        "model.pt",
+        "model.pkl",
+        "tf_model.h5",
+        "modeling.py",
+        "onnx/model.onnx",
+    ):
+        assert not any(fnmatch(name, pattern) for pattern in asked[0][1]), name
+    with pytest.raises(FileNotFoundError, match="nobody/nothing cannot be had from the hub: 404 There is no"):
         load_pretrained("hub:nobody/nothing")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'laya-jax\[hub\]'"):
         load_pretrained("hub:somebody/vit")
-
-
-def test_the_normalisation_is_the_models_own(folder):
-    assert read_normalization(folder) == ((0.5,) * 3, (0.5,) * 3)
-    settings = {"image_mean": [0.1, 0.2, 0.3], "image_std": [1, 2, 3]}
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    assert read_normalization(folder) == ((0.1, 0.2, 0.3), (1.0, 2.0, 3.0))
-    (folder / "preprocessor_config.json").write_text("{}")
-    with pytest.raises(ValueError, match="says no image_mean and image_std"):
-        read_normalization(folder)
-    (folder / "preprocessor_config.json").unlink()
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps({**config, "model_type": "dinov2"}))
-    assert read_normalization(folder).mean == tuple(map(float, map(str, MEAN)))
 
 
 def test_real_images_and_texts_through_our_own_preprocessing_give_what_other_programs_computed(tmp_path):
@@ -276,10 +239,3 @@ def test_real_images_and_texts_through_our_own_preprocessing_give_what_other_pro
     backbone, parameters = load_pretrained(path, pooling="mean")
     states = jax.jit(backbone.apply)({"params": parameters}, tokens)
     np.testing.assert_allclose(np.stack(states, axis=1), golden["mean"], atol=1e-3)
-
-
-def test_a_folder_without_a_tokenizer_says_so(folder):
-    with pytest.raises(FileNotFoundError, match=r"it has no tokenizer\.json"):
-        read_tokenizer(folder)
-    with pytest.raises(ValueError, match=r"no tokenizer\.json that can be read"):
-        Tokenizer("{}")

@@ -1,4 +1,4 @@
-"""Makes small_vit, small_dinov2, small_bert: random models as Hugging Face writes them, and what they give.
+"""Makes the folders small_*: random models as Hugging Face writes them, and what they give.
 
 pip install torch transformers && python tests/golden/make_small_models.py
 """
@@ -42,14 +42,26 @@ def main() -> None:
         ),
     }
     for name, (model, inputs) in models.items():
-        for parameter in model.parameters():
-            # Attention of weights as small as they start with is uniform, and would hide mistakes.
-            torch.nn.init.normal_(parameter, std=0.5)
-        model.eval().save_pretrained(FOLDER / name)
-        with torch.no_grad():
-            found = model(**inputs, output_hidden_states=True).hidden_states
-        arrays = {key: value.numpy() for key, value in inputs.items()}
-        np.savez(FOLDER / name / "golden.npz", hidden_states=np.stack(found), **arrays)
+        write(name, model, inputs)
+    torch.manual_seed(0)
+    oblong = hugging_face.ViTConfig(**SIZES, image_size=[16, 8], patch_size=[4, 4], intermediate_size=12)
+    classifier = hugging_face.ViTForImageClassification(oblong)
+    # In shards, with a head.
+    write("small_oblong_vit", classifier, {"pixel_values": torch.randn(2, 3, 16, 8)}, max_shard_size="4KB")
+
+
+def write(name, model, inputs, **options) -> None:
+    """Writes a model with random weights, and its hidden states for these inputs."""
+    import torch
+
+    for parameter in model.parameters():
+        # Attention of weights as small as they start with is uniform, and would hide mistakes.
+        torch.nn.init.normal_(parameter, std=0.5)
+    model.eval().save_pretrained(FOLDER / name, **options)
+    with torch.no_grad():
+        found = model(**inputs, output_hidden_states=True).hidden_states
+    arrays = {key: value.numpy() for key, value in inputs.items()}
+    np.savez(FOLDER / name / "golden.npz", hidden_states=np.stack(found), **arrays)
 
 
 if __name__ == "__main__":

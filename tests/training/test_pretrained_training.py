@@ -1,24 +1,31 @@
 """Training with a pretrained backbone: frozen, from cached hidden states, and not."""
 
 import dataclasses
+import json
 import shutil
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 from frozen_runs import Counter
-from small_models import write_vit
+from safetensors.numpy import load_file, save_file
+from small_models import change_json, write_vit
 
 from laya_jax.backbones.pretrained import read_normalization
 from laya_jax.data import DataConfig, load
+from laya_jax.backbones import load_pretrained
+from laya_jax.data import DataConfig, Preprocessing
 from laya_jax.training import BackboneConfig, HeadConfig, export_model, load_model, predict, split_of, start
 from laya_jax.training.abstract import abstract_training, lower
+from laya_jax.training.hidden_states import key_of
 from laya_jax.training.parallel import ParallelConfig
 from laya_jax.training.pretrained import load_for, pretrained_of
 from laya_jax.training.run import RunDirectory
 from laya_jax.training.session import resume
 
 ONE_DEVICE = ParallelConfig(devices=1)
+GOLDEN = Path(__file__).parents[1] / "golden"
 pytestmark = pytest.mark.usefixtures("cache_home")
 
 
@@ -125,6 +132,103 @@ def test_a_pretrained_backbone_has_its_own_normalisation(frozen_vit, tmp_path):
     found = load_for(dataclasses.replace(frozen_vit, data=data)).preprocessing
     expected = read_normalization(frozen_vit.backbone.path)
     assert (found.mean, found.scale) == (tuple(expected.mean), tuple(expected.deviation))
+def sentence_transformers(folder, flag="pooling_mode_cls_token"):
+    """Makes a model of sentence-transformers of a BERT."""
+    kind = "sentence_transformers.models."
+    modules = [("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")]
+    entries = [{"path": path, "type": kind + name} for path, name in modules]
+    (folder / "modules.json").write_text(json.dumps(entries))
+    (folder / "1_Pooling").mkdir()
+    change_json(folder / "1_Pooling" / "config.json", **{flag: True})
+
+
+def test_a_run_takes_the_pooling_of_sentence_transformers_and_so_does_its_export(frozen_bert, tmp_path):
+    sentence_transformers(tmp_path / "bert")
+    start([frozen_bert], [tmp_path / "a"], ONE_DEVICE)
+    model, examples = load_model(tmp_path / "a"), load_for(frozen_bert).test
+    assert model.classifier.backbone.pooling == "cls"
+    export_model(model, tmp_path / "export")
+    shutil.rmtree(tmp_path / "bert")
+    exported = load_model(tmp_path / "export")
+    assert exported.classifier.backbone.pooling == "cls"
+    whole = exported.classifier.apply({"params": exported.parameters}, examples.inputs)
+    np.testing.assert_allclose(
+        predict(model, examples, ONE_DEVICE).logits, whole.logits, rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_run_that_was_started_with_another_pooling_is_not_read_with_this_one(frozen_bert, tmp_path):
+    start([frozen_bert], [tmp_path / "a"], ONE_DEVICE)
+    (tmp_path / "a" / "result.json").unlink()
+    sentence_transformers(tmp_path / "bert")  # as if the version before had passed over it
+    for again in (load_model, lambda path: resume(path, ONE_DEVICE)):
+        with pytest.raises(
+            ValueError, match=r"pooling of the model in .*bert is 'cls', but the run started with 'mean'"
+        ):
+            again(tmp_path / "a")
+
+
+def test_data_come_with_notes_on_what_the_model_was_made_for(frozen_bert, frozen_vit, tmp_path):
+    assert not any("training" in note for note in load_for(frozen_bert).notes)
+    sentence_transformers(tmp_path / "bert")
+    change_json(tmp_path / "bert" / "sentence_bert_config.json", max_seq_length=4)
+    notes = " ".join(load_for(frozen_bert).notes)
+    assert "texts had up to 4 tokens in training, here they have up to 6" in notes
+    assert "modules.json: Normalize of the last hidden state not applied" in notes
+    values = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": 384, "resample": 2}
+    change_json(tmp_path / "vit" / "preprocessor_config.json", **values)
+    (note,) = [note for note in load_for(frozen_vit).notes if "vit" in note]
+    assert note.endswith(
+        "there they are resized to 384 x 384 pixels (bilinear); here they are taken as they are"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"pad_token_id": 1},
+            "pad_token_id of the model in .*bert is 1, expected 0, which texts are filled up with",
+        ),
+        ({"vocab_size": 10}, "the tokenizer of .*bert has 11 tokens, expected at most vocab_size of .*, 10"),
+        ({"is_decoder": True}, "is_decoder of .* is True, expected False"),
+    ],
+)
+def test_models_that_would_misread_texts_are_refused(frozen_bert, tmp_path, changes, message):
+    change_json(tmp_path / "bert" / "config.json", **changes)
+    if "vocab_size" in changes:
+        arrays = load_file(tmp_path / "bert" / "model.safetensors")
+        name = "embeddings.word_embeddings.weight"
+        save_file({**arrays, name: arrays[name][:10]}, tmp_path / "bert" / "model.safetensors")
+    with pytest.raises(ValueError, match=message):
+        start([frozen_bert], [tmp_path / "a"], ONE_DEVICE)
+    assert not (tmp_path / "a").exists()
+
+
+def test_images_that_a_model_reads_without_normalisation_are_not_normalised(frozen_vit, tmp_path):
+    off = {"do_normalize": False, "do_rescale": False}
+    change_json(tmp_path / "vit" / "preprocessor_config.json", **off)
+    dataset = load_for(frozen_vit)
+    pixels = np.asarray(dataset.train.inputs)
+    np.testing.assert_allclose(dataset.preprocessing(pixels), pixels.astype(np.float32), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "digits"),
+    [
+        ("vit", "e8e1d79707833a88e533a05fe24bcded"),
+        ("dinov2", "f528b48dc473d3767c86d6bf52aa4143"),
+        ("bert", "6b780f6d2a2e882bed5d28360b459972"),
+    ],
+)
+def test_hidden_states_that_were_cached_before_are_found_again(kind, digits):
+    """A change of these keys makes every user compute anew, and every committed record unverifiable."""
+    pretrained = load_pretrained(GOLDEN / f"small_{kind}")
+    preprocessing = Preprocessing("images", (12, 12, 3), mean=(127.5,) * 3, scale=(127.5,) * 3)
+    inputs = np.zeros((2, 12, 12, 3), np.uint8)
+    if kind == "bert":
+        preprocessing, inputs = Preprocessing("tokens", (5,)), np.arange(10, dtype=np.int32).reshape(2, 5)
+    assert key_of(inputs, pretrained, preprocessing).digits == digits
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Pretrained weights as the backbones of this package: Hugging Face's layouts, and Google's of ViT.
 
-Strict: every array of a file is used or known to be of no use, every parameter gets one of its shape.
+Strict: every key of a config and every array of a file is used or known to be of no use, and every parameter
+gets an array of its shape.
 """
 
 from pathlib import Path
@@ -11,18 +12,28 @@ import flax.linen as nn
 from laya_jax.backbones.pretrained.google import from_google
 from laya_jax.backbones.pretrained.hub import local_path
 from laya_jax.backbones.pretrained.hugging_face import from_hugging_face
-from laya_jax.backbones.pretrained.inputs import Normalization, read_normalization, read_tokenizer
+from laya_jax.backbones.pretrained.preprocessor import Normalization, image_notes, read_normalization
+from laya_jax.backbones.pretrained.tokenizer import check_embedded, read_tokenizer, text_notes
 from laya_jax.typing import Parameters
 
-__all__ = ["Normalization", "Pretrained", "load_pretrained", "read_normalization", "read_tokenizer"]
+__all__ = [
+    "Normalization",
+    "Pretrained",
+    "check_embedded",
+    "image_notes",
+    "load_pretrained",
+    "read_normalization",
+    "read_tokenizer",
+    "text_notes",
+]
 
 
 class Pretrained(NamedTuple):
     """A backbone with its weights: ``backbone.apply({"params": parameters}, inputs)``.
 
     Attributes:
-      backbone: a ``ViT`` or ``BERT``.
-      parameters: of it, NumPy arrays.
+      backbone: A ``ViT`` or ``BERT``.
+      parameters: Its parameters, as NumPy arrays.
     """
 
     backbone: nn.Module
@@ -33,18 +44,22 @@ def load_pretrained(path: str | Path, **options: Any) -> Pretrained:
     """Loads a pretrained backbone.
 
     Args:
-      path: a folder with ``config.json`` and ``model.safetensors`` as Hugging Face writes them, of a ViT, a
-        DINOv2 or a BERT; or an ``.npz`` of a ViT by Google (ImageNet-21k, with or without pre-logits).
-      **options: of the backbone, such as ``pooling`` and ``dtype``.
+      path: Path of a folder as Hugging Face's transformers or sentence-transformers write it, with
+        ``config.json`` and ``model.safetensors`` (or its shards and their index), of a ViT, a DINOv2 or a
+        BERT, with or without a head; or of an ``.npz`` of a ViT by Google (ImageNet-21k, with or without
+        pre-logits); or ``hub:OWNER/NAME``.
+      **options: Options of the backbone, such as ``pooling`` and ``dtype``. Without a pooling, a model of
+        sentence-transformers has its own; what follows the pooling there is not applied.
 
     Returns:
       The backbone and its parameters.
 
     Raises:
-      FileNotFoundError: there is no such file.
-      ValueError: it cannot be read, is of a model that is not known, or does not hold the arrays that the
-        model needs; names that are missing and names that were not expected are both told.
+      FileNotFoundError: There is no model at the path.
+      ValueError: It cannot be read; its config has a key that changes what the backbone computes, or may do
+        so; or it does not hold the arrays that the backbone needs. The message names the key or the arrays.
     """
-    path = local_path(path)
-    read = from_google if path.suffix == ".npz" else from_hugging_face
-    return Pretrained(*read(path, options))
+    local = local_path(path)
+    if local.suffix == ".npz" and not local.is_dir():
+        return Pretrained(*from_google(local, options))
+    return Pretrained(*from_hugging_face(local, options, str(path)))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.backbones.pretrained.rules import Rule, assemble
+from laya_jax.backbones.pretrained.rules import Rule, make_parameters, match_names
 from laya_jax.backbones.vit import ViT
 from laya_jax.typing import Parameters
 
@@ -43,8 +43,8 @@ def from_google(path: Path, options: Mapping[str, Any]) -> tuple[ViT, Parameters
         **options,
     )
     rules = dict(_google_rules(depth, width))
-    unused = r"Transformer/encoder_norm/|pre_logits/|head/"
-    return backbone, assemble(arrays, rules, unused, backbone, path)
+    match_names(arrays, rules, r"Transformer/encoder_norm/.+|pre_logits/.+|head/.+", path)
+    return backbone, make_parameters(arrays, rules, backbone, path)
 
 
 def _google_rules(depth: int, width: int) -> Iterator[tuple[str, Rule]]:

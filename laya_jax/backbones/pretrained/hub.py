@@ -3,7 +3,28 @@
 from pathlib import Path
 
 PREFIX = "hub:"
-FILES = ("model.safetensors", "config.json", "preprocessor_config.json", "tokenizer.json")
+
+FILES = (
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "vocab.txt",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "sentence_bert_config.json",
+)
+"""Patterns of the files of a model; nothing in them is a program."""
+
+MODULES = ("modules.json", "config_sentence_transformers.json", "*_Pooling/config.json")
+"""Patterns of what sentence-transformers adds."""
+
+TRANSFORMER = "0_Transformer/"
+"""Folder of the files of a model in older ones of sentence-transformers."""
 
 
 def local_path(path: str | Path) -> Path:
@@ -13,7 +34,7 @@ def local_path(path: str | Path) -> Path:
     'vit'
 
     Raises:
-      FileNotFoundError: it is not on the hub, or there is no way there.
+      FileNotFoundError: It is not on the hub, or the hub is unreachable.
     """
     if not str(path).startswith(PREFIX):
         return Path(path).expanduser()
@@ -24,7 +45,9 @@ def local_path(path: str | Path) -> Path:
         raise ModuleNotFoundError(
             f"{error.name} is missing; models of the hub need: pip install 'laya-jax[hub]'", name=error.name
         ) from None
+    patterns = [*FILES, *MODULES, *(TRANSFORMER + file for file in FILES)]
     try:
-        return Path(snapshot_download(name, allow_patterns=list(FILES)))
+        return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # no network, no such model, no permission: each raises something of its own
-        raise FileNotFoundError(f"{name} cannot be had from the hub: {error}") from error
+        reason = " ".join(str(error).split())  # some go on for many lines
+        raise FileNotFoundError(f"{name} cannot be had from the hub: {reason}") from error

@@ -1,7 +1,9 @@
 """From the arrays of a file to the parameters of a backbone, every one of both accounted for."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,11 +19,11 @@ from laya_jax.typing import Parameters
 
 
 class Rule(NamedTuple):
-    """Where a parameter comes from.
+    """Source of a parameter.
 
     Attributes:
-      source: name of the array in the file.
-      change: what makes the parameter of it.
+      source: Name of the array in the file.
+      change: Function that turns the array into the parameter.
     """
 
     source: str
@@ -32,39 +34,71 @@ Rules = dict[str, Rule]
 """By the parameter's path, joined by "/"."""
 
 
-def assemble(
-    arrays: Mapping[str, NDArray], rules: Rules, unused: str, backbone: nn.Module, path: Path
-) -> Parameters:
-    """The backbone's parameters.
+def match_names(names: Collection[str], rules: Rules, unused: str, path: Path) -> dict[str, str]:
+    r"""The name in the file of each array that the rules need.
+
+    A prefix, such as "bert.", "model." or "0.auto_model.", that stands before them is taken off.
+    LayerNorms may have the names that TensorFlow's models had for theirs, gamma and beta.
 
     Args:
-      arrays: of the file.
-      rules: where each parameter comes from.
-      unused: pattern of the names of what the file may hold besides.
-      backbone: whose parameters they are.
-      path: of the file.
+      names: Names of all arrays in the file.
+      rules: Source of each parameter.
+      unused: Pattern of the names of other arrays that may be there.
+      path: Path of the file, for messages.
 
     Raises:
-      ValueError: arrays are missing, not expected, or of the wrong shape.
+      ValueError: Arrays are missing, not expected, or there twice.
+
+    >>> rules = {"norm/scale": Rule("LayerNorm.weight")}
+    >>> match_names(["bert.LayerNorm.gamma", "head.bias"], rules, r"head\..+", Path("model.safetensors"))
+    {'LayerNorm.weight': 'bert.LayerNorm.gamma'}
     """
     expected = {rule.source for rule in rules.values()}
-    found = {name for name in arrays if not re.match(unused, name)}
-    if expected != found:
+    present = {name: _present_name(name) for name in names}
+    prefix = _prefix(present.values(), expected)
+    found: dict[str, str] = {}
+    for name, now in present.items():
+        short = _without(now, prefix)
+        if short in found:
+            raise ValueError(f"{path} holds {short} twice, as {found[short]} and as {name}")
+        found[short] = name
+    missing = sorted(expected - found.keys())
+    surplus = sorted(found[short] for short in found.keys() - expected if not re.fullmatch(unused, short))
+    if missing or surplus:
+        timm = any(name.endswith("blocks.0.attn.qkv.weight") for name in names)
         raise ValueError(
-            f"{path} does not hold the weights that its model needs: missing {sorted(expected - found)}, "
-            f"not expected {sorted(found - expected)}"
+            f"{path} does not hold the weights that its model needs: {_some(missing)} missing, "
+            f"{_some(surplus)} not expected"
+            + ("; the names are those of timm, expected those of transformers" if timm else "")
         )
-    example = jnp.zeros((1, 1), jnp.int32)
+    return {source: found[source] for source in expected}
+
+
+def make_parameters(
+    arrays: Mapping[str, NDArray], rules: Rules, backbone: nn.Module, path: Path
+) -> Parameters:
+    """The backbone's parameters, in float32.
+
+    Args:
+      arrays: Arrays by the names that the rules have for them.
+      rules: Source of each parameter.
+      backbone: Module whose parameters they are.
+      path: Path of the file, for messages.
+
+    Raises:
+      ValueError: An array is of the wrong shape or type, or holds values that are not finite.
+    """
+    example = jax.ShapeDtypeStruct((1, 1), jnp.int32)
     if isinstance(backbone, ViT):
-        example = jnp.zeros((1, *(side * backbone.patch_size for side in backbone.grid), 3))
+        sides = (side * backbone.patch_size for side in backbone.grid)
+        example = jax.ShapeDtypeStruct((1, *sides, 3), jnp.float32)
     shapes = jax.eval_shape(backbone.init, jax.random.key(0), example)["params"]
     parameters = {}
     for target, shape in flatten_dict(shapes, sep="/").items():
         source, change = rules[target]
-        try:
-            array = np.ascontiguousarray(change(arrays[source]), np.float32)
-        except (ValueError, IndexError):
-            array = arrays[source]
+        array = _floats(arrays[source], f"{path}: {source}")
+        with suppress(ValueError, IndexError):  # of another number of axes, which the next lines tell
+            array = np.ascontiguousarray(change(array))
         if array.shape != shape.shape:
             raise ValueError(
                 f"{path}: {source} has shape {arrays[source].shape}, which makes {array.shape} of {target}; "
@@ -72,3 +106,57 @@ def assemble(
             )
         parameters[target] = array
     return unflatten_dict(parameters, sep="/")
+
+
+def _floats(array: NDArray, name: str) -> NDArray[np.float32]:
+    """An array in float32."""
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(f"{name} is of {array.dtype}, expected floating point")
+    with np.errstate(over="ignore"):  # what is too large for float32 is told below
+        values = array.astype(np.float32, copy=False)
+    if not np.isfinite(values).all():
+        raise ValueError(f"{name} holds values that are not finite, expected numbers")
+    return values
+
+
+def _present_name(name: str) -> str:
+    """An array's name as it is since TensorFlow's are gone.
+
+    >>> _present_name("embeddings.LayerNorm.gamma")
+    'embeddings.LayerNorm.weight'
+    """
+    return re.sub(
+        r"LayerNorm\.beta$", "LayerNorm.bias", re.sub(r"LayerNorm\.gamma$", "LayerNorm.weight", name)
+    )
+
+
+def _prefix(names: Iterable[str], expected: set[str]) -> str:
+    """Finds the prefix of most of the expected arrays, up to and including a dot."""
+    found: Counter[str] = Counter()
+    for name in names:
+        starts = [0, *(dot.end() for dot in re.finditer(r"\.", name))]
+        found.update(name[:start] for start in starts if name[start:] in expected)
+    return max(found, key=lambda prefix: (found[prefix], -len(prefix)), default="")
+
+
+def _without(name: str, prefix: str) -> str:
+    """A name without the prefix, or as many whole parts of it as the name begins with.
+
+    >>> _without("module.bert.norm.bias", "module.bert."), _without("module.classifier.bias", "module.bert.")
+    ('norm.bias', 'classifier.bias')
+    """
+    for part in prefix.split(".")[:-1]:
+        if not name.startswith(f"{part}."):
+            break
+        name = name.removeprefix(f"{part}.")
+    return name
+
+
+def _some(names: list[str]) -> str:
+    """Counts names, and lists the first few.
+
+    >>> _some(["a", "b", "c", "d"]), _some([])
+    ('4 (a, b, c, ...)', 'none')
+    """
+    first = ", ".join(name[:100] for name in names[:3]) + (", ..." if len(names) > 3 else "")
+    return f"{len(names)} ({first})" if names else "none"

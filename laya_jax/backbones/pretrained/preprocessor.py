@@ -1,0 +1,204 @@
+"""Preparation of a pretrained ViT's images: normalisation, resizing and cropping."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from laya_jax.backbones.pretrained.config import LARGEST_COUNT, read_config
+from laya_jax.backbones.pretrained.folder import read_object, shown
+from laya_jax.backbones.pretrained.hub import local_path
+from laya_jax.backbones.pretrained.sentence import transformer_folder
+
+PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
+
+TYPES = r"(ViT|Bit|DeiT|CLIP)(ImageProcessor|FeatureExtractor)(Fast|Pil)?"
+"""Pattern of the classes that do nothing but resize, crop, rescale and normalise."""
+
+READ = (
+    *("image_processor_type", "feature_extractor_type"),
+    *("do_rescale", "rescale_factor", "do_normalize", "image_mean", "image_std"),
+    *("do_resize", "size", "resample", "do_center_crop", "crop_size"),
+)
+
+HARMLESS = (
+    *("do_convert_rgb", "default_to_square", "processor_class", "model_input_names", "_valid_processor_keys"),
+    *("data_format", "input_data_format", "return_tensors", "device", "disable_grouping"),
+)
+"""Keys that leave images as they are; here they always have three colours."""
+
+RESAMPLING = {0: "nearest", 1: "Lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "Hamming"}
+"""Pillow's filters by number; 3 is the one used here."""
+
+
+AS_THEY_ARE = "they are taken as they are"
+
+
+class Normalization(NamedTuple):
+    """Mean to subtract from images with values from 0 to 1, and deviation to divide them by, per channel.
+
+    Attributes:
+      mean: Means of red, green and blue.
+      deviation: Deviations of red, green and blue.
+    """
+
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+
+IMAGENET = Normalization((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+HALF = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+
+
+class Preprocessor:
+    """A judged ``preprocessor_config.json``; its methods raise ValueErrors that name key and file.
+
+    Attributes:
+      path: Path of the file.
+    """
+
+    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+        self.path = path
+        self._values = values
+        key = "image_processor_type" if "image_processor_type" in values else "feature_extractor_type"
+        self._kind = values.get(key, "ViTImageProcessor")
+        if not re.fullmatch(TYPES, str(self._kind)):
+            raise self._error(key, "that of a ViT, Bit, DeiT or CLIP")
+        for key, value in values.items():
+            if key not in READ + HARMLESS and value not in (None, False):
+                raise ValueError(
+                    f"{path} has the key {shown(key)}, not known here: it may change the images; if it does "
+                    "not, delete it from the file"
+                )
+
+    def normalization(self) -> Normalization:
+        """Mean and deviation for images with values from 0 to 1, whatever the file rescales them to."""
+        highest = 255 * self._number("rescale_factor", 1 / 255) if self._flag("do_rescale", True) else 255.0
+        if not self._flag("do_normalize", True):
+            return Normalization((0.0,) * 3, (1 / highest,) * 3)
+        mean, deviation = self._channels("image_mean"), self._channels("image_std")
+        if min(deviation) <= 0:
+            raise self._error("image_std", "three numbers above 0")
+        return Normalization(tuple(x / highest for x in mean), tuple(x / highest for x in deviation))
+
+    def fitting(self) -> str | None:
+        """Describes how images are brought to the model's size; None if the file does not say."""
+        steps = []
+        if self._flag("do_resize", True):
+            if self._values.get("size") is None:
+                return None
+            filter_number = self._values.get("resample", 3)
+            if not isinstance(filter_number, int) or filter_number not in RESAMPLING:
+                raise self._error("resample", f"one of {', '.join(map(str, RESAMPLING))}")
+            steps.append(f"{self._resizing()} ({RESAMPLING[filter_number]})")
+        if self._flag("do_center_crop", self._values.get("crop_size") is not None):
+            steps.append("the middle {} x {} pixels are cut out".format(*self._sides("crop_size")))
+        return ", ".join(steps) or AS_THEY_ARE
+
+    def _resizing(self) -> str:
+        size = self._values["size"]
+        if isinstance(size, int) and self._kind.startswith(
+            ("Bit", "CLIP")
+        ):  # as their first versions wrote it
+            size = {"shortest_edge": size}
+        if isinstance(size, dict) and set(size) == {"shortest_edge"}:
+            if not _is_side(size["shortest_edge"]):
+                raise self._error("size", "a number of pixels")
+            return f"the shorter side is resized to {size['shortest_edge']} pixels"
+        return "they are resized to {} x {} pixels".format(*self._sides("size"))
+
+    def _sides(self, key: str) -> tuple[int, int]:
+        value = self._values.get(key)
+        if isinstance(value, dict) and set(value) == {"height", "width"}:
+            value = [value["height"], value["width"]]
+        sides: list[Any] = value if isinstance(value, list) else [value, value]
+        if len(sides) != 2 or not all(map(_is_side, sides)):
+            raise self._error(key, "a height and a width in pixels")
+        return int(sides[0]), int(sides[1])
+
+    def _flag(self, key: str, default: bool) -> bool:
+        value = self._values.get(key, default)
+        if not isinstance(value, bool):
+            raise self._error(key, "true or false")
+        return value
+
+    def _number(self, key: str, default: float) -> float:
+        value = self._values.get(key, default)
+        if not _is_number(value) or value <= 0:
+            raise self._error(key, "a number above 0")
+        return float(value)
+
+    def _channels(self, key: str) -> list[float]:
+        value = self._values.get(key)
+        if not isinstance(value, list) or len(value) != 3 or not all(map(_is_number, value)):
+            raise self._error(key, "three numbers")
+        return [float(x) for x in value]
+
+    def _error(self, key: str, expected: str) -> ValueError:
+        return ValueError(f"{key} of {self.path} is {shown(self._values.get(key))}, expected {expected}")
+
+
+def read_normalization(path: str | Path) -> Normalization:
+    """Reads how a pretrained ViT's images are normalised.
+
+    Without ``preprocessor_config.json``, a DINOv2 takes ImageNet's mean and deviation, and any other ViT,
+    Google's included, 0.5 for both.
+
+    Args:
+      path: Path or name of the model, as for ``load_pretrained``.
+
+    Raises:
+      FileNotFoundError: There is no model.
+      ValueError: A file cannot be read, or asks for something that is not done here.
+
+    >>> read_normalization("vit.npz").mean
+    (0.5, 0.5, 0.5)
+    """
+    local = local_path(path)
+    preprocessor = _read_preprocessor(local)
+    if preprocessor is not None:
+        return preprocessor.normalization()
+    if local.suffix == ".npz":
+        return HALF
+    return IMAGENET if read_config(transformer_folder(local)).kind == "dinov2" else HALF
+
+
+def image_notes(path: str | Path, size: int | None) -> tuple[str, ...]:
+    """Sentences on images being brought to the model's size in another way than in its training.
+
+    Args:
+      path: Path or name of the model, as for ``load_pretrained``.
+      size: Height and width in pixels to which images are resized here, or None if they are not.
+
+    Raises:
+      ValueError: The model's file on that cannot be read, or asks for something that is not known.
+    """
+    preprocessor = _read_preprocessor(local_path(path))
+    theirs = preprocessor and preprocessor.fitting()
+    square = {"height": size, "width": size}
+    values = {"size": {"shortest_edge": size}, "crop_size": square} if size else {"do_resize": False}
+    ours = Preprocessor(Path(), values).fitting()
+    if preprocessor is None or theirs in (None, ours):
+        return ()
+    return (f"{preprocessor.path} prepares images otherwise: there {theirs}; here {ours}",)
+
+
+def _read_preprocessor(path: Path) -> Preprocessor | None:
+    """The first of a model's files that says how images are prepared, if any does."""
+    if (path / PROCESSOR).exists():  # of transformers 5, which keeps several processors in one file
+        values = read_object(path / PROCESSOR).get("image_processor")
+        if isinstance(values, dict):
+            return Preprocessor(path / PROCESSOR, values)
+    return (
+        Preprocessor(path / PREPROCESSOR, read_object(path / PREPROCESSOR))
+        if (path / PREPROCESSOR).exists()
+        else None
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30
+
+
+def _is_side(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_COUNT

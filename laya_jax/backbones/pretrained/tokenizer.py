@@ -1,0 +1,120 @@
+"""The tokenizer of a pretrained BERT, and what its model was made to read."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from laya_jax.backbones.pretrained.config import read_config
+from laya_jax.backbones.pretrained.folder import read_text, shown
+from laya_jax.backbones.pretrained.hub import local_path
+from laya_jax.backbones.pretrained.sentence import TEXTS, not_applied, text_settings, transformer_folder
+from laya_jax.backbones.pretrained.wordpiece import SETTINGS, VOCABULARY, from_vocabulary, read_settings
+
+TOKENIZER = "tokenizer.json"
+
+NORMALIZER = {
+    "do_lower_case": "lowercase",
+    "strip_accents": "strip_accents",
+    "tokenize_chinese_chars": "handle_chinese_chars",
+}
+"""Settings of BERT's normaliser, and its own names of them: transformers follows the former."""
+
+
+def read_tokenizer(path: str | Path) -> str:
+    """Reads the content of a pretrained BERT's ``tokenizer.json``, or makes it of ``vocab.txt``.
+
+    Args:
+      path: Path or name of the model, as for ``load_pretrained``.
+
+    Raises:
+      FileNotFoundError: There is neither.
+      ValueError: A file cannot be read, or asks for other tokens than it would be read with.
+    """
+    local = local_path(path)
+    folder = transformer_folder(local)
+    if (folder / TOKENIZER).exists():
+        content = read_text(folder / TOKENIZER)
+    elif (folder / VOCABULARY).exists():
+        content = from_vocabulary(folder)
+    else:
+        raise FileNotFoundError(
+            f"no tokenizer in {folder}: it has no {TOKENIZER} and no {VOCABULARY}; copy the model's own there"
+        )
+    normalizer, settings = _normalizer(content), read_settings(folder)
+    for key, name in NORMALIZER.items():
+        if key in settings and normalizer.get(name, settings[key]) != settings[key]:
+            raise ValueError(
+                f"{key} of {folder / SETTINGS} is {shown(settings[key])}, but {name} of {TOKENIZER} is "
+                f"{shown(normalizer[name])}: make both say the same"
+            )
+    if text_settings(local).get("do_lower_case") and not _lowers(normalizer):
+        raise ValueError(
+            f"do_lower_case of {folder / TEXTS} is true, expected false: the tokenizer keeps capitals"
+        )
+    return content
+
+
+def check_embedded(path: str | Path, size: int) -> None:
+    """Raises unless a pretrained BERT has an embedding for every token.
+
+    Args:
+      path: Path or name of the model, as for ``load_pretrained``.
+      size: Number of tokens of its tokenizer.
+
+    Raises:
+      ValueError: There are too few embeddings.
+    """
+    config = read_config(transformer_folder(local_path(path)))
+    embedded = config.count("vocab_size")
+    if size > embedded:
+        raise ValueError(
+            f"the tokenizer of {path} has {size:,} tokens, expected at most vocab_size of {config.path}, "
+            f"{embedded:,}"
+        )
+
+
+def text_notes(path: str | Path, max_length: int) -> tuple[str, ...]:
+    """Sentences on what a model of texts was made for and is used without.
+
+    Args:
+      path: Path or name of the model, as for ``load_pretrained``.
+      max_length: Maximum number of tokens per text.
+    """
+    local = local_path(path)
+    folder = transformer_folder(local)
+    limits = {
+        TEXTS: text_settings(local).get("max_seq_length"),
+        SETTINGS: read_settings(folder).get("model_max_length"),
+    }
+    exceeded = [
+        f"{folder / name}: texts had up to {longest} tokens in training, here they have up to {max_length} "
+        "(data.max_length)"
+        for name, longest in limits.items()
+        if isinstance(longest, int) and longest < max_length
+    ]
+    return (*exceeded, *not_applied(local))
+
+
+def _normalizer(content: str) -> Mapping[str, Any]:
+    """The normaliser in a ``tokenizer.json``; what is wrong with it, ``tokenizers`` will tell."""
+    try:
+        values = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    normalizer = values.get("normalizer") if isinstance(values, dict) else None
+    return normalizer if isinstance(normalizer, dict) else {}
+
+
+def _lowers(normalizer: Mapping[str, Any]) -> bool:
+    """True for a normaliser that brings texts to lower case.
+
+    >>> _lowers({"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}), _lowers({"type": "NFC"})
+    (True, False)
+    """
+    parts = normalizer.get("normalizers", ())
+    return (
+        normalizer.get("type") == "Lowercase"
+        or normalizer.get("lowercase") is True
+        or any(map(_lowers, parts))
+    )

@@ -1,0 +1,132 @@
+"""Weights in safetensors, in one file or in several that an index names, read array by array."""
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from laya_jax.backbones.pretrained.folder import INDEX, WEIGHTS, check_file, read_object, shown
+
+SHARD = r"[^/\\]+\.safetensors"
+"""Pattern of a shard's name, which must not lead out of its folder."""
+
+FLOATS = ("F16", "BF16", "F32", "F64")
+"""Types of arrays that are read, in the words of safetensors."""
+
+OTHERS = {
+    "pytorch_model.bin": ("transformers torch", ""),
+    "pytorch_model.bin.index.json": ("transformers torch", ""),
+    "tf_model.h5": ("'transformers==4.48.*' torch tensorflow tf-keras", ", from_tf=True"),
+    "flax_model.msgpack": ("'transformers==4.48.*' torch flax", ", from_flax=True"),
+}
+"""Weights in other formats, the packages that convert them (4.57 fails on the last two), and an option."""
+
+
+def find_arrays(folder: Path, source: str) -> dict[str, Path]:
+    """The file of each array of the weights in a folder.
+
+    Args:
+      folder: Path of the folder.
+      source: Path or name of the model as it was asked for, for messages.
+
+    Raises:
+      FileNotFoundError: There are no weights in safetensors.
+      ValueError: They cannot be read, or their index is wrong.
+    """
+    if (folder / WEIGHTS).exists() or (folder / WEIGHTS).is_symlink():
+        return dict.fromkeys(_names(folder / WEIGHTS), folder / WEIGHTS)
+    if not (folder / INDEX).exists():
+        raise FileNotFoundError(
+            f"no pretrained model in {folder}: it has no {WEIGHTS}{_hint(folder, source)}"
+        )
+    return _sharded_arrays(folder / INDEX)
+
+
+def read_arrays(places: Mapping[str, Path], names: Mapping[str, str]) -> dict[str, NDArray]:
+    """Some of the arrays, by other names.
+
+    Args:
+      places: File of each array, from ``find_arrays``.
+      names: Name in the files of each array to read, by its name in the result.
+
+    Raises:
+      ValueError: An array cannot be read.
+    """
+    arrays = {}
+    for path in sorted({places[name] for name in names.values()}):
+        with _opened(path) as file:
+            for wanted, name in names.items():
+                if places[name] == path:
+                    dtype = file.get_slice(name).get_dtype()
+                    if dtype not in FLOATS:  # the numbers of quantised weights make no sense on their own
+                        raise ValueError(f"{path}: {name} is of {dtype}, expected one of {', '.join(FLOATS)}")
+                    arrays[wanted] = file.get_tensor(name)
+    return arrays
+
+
+def _sharded_arrays(index: Path) -> dict[str, Path]:
+    shards = read_object(index).get("weight_map")
+    if not isinstance(shards, dict) or not shards:
+        raise ValueError(f"weight_map of {index} is {shown(shards)}, expected the file of each array")
+    for name, shard in shards.items():
+        if not isinstance(shard, str) or not re.fullmatch(SHARD, shard):
+            raise ValueError(
+                f"{index} has {shown(name)} in {shown(shard)}, expected a .safetensors file beside it"
+            )
+    held = {shard: set(_names(index.parent / shard)) for shard in sorted(set(shards.values()))}
+    for shard, names in held.items():
+        named = {name for name, place in shards.items() if place == shard}
+        for name in sorted(named ^ names):
+            has, says = ("has", "does not say so") if name in names else ("has no", "says so")
+            raise ValueError(f"{index.parent / shard} {has} array {name[:100]}, but {index.name} {says}")
+    return {name: index.parent / shard for name, shard in shards.items()}
+
+
+def _names(path: Path) -> list[str]:
+    check_file(path)
+    with _opened(path) as file:
+        names: list[str] = list(file.keys())
+        return names
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Opens a file of safetensors, which checks its header against its size."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            yield file
+    except (SafetensorError, OSError, KeyError, AttributeError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read as safetensors: {error}") from error
+
+
+def _hint(folder: Path, source: str) -> str:
+    """Advice where the weights are in another format or under another name."""
+    for name, (packages, option) in OTHERS.items():
+        if (folder / name).exists():
+            return f" but {name}; convert it (pip install {packages}): {_converting(source, option)}"
+    if source.startswith("hub:"):
+        return f" on the hub; convert it (pip install transformers torch): {_converting(source)}"
+    others = sorted(path.name for path in folder.glob("*.safetensors"))
+    if others:
+        return f" but {', '.join(others[:3])}; rename it, or add {INDEX} if these are shards"
+    return ""
+
+
+def _converting(source: str, option: str = "") -> str:
+    """The command by which transformers writes a model as safetensors.
+
+    >>> print(_converting("hub:me/bert"))
+    python -c 'from transformers import AutoModel as A; A.from_pretrained("me/bert").save_pretrained("bert")'
+    """
+    name = source.removeprefix("hub:")
+    target = name.rpartition("/")[2] if name != source else name
+    name, target = (json.dumps(path, ensure_ascii=False) for path in (name, target))
+    code = f"A.from_pretrained({name}{option}).save_pretrained({target})"
+    return f"python -c {shlex.quote(f'from transformers import AutoModel as A; {code}')}"

@@ -1,0 +1,110 @@
+"""The tokenizer of a BERT that has only ``vocab.txt``, made as transformers' BertTokenizer makes it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from laya_jax.backbones.pretrained.folder import read_object, read_text, shown
+
+VOCABULARY, SETTINGS = "vocab.txt", "tokenizer_config.json"
+SPECIAL_MAP, ADDED = "special_tokens_map.json", "added_tokens.json"
+
+SPECIAL = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+"""Special tokens, by what they are for, if nothing else is said."""
+
+CHOICES: Mapping[str, tuple[Any, ...]] = {
+    "do_lower_case": (True, False),
+    "tokenize_chinese_chars": (True, False),
+    "strip_accents": (None, True, False),
+    "tokenizer_class": ("BertTokenizer", "BertTokenizerFast", None),
+    "do_basic_tokenize": (True,),
+    "never_split": (None, []),
+    "clean_text": (True,),
+    "wordpieces_prefix": ("##",),
+}
+"""Settings that change the tokens: values that are honoured, the default first."""
+
+
+def from_vocabulary(folder: Path) -> str:
+    """Makes the content of a ``tokenizer.json`` of a vocabulary and the settings beside it.
+
+    Raises:
+      ValueError: A file cannot be read, or asks for other tokens than these.
+    """
+    # Models of images need no tokenizers.
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+
+    words = _numbered_words(folder / VOCABULARY)
+    settings = read_settings(folder)
+    special = _special_tokens(folder, settings, words)
+    plain = set(words).difference(special.values(), SPECIAL.values())
+    if "do_lower_case" not in settings and any(word != word.lower() for word in plain):
+        raise ValueError(
+            f"{folder / VOCABULARY} has words with capitals, but {SETTINGS} has no do_lower_case: write it "
+            "there, true or false"
+        )
+    for key, choices in CHOICES.items():
+        value = settings.setdefault(key, choices[0])
+        if (type(value), value) not in [(type(choice), choice) for choice in choices]:
+            raise ValueError(f"{key} of {folder / SETTINGS} is {shown(value)}, expected {choices[0]!r}")
+    tokenizer = Tokenizer(models.WordPiece(words, unk_token=special["unk_token"]))
+    tokenizer.normalizer = normalizers.BertNormalizer(
+        handle_chinese_chars=settings["tokenize_chinese_chars"],
+        strip_accents=settings["strip_accents"],
+        lowercase=settings["do_lower_case"],
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    ends = [(special[key], words[special[key]]) for key in ("sep_token", "cls_token")]
+    tokenizer.post_processor = processors.BertProcessing(*ends)
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.add_special_tokens(list(special.values()))
+    tokenizer.enable_padding(pad_id=words[special["pad_token"]], pad_token=special["pad_token"])
+    content: str = tokenizer.to_str()
+    return content
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """The settings of a tokenizer, empty if there is no file of them."""
+    return _optional(folder / SETTINGS)
+
+
+def _numbered_words(path: Path) -> dict[str, int]:
+    """The words of a vocabulary; their numbers are those of their lines."""
+    lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    return {word: number for number, word in enumerate(lines)}
+
+
+def _special_tokens(folder: Path, settings: Mapping[str, Any], words: Mapping[str, int]) -> dict[str, str]:
+    """The special tokens, by what they are for; a vocabulary may do without a mask."""
+    named = {**SPECIAL, **_optional(folder / SPECIAL_MAP), **settings}
+    special = {key: _content(named[key]) for key in SPECIAL}
+    known = {key: token for key, token in special.items() if isinstance(token, str) and token in words}
+    for key in SPECIAL.keys() - known.keys() - {"mask_token"}:
+        raise ValueError(f"{key} of {folder} is {shown(special[key])}, expected a word of {VOCABULARY}")
+    listed = settings.get("added_tokens_decoder", {})
+    if not isinstance(listed, dict):
+        raise ValueError(
+            f"added_tokens_decoder of {folder / SETTINGS} is {shown(listed)}, expected an object"
+        )
+    added = [(_content(token), number) for number, token in listed.items()]
+    for token, number in [*added, *_optional(folder / ADDED).items()]:
+        if token not in known.values() or str(words[token]) != str(number):
+            raise ValueError(
+                f"{folder} adds the token {shown(token)} to {VOCABULARY}, expected a tokenizer.json with it"
+            )
+    return known
+
+
+def _content(token: Any) -> Any:
+    """A token, which may be an object with settings of its own."""
+    return token.get("content") if isinstance(token, dict) else token
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return read_object(path) if path.exists() else {}

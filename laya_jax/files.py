@@ -13,6 +13,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -118,7 +119,7 @@ def new_directory(path: str | Path) -> Iterator[Path]:
 
 
 def append_text(path: str | Path, text: str, *, after: int) -> None:
-    """Puts text after the first bytes of a file, in place of all that follows them, on disk before it returns.
+    """Puts text after the first bytes of a file, in place of what follows them, on disk before it returns.
 
     Unlike ``writing``, it leaves a part of the text if the process dies or the disk is full.
 
@@ -144,7 +145,7 @@ def append_text(path: str | Path, text: str, *, after: int) -> None:
 
 
 @contextmanager
-def reading(path: str | Path) -> Iterator[IO[bytes]]:
+def reading(path: str | Path) -> Iterator[BufferedReader]:
     """Opens a regular file to read bytes.
 
     Args:

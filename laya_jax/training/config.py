@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from laya_jax.checks import check_choice, check_count, check_counts, check_number, check_temperature
-from laya_jax.data.config import DataConfig
+from laya_jax.data.config import PATHS, DataConfig, kind_of
 from laya_jax.training.typed import from_json as from_json  # which reads what ``to_json`` wrote
 
 LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
@@ -215,7 +215,7 @@ class Config:
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """A config as what JSON holds.
+    """Turns a config into what JSON holds.
 
     >>> to_json(HeadConfig(dim=8))["dim"]
     8
@@ -223,8 +223,19 @@ def to_json(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
+def placed_as(config: Config, other: Config) -> Config:
+    """Moves a config's data and weights to the places of another config's, if both are of the same kind."""
+    data, backbone, kind = config.data, config.backbone, kind_of(config.data.source)
+    if kind == kind_of(other.data.source):
+        source = other.data.source if kind in PATHS else data.source
+        data = dataclasses.replace(data, source=source, directory=other.data.directory)
+    if None not in (backbone.path, other.backbone.path):
+        backbone = dataclasses.replace(backbone, path=other.backbone.path)
+    return dataclasses.replace(config, data=data, backbone=backbone)
+
+
 def differences(saved: Any, given: Any) -> list[str]:
-    """The fields in which two configs differ, one line each.
+    """Lists the fields in which two configs differ, each as a line.
 
     >>> differences(HeadConfig(dim=8), HeadConfig(dim=16))
     ['dim: 8 -> 16']
@@ -238,6 +249,7 @@ def differences(saved: Any, given: Any) -> list[str]:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the values of nested objects with their names, joined by dots."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")

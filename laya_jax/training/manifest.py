@@ -1,7 +1,7 @@
 """Checksums of the files of a run or of an exported model, in ``manifest.json`` beside them.
 
-A file is listed before it is written, and a longer part of a file that grows afterwards: at whatever point a process
-is killed, what is listed fits what is there. Runs of earlier versions have no manifest, and nothing in them is checked.
+A file is listed before it is written, and a longer part of a file that grows afterwards: at whatever point a
+process is killed, what is listed fits what is there. Earlier versions wrote no manifest; such runs are not checked.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 from laya_jax.files import append_text, digest, read_bytes, refuse_links, write_json, write_text
 from laya_jax.training.config import flat
@@ -30,17 +31,17 @@ class Listed:
 
     Attributes:
       sha256: SHA-256 of the content, in hexadecimal digits; two of them while another content replaces it.
-      bytes: Length of the part that is listed, of a file that grows; None for all of any other file.
+      length: Number of bytes that are listed, of a file that grows; None for all of any other file.
       values: Short checksums of the values in a JSON file, by name, to tell which of them has changed.
     """
 
     sha256: tuple[str, ...]
-    bytes: int | None = None
+    length: int | None = None
     values: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def is_of(self, content: bytes) -> bool:
         """Compares the part of a content that is listed."""
-        return self.bytes == 0 or _sha256(content[: self.bytes]) in self.sha256
+        return self.length == 0 or _sha256(content[: self.length]) in self.sha256
 
 
 Files = dict[str, Listed]
@@ -89,8 +90,8 @@ def check(directory: Path, names: Collection[str], optional: Collection[str] = (
         files = _load(directory)
         if files is None:
             return (
-                f"{directory} has no {MANIFEST}, which earlier versions did not write and anybody may delete: "
-                "its files are not checked",
+                f"{directory} has no {MANIFEST}, so that its files are not checked: an earlier version wrote them, "
+                "or somebody deleted it",
             )
         wrong = _first_wrong(directory, files, names, optional)
         if wrong is None:
@@ -99,8 +100,9 @@ def check(directory: Path, names: Collection[str], optional: Collection[str] = (
             raise ValueError(f"{wrong}; {_advice(directory)}")
 
 
-def write(directory: Path, name: str, text: str) -> None:
-    """Writes a file, which may replace one of that name, and lists it."""
+def write(directory: Path, name: str, value: Any) -> None:
+    """Writes a JSON file, which may replace one of that name, and lists it."""
+    text = json.dumps(value, indent=1) + "\n"
     files, content = _load(directory), text.encode()
     if files is None:
         write_text(directory / name, text)
@@ -127,7 +129,7 @@ def read_growing(directory: Path, name: str) -> bytes:
             return content[: content.rfind(b"\n") + 1]
         listed = files.get(name, Listed((), 0))
         if listed.is_of(content):
-            return content[: listed.bytes]
+            return content[: listed.length]
         if files == _load(directory):
             raise ValueError(f"{path} is not what was written; {_advice(directory)}")
 
@@ -157,9 +159,9 @@ def _first_wrong(
     for name, listed in files.items():
         path = directory / name
         if not path.exists():
-            if listed.bytes != 0 and name not in optional:
+            if listed.length != 0 and name not in optional:
                 return f"{path} is missing"
-        elif listed.bytes is not None:
+        elif listed.length is not None:
             if not listed.is_of(read_bytes(path)):
                 return f"{path} is not what was written"
         elif digest(path) not in listed.sha256:

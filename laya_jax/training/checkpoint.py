@@ -119,7 +119,7 @@ class Checkpoints:
             if all(type(number) is int for number in numbers) and (
                 known or expected == _checksum_of_json(progress)
             ):
-                return {"warnings": [], **progress}
+                return progress
         raise DamagedCheckpointError(f"checkpoint {step} is not what was written")
 
     def _read(self, step: int, item: str, how: Any) -> Any:
@@ -150,7 +150,7 @@ class Checkpoints:
                 state, _ = self.restore(left, like)
         # Of a checkpoint that is gone as a whole, the scores alone know.
         first_best = max(scores, key=lambda step: (scores[step], -step), default=best)
-        if first_best != best and not (self.warnings or progress["warnings"]):
+        if first_best != best and not (self.warnings or progress.get("warnings")):
             self._warn(
                 f"the best epoch, after step {first_best}, has no checkpoint; taking that of step {best}"
             )

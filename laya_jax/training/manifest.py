@@ -1,7 +1,8 @@
 """Checksums of the files of a run or of an exported model, in ``manifest.json`` beside them.
 
 A file is listed before it is written, and a longer part of a file that grows afterwards: at whatever point a
-process is killed, what is listed fits what is there. Earlier versions wrote no manifest; such runs are not checked.
+process is killed, what is listed fits what is there. Runs of earlier versions have no manifest; their files
+are not checked.
 """
 
 import dataclasses
@@ -90,8 +91,8 @@ def check(directory: Path, names: Collection[str], optional: Collection[str] = (
         files = _load(directory)
         if files is None:
             return (
-                f"{directory} has no {MANIFEST}, so that its files are not checked: an earlier version wrote them, "
-                "or somebody deleted it",
+                f"{directory} has no {MANIFEST}, so that its files are not checked: an earlier version wrote "
+                "them, or somebody deleted it",
             )
         wrong = _first_wrong(directory, files, names, optional)
         if wrong is None:

@@ -29,7 +29,7 @@ class Progress:
     epoch: int
     stopping: EarlyStopping
     totals: EpochTotals
-    warnings: list[str]
+    warnings: list[str] = dataclasses.field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.stopping.best_epoch > self.epoch:

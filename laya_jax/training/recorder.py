@@ -96,8 +96,9 @@ class Recorder:
         epochs = [line["epoch"] for line in self.run.lines() if line["step"] <= step]
         if epochs != [*range(1, self.epoch + 1)]:
             raise ValueError(
-                f"{self.run.path / METRICS} holds {len(epochs)} of the {self.epoch} epochs up to the checkpoint "
-                f"of step {step}; restore it, or delete it and {self.checkpoints.directory} to start the run over"
+                f"{self.run.path / METRICS} holds {len(epochs)} of the {self.epoch} epochs up to the "
+                f"checkpoint of step {step}; restore it, or delete it and {self.checkpoints.directory} to "
+                "start the run over"
             )
 
     def add(self, losses: NDArray, correct: NDArray, examples: NDArray, *, step: int, seconds: float) -> None:

@@ -92,7 +92,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
         {**given, **state.parameters},
         data.fingerprint,
         data.version,
-        (*run.warnings, *progress["warnings"], *checkpoints.warnings),
+        (*run.warnings, *progress.get("warnings", ()), *checkpoints.warnings),
     )
 
 

@@ -12,7 +12,8 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import IO, Any
 
@@ -117,6 +118,79 @@ def new_directory(path: str | Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def append_text(path: str | Path, text: str, *, after: int) -> None:
+    """Puts text after the first bytes of a file, in place of what follows them, on disk before it returns.
+
+    Unlike ``writing``, it leaves a part of the text if the process dies or the disk is full.
+
+    Args:
+      path: Path of the file, which is made if it is missing. A symbolic link is refused.
+      text: Text to put there.
+      after: Number of bytes that stay.
+
+    Raises:
+      OSError: The file cannot be written; the error names ``path``.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _DIRECT, 0o666)
+        with os.fdopen(descriptor, "r+b") as file:
+            file.truncate(after)
+            file.seek(after)
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+@contextmanager
+def reading(path: str | Path) -> Iterator[BufferedReader]:
+    """Opens a regular file to read bytes.
+
+    Args:
+      path: Path of the file; a symbolic link is refused.
+
+    Yields:
+      The open file.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: It is a link, no regular file, or cannot be read.
+    """
+    path = Path(path)
+    try:
+        # A pipe must not make this wait for somebody who writes to it.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _DIRECT)
+        with os.fdopen(descriptor, "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ValueError(f"{path} cannot be read: it is not a regular file")
+            yield file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        reason = "it is a symbolic link" if path.is_symlink() else error.strerror
+        raise ValueError(f"{path} cannot be read: {reason}") from error
+
+
+def read_bytes(path: str | Path, largest: int = LARGEST_TEXT) -> bytes:
+    """Reads a file of our own.
+
+    Args:
+      path: Path of a regular file; a symbolic link is refused.
+      largest: Maximum size in bytes.
+
+    Raises:
+      FileNotFoundError: There is no such file.
+      ValueError: The file is a link, too large or cannot be read.
+    """
+    with reading(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise ValueError(f"{path} has {size:,} bytes, expected at most {largest:,}")
+        return file.read()
+
+
 def read_text(path: str | Path, largest: int = LARGEST_TEXT) -> str:
     """Reads a UTF-8 text file of our own, whatever the locale.
 
@@ -128,23 +202,10 @@ def read_text(path: str | Path, largest: int = LARGEST_TEXT) -> str:
       FileNotFoundError: There is no such file.
       ValueError: The file is a link, too large, not UTF-8 or cannot be read.
     """
-    path = Path(path)
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _DIRECT)
-        with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(file.fileno())
-            if not stat.S_ISREG(status.st_mode):
-                raise ValueError(f"{path} cannot be read: it is not a regular file")
-            if status.st_size > largest:
-                raise ValueError(f"{path} has {status.st_size:,} bytes, expected at most {largest:,}")
-            return file.read().decode("utf-8")
-    except FileNotFoundError:
-        raise
+        return read_bytes(path, largest).decode("utf-8")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
-    except OSError as error:
-        reason = "it is a symbolic link" if path.is_symlink() else error.strerror
-        raise ValueError(f"{path} cannot be read: {reason}") from error
 
 
 def read_json(path: str | Path) -> Any:
@@ -163,28 +224,34 @@ def read_json(path: str | Path) -> Any:
 
 
 def refuse_links(directory: str | Path) -> None:
-    """Raises if anything inside a directory that somebody may have sent is a symbolic link.
+    """Raises if anything inside a directory that somebody may have sent is neither a file nor a folder.
+
+    Symbolic links lead elsewhere, and pipes and devices may never come to an end.
 
     Args:
       directory: Path of the directory, which itself may be a link.
 
     Raises:
-      ValueError: There is a link; the message names it.
+      ValueError: There is a link, a pipe or the like; the message names it.
     """
     for folder, folders, files in os.walk(directory, followlinks=False):
         for name in (*folders, *files):
             path = os.path.join(folder, name)
-            if os.path.islink(path):
-                raise ValueError(f"{path} is a symbolic link, expected a regular file or folder")
+            with suppress(FileNotFoundError):  # another process may clean up here
+                mode = os.lstat(path).st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    what = "a symbolic link" if stat.S_ISLNK(mode) else "a pipe, a device or the like"
+                    raise ValueError(f"{path} is {what}, expected a regular file or folder")
 
 
 def digest(path: str | Path) -> str:
     """SHA-256 of a file's content, in hexadecimal digits.
 
     Raises:
-      OSError: The file cannot be read, or is a symbolic link.
+      FileNotFoundError: There is no such file.
+      ValueError: The file is a symbolic link, or cannot be read.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | _DIRECT), "rb") as file:
+    with reading(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

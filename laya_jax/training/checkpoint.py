@@ -1,10 +1,14 @@
 """Checkpoints of a run: asynchronous, atomic, checked when they are read. A thin shell around Orbax."""
 
 import dataclasses
+import json
+import os
+import re
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,11 +18,15 @@ import numpy as np
 
 from laya_jax.training.state import TrainState
 
-VERSION = 1
-"""Of what a checkpoint holds; raised when older ones can no longer be read as they are."""
+VERSION = 2
+"""Version of what a checkpoint holds. Version 1, which had no checksum of the progress, is read, too."""
 
 Progress: TypeAlias = dict[str, Any]
-"""What the loop knows besides the state, as JSON."""
+"""Knowledge of the loop besides the state, as JSON."""
+
+
+_OS_ERROR = re.compile(r"os_error_code='(\d+)'")
+"""How TensorStore tells the number of an error of the system."""
 
 
 class DamagedCheckpointError(ValueError):
@@ -32,7 +40,8 @@ class Checkpoints:
     best one leaves the best of the others.
 
     Attributes:
-      directory: where they are; each is a folder named by its step.
+      directory: Path of their directory; each is a folder named by its step.
+      warnings: Sentences on checkpoints that could not be read.
     """
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
@@ -41,6 +50,7 @@ class Checkpoints:
 
         _ignore_closed_loops()
         self.directory = directory.absolute()
+        self.warnings: list[str] = []
         self._arguments = ocp.args
         self._best_steps: dict[int, int] = {}
         self._manager = ocp.CheckpointManager(
@@ -55,45 +65,62 @@ class Checkpoints:
         )
 
     def steps(self) -> list[int]:
-        """Steps of the checkpoints that were written to the end, latest first."""
+        """Lists the steps of the checkpoints that were written to the end, latest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
     def save(self, state: TrainState, progress: Progress, *, best_step: int) -> None:
         """Starts to write a checkpoint; the state must not be donated meanwhile, so pass a copy.
 
         Args:
-          state: what is trained.
-          progress: what else is needed to go on, as JSON.
-          best_step: of the best parameters so far, which are kept.
+          state: State of the training.
+          progress: Whatever else is needed to go on, as JSON.
+          best_step: Step of the best parameters so far, which are kept.
+
+        Raises:
+          OSError: This one, or one before it, cannot be written; the error names the directory.
         """
         step = int(state.step)
         self._best_steps[step] = best_step
         content = {"version": VERSION, "checksum": checksum(state), "best_step": best_step, **progress}
-        self._manager.save(
-            step,
-            args=self._arguments.Composite(
-                state=self._arguments.StandardSave(_fields(state)),
-                progress=self._arguments.JsonSave(content),
-            ),
-        )
+        content["progress_checksum"] = _checksum_of_json(content)
+        with self._writing():
+            self._manager.save(
+                step,
+                args=self._arguments.Composite(
+                    state=self._arguments.StandardSave(_fields(state)),
+                    progress=self._arguments.JsonSave(content),
+                ),
+            )
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, Progress]:
         """Reads a checkpoint into NumPy arrays of the shapes and types of ``like``.
 
         Raises:
-          DamagedCheckpointError: it cannot be read, or not as it was written.
-          ValueError: it was written in another version.
+          DamagedCheckpointError: It cannot be read, or not as it was written.
+          ValueError: It was written by a later version.
         """
-        progress = dict(self._read(step, "progress", self._arguments.JsonRestore()))
+        progress = self._read_progress(step)
         # A state of another version may be of another structure, which is no damage.
-        version, expected = progress.pop("version", None), progress.pop("checksum", None)
-        if version != VERSION:
-            raise ValueError(f"checkpoint {step} is of version {version}, expected {VERSION}")
+        version = progress.pop("version")
+        if version > VERSION:
+            raise ValueError(f"checkpoint {step} is of version {version}, expected at most {VERSION}")
         state = TrainState(**self._read(step, "state", self._arguments.StandardRestore(_fields(like))))
-        if checksum(state) != expected:
+        if checksum(state) != progress.pop("checksum"):
             raise DamagedCheckpointError(f"checkpoint {step} is not what was written")
         self._best_steps[step] = progress.pop("best_step")
         return state, progress
+
+    def _read_progress(self, step: int) -> Progress:
+        progress = self._read(step, "progress", self._arguments.JsonRestore())
+        if isinstance(progress, dict):
+            expected = progress.pop("progress_checksum", None)
+            numbers = [progress.get(name) for name in ("version", "checksum", "best_step")]
+            known = progress.get("version") == 1 and expected is None  # version 1 had none
+            if all(type(number) is int for number in numbers) and (
+                known or expected == _checksum_of_json(progress)
+            ):
+                return progress
+        raise DamagedCheckpointError(f"checkpoint {step} is not what was written")
 
     def _read(self, step: int, item: str, how: Any) -> Any:
         try:
@@ -101,29 +128,36 @@ class Checkpoints:
         except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
             raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
 
-    def best(self, like: TrainState, scores: Mapping[int, float]) -> TrainState:
-        """The best state that the latest intact checkpoint knows of; if it is damaged, the best that is left.
+    def best(self, like: TrainState, scores: Mapping[int, float]) -> tuple[TrainState, Progress]:
+        """Reads the best state that the latest intact checkpoint knows of, or else the best that can be read.
 
         Args:
-          like: of its shapes and types.
-          scores: by step, of the states after an epoch.
+          like: State of its shapes and types.
+          scores: Validation accuracy of the states after an epoch, by step.
 
         Raises:
-          FileNotFoundError: there is none.
+          FileNotFoundError: There is none.
         """
-        latest = self.latest(like)
-        step = int(latest.step)
-        if self._best_steps[step] in (0, step):
-            return latest
-        try:
-            return self.restore(self._best_steps[step], like)[0]
-        except DamagedCheckpointError as error:
-            left = self.best_left(like, scores) or step
-            warnings.warn(f"{error}; it was the best one, taking that of step {left}", stacklevel=2)
-            return self.restore(left, like)[0]
+        state, progress = self.latest(like)
+        latest = int(state.step)
+        best = self._best_steps[latest] or latest
+        if best != latest:
+            try:
+                state, _ = self.restore(best, like)
+            except DamagedCheckpointError as error:
+                left = self.best_left(like, scores) or latest
+                self._warn(f"{error}; it was the best one, taking that of step {left}")
+                state, _ = self.restore(left, like)
+        # Of a checkpoint that is gone as a whole, the scores alone know.
+        first_best = max(scores, key=lambda step: (scores[step], -step), default=best)
+        if first_best != best and not (self.warnings or progress.get("warnings")):
+            self._warn(
+                f"the best epoch, after step {first_best}, has no checkpoint; taking that of step {best}"
+            )
+        return state, progress
 
     def best_left(self, like: TrainState, scores: Mapping[int, float]) -> int:
-        """The first of the best steps that have a score and a checkpoint that can be read; 0 if none has."""
+        """Finds the first of the best steps that have a score and an intact checkpoint; 0 if none has."""
         for step in sorted(scores.keys() & self.steps(), key=lambda step: (-scores[step], step)):
             try:
                 self.restore(step, like)
@@ -132,30 +166,56 @@ class Checkpoints:
             return step
         return 0
 
-    def latest(self, like: TrainState) -> TrainState:
-        """The state of the latest intact checkpoint.
+    def latest(self, like: TrainState) -> tuple[TrainState, Progress]:
+        """Reads the latest intact checkpoint.
 
         Raises:
-          FileNotFoundError: there is none.
+          FileNotFoundError: There is none.
         """
         for step in self.steps():
             try:
-                return self.restore(step, like)[0]
+                return self.restore(step, like)
             except DamagedCheckpointError as error:
-                warnings.warn(f"{error}; taking the one before it", stacklevel=3)
+                self._warn(f"{error}; taking the one before it")
         raise FileNotFoundError(f"{self.directory} has no intact checkpoint yet")
+
+    def _warn(self, message: str) -> None:
+        self.warnings.append(message)
+        warnings.warn(f"{self.directory.parent}: {message}", stacklevel=4)
 
     def delete(self, step: int) -> None:
         """Deletes a checkpoint."""
         self._manager.delete(step)
 
     def wait(self) -> None:
-        """Waits until everything is written, and raises what went wrong."""
-        self._manager.wait_until_finished()
+        """Waits until everything is written.
+
+        Raises:
+          OSError: A checkpoint cannot be written; the error names the directory.
+        """
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits and lets go of the directory."""
-        self._manager.close()
+        """Waits and lets go of the directory.
+
+        Raises:
+          OSError: A checkpoint cannot be written; the error names the directory.
+        """
+        with self._writing():
+            self._manager.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns what Orbax and TensorStore raise if they cannot write into an error of the system."""
+        try:
+            yield
+        except Exception as error:
+            found = _OS_ERROR.search(str(error))
+            number = error.errno if isinstance(error, OSError) else int(found[1]) if found else None
+            if number is None:
+                raise OSError(f"{self.directory} cannot be written: {_first_line(error)}") from error
+            raise OSError(number, os.strerror(number), str(self.directory)) from error
 
 
 class _LatestTwoAndBest:
@@ -173,7 +233,7 @@ class _LatestTwoAndBest:
 
 
 def checksum(tree: Any) -> int:
-    """CRC-32 over all arrays of a tree, in order.
+    """Computes CRC-32 over all arrays of a tree, in order.
 
     >>> checksum({"a": np.zeros(3)}) == checksum({"a": np.zeros(4)})
     False
@@ -184,8 +244,12 @@ def checksum(tree: Any) -> int:
     return value
 
 
+def _checksum_of_json(values: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(values, sort_keys=True).encode())
+
+
 def _fields(state: TrainState) -> dict[str, Any]:
-    """What is written of a state: a field that is None leaves no trace, as in runs from before it was."""
+    """Returns the fields that are written: one that is None leaves no trace, as before it was there."""
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     return {name: value for name, value in fields.items() if value is not None}
 

@@ -3,12 +3,14 @@
 import dataclasses
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 from laya_jax.checks import check_choice, check_count, check_counts, check_number, check_temperature
-from laya_jax.data.config import DataConfig
+from laya_jax.data.config import PATHS, DataConfig, kind_of
+from laya_jax.training.typed import from_json as from_json  # which reads what ``to_json`` wrote
 
-T = TypeVar("T")
+LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
+"""Widths beyond these are a mistake, or a file that somebody made up; they would only fill the memory."""
 
 PRETRAINED = ("vit", "bert")
 """Kinds of backbones that do not start at random."""
@@ -17,6 +19,12 @@ PRETRAINED = ("vit", "bert")
 def _check_literal(section: str, config: Any, field: str) -> None:
     choices = typing.get_args(typing.get_type_hints(type(config))[field])
     check_choice(f"{section}.{field}" if section else field, getattr(config, field), choices)
+
+
+def _check_width(name: str, width: int) -> None:
+    check_count(name, width)
+    if width > LARGEST_WIDTH:
+        raise ValueError(f"{name} is {width}, expected at most {LARGEST_WIDTH:,}")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -45,7 +53,11 @@ class BackboneConfig:
     def __post_init__(self) -> None:
         _check_literal("backbone", self, "kind")
         check_counts("backbone.widths", self.widths)
-        check_count("backbone.embedding_dim", self.embedding_dim)
+        if len(self.widths) > MOST_WIDTHS:
+            raise ValueError(f"backbone.widths are {len(self.widths):,}, expected at most {MOST_WIDTHS:,}")
+        for index, width in enumerate(self.widths):
+            _check_width(f"backbone.widths[{index}]", width)
+        _check_width("backbone.embedding_dim", self.embedding_dim)
         if self.pooling is not None:
             check_choice("backbone.pooling", self.pooling, ("cls", "mean", "cls+mean"))
         pretrained = self.kind in PRETRAINED
@@ -95,10 +107,10 @@ class HeadConfig:
     def __post_init__(self) -> None:
         _check_literal("head", self, "kind")
         _check_literal("head", self, "psi")
-        check_count("head.dim", self.dim)
+        _check_width("head.dim", self.dim)
         check_temperature(self.temperature, "head.temperature")
         if self.scorer_width is not None:
-            check_count("head.scorer_width", self.scorer_width)
+            _check_width("head.scorer_width", self.scorer_width)
         check_count("head.attention_heads", self.attention_heads)
         if self.dim % self.attention_heads:
             raise ValueError(
@@ -203,7 +215,7 @@ class Config:
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """A config as what JSON holds.
+    """Turns a config into what JSON holds.
 
     >>> to_json(HeadConfig(dim=8))["dim"]
     8
@@ -211,31 +223,24 @@ def to_json(config: Any) -> dict[str, Any]:
     return dataclasses.asdict(config)
 
 
-def from_json(kind: type[T], values: Mapping[str, Any], prefix: str = "") -> T:
-    """The config of this kind that ``to_json`` turned into these values.
-
-    >>> from_json(BackboneConfig, to_json(BackboneConfig(widths=(8, 4)))).widths
-    (8, 4)
-
-    Raises:
-      ValueError: a field that the config does not have, or a value that it does not take.
-    """
-    if not isinstance(values, Mapping):
-        raise ValueError(f"{prefix or 'config'} is {values!r}, expected an object")
-    hints = typing.get_type_hints(kind)
-    for name in values:
-        if name not in hints:
-            raise ValueError(f"{prefix}{name} is no field of the configuration")
-    return kind(**{name: _read(hints[name], value, f"{prefix}{name}") for name, value in values.items()})
+def placed_as(config: Config, other: Config) -> Config:
+    """Moves a config's data and weights to the places of another config's, if both are of the same kind."""
+    data, backbone, kind = config.data, config.backbone, kind_of(config.data.source)
+    if kind == kind_of(other.data.source):
+        source = other.data.source if kind in PATHS else data.source
+        data = dataclasses.replace(data, source=source, directory=other.data.directory)
+    if None not in (backbone.path, other.backbone.path):
+        backbone = dataclasses.replace(backbone, path=other.backbone.path)
+    return dataclasses.replace(config, data=data, backbone=backbone)
 
 
 def differences(saved: Any, given: Any) -> list[str]:
-    """The fields in which two configs differ, one line each.
+    """Lists the fields in which two configs differ, each as a line.
 
     >>> differences(HeadConfig(dim=8), HeadConfig(dim=16))
     ['dim: 8 -> 16']
     """
-    before, after = dict(_flat(to_json(saved))), dict(_flat(to_json(given)))
+    before, after = dict(flat(to_json(saved))), dict(flat(to_json(given)))
     return [
         f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
         for name in before | after
@@ -243,15 +248,10 @@ def differences(saved: Any, given: Any) -> list[str]:
     ]
 
 
-def _read(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_json(typing.cast(type, hint), value, f"{name}.")
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the values of nested objects with their names, joined by dots."""
     for name, value in values.items():
         if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
+            yield from flat(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

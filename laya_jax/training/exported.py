@@ -1,5 +1,8 @@
 """Models that leave a run: parameters as safetensors, the rest as JSON. Loading them needs no Orbax."""
 
+import dataclasses
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,13 +10,18 @@ import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from laya_jax.backbones import BERT, ViT
 from laya_jax.classifier import Classifier
 from laya_jax.data import Schema
-from laya_jax.files import read_json, write_json
-from laya_jax.training.config import Config, from_json, to_json
+from laya_jax.files import new_directory, write_json, writing
+from laya_jax.training import manifest
+from laya_jax.training.config import Config, to_json
+from laya_jax.training.data_record import VERSION, read_data, read_schema, write_schema
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.pretrained import backbone_of, sizes_of
-from laya_jax.training.run import BACKBONE, CONFIG, DATA, check_is_new, read_schema, write_schema
+from laya_jax.training.records import BackboneRecord
+from laya_jax.training.run import BACKBONE, CONFIG, FILES, check_is_new
+from laya_jax.training.typed import read_record
 from laya_jax.typing import Parameters
 
 WEIGHTS = "model.safetensors"
@@ -23,11 +31,13 @@ class TrainedModel(NamedTuple):
     """A trained classifier with what it knows of its data.
 
     Attributes:
-      config: what it was trained with.
-      schema: class names, preprocessing, encoder of texts.
-      classifier: the module: ``classifier.apply({"params": parameters}, schema.preprocessing(inputs))``.
-      parameters: of the classifier.
-      fingerprint: of the data that it was trained on; None if it was exported before that was written.
+      config: Config that it was trained with.
+      schema: Class names, preprocessing, and encoder of texts.
+      classifier: Module: ``classifier.apply({"params": parameters}, schema.preprocessing(inputs))``.
+      parameters: Parameters of the classifier.
+      fingerprint: Checksum of the data that it was trained on; None if an earlier version exported it.
+      data_version: Version of how these data were read and split.
+      warnings: Caveats to report with everything that it predicts.
     """
 
     config: Config
@@ -35,41 +45,48 @@ class TrainedModel(NamedTuple):
     classifier: Classifier
     parameters: Parameters
     fingerprint: int | None = None
+    data_version: int = VERSION
+    warnings: tuple[str, ...] = ()
 
 
 def export_model(model: TrainedModel, directory: str | Path) -> None:
-    """Writes ``model.safetensors``, ``config.json``, ``data.json`` and what else the model needs.
+    """Writes ``model.safetensors``, ``config.json``, ``data.json``, and what else the model needs.
 
     Texts need their vocabulary or tokenizer, a pretrained backbone its sizes; its weights come along.
 
     Args:
-      model: from ``load_model``.
-      directory: a new one.
+      model: Model from ``load_model``.
+      directory: Path of a new directory, which appears whole or not at all.
 
     Raises:
-      FileExistsError: there is something already.
+      FileExistsError: Something exists at the path.
+      OSError: The directory cannot be written; the error names it.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     directory = Path(directory)
     check_is_new(directory, "out")
-    directory.mkdir(parents=True)
     arrays = {
         name: np.ascontiguousarray(leaf) for name, leaf in flatten_dict(model.parameters, sep="/").items()
     }
-    write_schema(directory, model.schema, fingerprint=model.fingerprint)
-    write_json(directory / CONFIG, to_json(model.config))
-    if model.config.backbone.path is not None:
-        write_json(directory / BACKBONE, {"sizes": sizes_of(model.classifier.backbone)})
-    save_file(arrays, directory / WEIGHTS)
+    known = {"fingerprint": model.fingerprint, "version": model.data_version, "warnings": model.warnings}
+    with new_directory(directory) as draft:
+        write_schema(draft, model.schema, **known)
+        write_json(draft / CONFIG, to_json(model.config))
+        if model.config.backbone.path is not None:
+            sizes = BackboneRecord(sizes_of(model.classifier.backbone))
+            write_json(draft / BACKBONE, dataclasses.asdict(sizes))
+        with writing(draft / WEIGHTS, binary=True) as file:
+            file.write(save(arrays))
+        manifest.seal(draft)
 
 
 def import_model(directory: str | Path) -> TrainedModel:
     """Loads what ``export_model`` wrote.
 
     Raises:
-      FileNotFoundError: there is no exported model.
-      ValueError: its parameters are not those of its config; both sets of names are told.
+      FileNotFoundError: There is no exported model.
+      ValueError: A file is damaged, or the parameters do not fit the config; both sets of names are told.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -78,19 +95,46 @@ def import_model(directory: str | Path) -> TrainedModel:
     for name in (WEIGHTS, CONFIG):
         if not (directory / name).is_file():
             raise FileNotFoundError(f"no exported model in {directory}: it has no {name}")
-    config, schema = from_json(Config, read_json(directory / CONFIG)), read_schema(directory)
-    backbone = None
-    if config.backbone.path is not None:
-        backbone = backbone_of(config, read_json(directory / BACKBONE)["sizes"])
-    classifier = make_classifier(config, schema, backbone)
+    unchecked = manifest.check(directory, (*FILES, WEIGHTS))
+    config, schema = read_record(Config, directory / CONFIG), read_schema(directory)
+    known = read_data(directory)
     try:
         arrays = load_file(directory / WEIGHTS)
     except SafetensorError as error:
         raise ValueError(f"{directory / WEIGHTS} cannot be read: {error}") from error
-    expected = jax.eval_shape(lambda: initial_parameters(classifier, schema.preprocessing, 0))
+    backbone = None if config.backbone.path is None else _backbone(directory, config, len(arrays))
+    classifier = make_classifier(config, schema, backbone)
+    expected = shapes_of(lambda: initial_parameters(classifier, schema.preprocessing, 0), directory)
     _check_arrays(arrays, flatten_dict(expected, sep="/"), directory / WEIGHTS)
-    fingerprint = read_json(directory / DATA).get("fingerprint")
-    return TrainedModel(config, schema, classifier, unflatten_dict(arrays, sep="/"), fingerprint)
+    return TrainedModel(
+        config,
+        schema,
+        classifier,
+        unflatten_dict(arrays, sep="/"),
+        known.fingerprint,
+        known.version,
+        tell((*unchecked, *known.warnings)),
+    )
+
+
+def shapes_of(make: Callable[[], Any], directory: Path) -> Any:
+    """Evaluates shapes without any memory.
+
+    Raises:
+      ValueError: The config and the data in a directory do not go together.
+    """
+    try:
+        return jax.eval_shape(make)
+    except Exception as error:  # whatever made-up sizes make JAX and Flax raise
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"the files in {directory} do not describe a model: {reason}") from error
+
+
+def tell(messages: tuple[str, ...]) -> tuple[str, ...]:
+    """Warns of caveats, which whoever reads a result has to know, and returns them."""
+    for message in messages:
+        warnings.warn(message, stacklevel=3)
+    return messages
 
 
 def _check_arrays(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
@@ -100,3 +144,17 @@ def _check_arrays(found: dict[str, Any], expected: dict[str, Any], path: Path) -
     for name, array in found.items():
         if array.shape != expected[name].shape:
             raise ValueError(f"{path}: {name} has shape {array.shape}, expected {expected[name].shape}")
+        if array.dtype != expected[name].dtype:
+            raise ValueError(f"{path}: {name} is of {array.dtype}, expected {expected[name].dtype}")
+
+
+def _backbone(directory: Path, config: Config, arrays: int) -> ViT | BERT:
+    path = directory / BACKBONE
+    sizes = read_record(BackboneRecord, path).sizes
+    try:
+        backbone = backbone_of(config, sizes)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    if backbone.depth > arrays:
+        raise ValueError(f"{path}: depth is {backbone.depth}, but there are only {arrays} arrays of weights")
+    return backbone

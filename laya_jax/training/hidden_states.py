@@ -4,12 +4,8 @@ One folder per backbone, preprocessing and set of inputs; interrupted, the next 
 """
 
 import dataclasses
-import fcntl
 import hashlib
-import os
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,16 +18,17 @@ from numpy.typing import NDArray
 from laya_jax.backbones import Pretrained
 from laya_jax.data import Examples, Preprocessing
 from laya_jax.data.encoder import PADDING
-from laya_jax.files import cache_home, read_json, write_json
+from laya_jax.files import cache_home, locked
 from laya_jax.training.feed import LARGEST_RESIDENT, Feed
 from laya_jax.training.parallel import Parallel, any_process, cores
 from laya_jax.training.predictor import Predictor
+from laya_jax.training.states_file import StatesFile
 from laya_jax.typing import Array, Parameters
 
 VERSION = 1
 """Of how hidden states are computed; raised when that changes, so that the cache does not give old ones."""
 
-STATES, PROGRESS, LOCK = "states.npy", "progress.json", "lock"
+LOCK = "lock"
 
 PER_DEVICE = 64
 """Examples that a device computes at once, unless it is a CPU."""
@@ -126,12 +123,13 @@ def cached_hidden_states(
         directory = directory / f"process-{jax.process_index()}-of-{jax.process_count()}"
     folder = directory / key.digits
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder / LOCK):
-        if any_process(_done(folder) < len(inputs)):
+    with locked(folder / LOCK, wait=True):
+        file = StatesFile(folder, (len(inputs), *hidden_shape(pretrained.backbone, preprocessing)))
+        if any_process(not file.intact.all()):
             if jax.process_count() > 1:  # all take part in every step, so none goes on where it was
-                (folder / PROGRESS).unlink(missing_ok=True)
-            _compute(folder, inputs, pretrained, preprocessing, parallel, progress)
-    return CachedStates(folder / STATES, key)
+                file.intact[:] = False
+            _compute(file, inputs, pretrained, preprocessing, parallel, progress)
+    return CachedStates(file.path, key)
 
 
 def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) -> StatesKey:
@@ -165,50 +163,44 @@ def hidden_shape(backbone: nn.Module, preprocessing: Preprocessing) -> tuple[int
     Raises:
       ValueError: a backbone that cannot read such inputs.
     """
-    stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
-    states, _ = jax.eval_shape(lambda: backbone.init_with_output(jax.random.key(0), preprocessing(stored)))
+
+    def initial() -> Any:
+        stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
+        return backbone.init_with_output(jax.random.key(0), preprocessing(stored))
+
+    states, _ = jax.eval_shape(initial)
     return len(states), states[0].shape[-1]
 
 
 def _compute(
-    folder: Path,
+    file: StatesFile,
     inputs: Any,
     pretrained: Pretrained,
     preprocessing: Preprocessing,
     parallel: Parallel,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Computes the hidden states of the examples that are not done, in the order of ``_parts``."""
-    done, number = _done(folder), len(inputs)
-    shape = (number, *hidden_shape(pretrained.backbone, preprocessing))
-    new: dict[str, Any] = {} if done else {"dtype": np.float32, "shape": shape}
-    states = np.lib.format.open_memmap(folder / STATES, mode="r+" if done else "w+", **new)
-    if not done:
-        _reserve(folder / STATES)
-    parameters, left = parallel.replicate(pretrained.parameters), done
+    """Computes the hidden states that are not intact, in the order of ``_parts``."""
+    file.begin()
+    parameters, number = parallel.replicate(pretrained.parameters), len(inputs)
     for rows, length in _parts(inputs, preprocessing):
-        rows, left = rows[left:], max(0, left - len(rows))
-        part, reads = inputs[rows], preprocessing
-        if length is not None:
-            part, reads = part[:, :length], dataclasses.replace(preprocessing, shape=(length,))
+        reads = preprocessing if length is None else dataclasses.replace(preprocessing, shape=(length,))
+        left = _incomplete(rows, file.intact, CHUNK * _batch(reads, parallel))
+        part = inputs[left] if length is None else inputs[left][:, :length]
         extract = make_extractor(pretrained.backbone, reads, parallel)
-        for values in extract(parameters, part) if len(rows) else ():
-            states[rows[: len(values)]] = values
-            rows, done = rows[len(values) :], done + len(values)
-            states.flush()
-            write_json(folder / PROGRESS, {"done": done, "of": number})
-            progress(done, number)
+        for values in extract(parameters, part) if len(left) else ():
+            file.write(left[: len(values)], values)
+            left = left[len(values) :]
+            progress(int(np.count_nonzero(file.intact)), number)
 
 
-def _reserve(path: Path) -> None:
-    """Gives a file its room on the disk: in a sparse one, a full disk would kill the process that writes."""
-    if not hasattr(os, "posix_fallocate"):
-        return
-    with path.open("r+b") as file:
-        try:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(path)) from error
+def _incomplete(rows: NDArray, intact: NDArray[np.bool_], size: int) -> NDArray:
+    """Selects the rows of whole chunks in which not all is intact.
+
+    Whatever is computed again is then computed beside the same rows as before, and comes out the same.
+    """
+    chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return np.concatenate([rows[:0], *(chunk for chunk in chunks if not intact[chunk].all())])
 
 
 def make_extractor(
@@ -226,8 +218,7 @@ def make_extractor(
         hidden_states: Any = backbone.apply({"params": parameters}, inputs)
         return jnp.stack(hidden_states, axis=1).astype(jnp.float32)
 
-    on_cpu = jax.default_backend() == "cpu"
-    size = len(parallel.devices) * (_cpu_batch(preprocessing) if on_cpu else PER_DEVICE)
+    on_cpu, size = jax.default_backend() == "cpu", _batch(preprocessing, parallel)
     predictor = Predictor(read, preprocessing, parallel, batch_size=size)
     # One computation does not keep the cores of a CPU busy; on many devices several could block each other.
     alone = len(parallel.devices) == 1 and jax.process_count() == 1
@@ -246,9 +237,13 @@ def make_extractor(
     return extract
 
 
-def _cpu_batch(preprocessing: Preprocessing) -> int:
-    """Examples that a CPU computes at once."""
-    return max(1, CPU_TOKENS // preprocessing.shape[0]) if preprocessing.kind == "tokens" else CPU_IMAGES
+def _batch(preprocessing: Preprocessing, parallel: Parallel) -> int:
+    """Number of examples that all devices compute at once."""
+    each = PER_DEVICE
+    if jax.default_backend() == "cpu":
+        tokens = preprocessing.kind == "tokens"
+        each = max(1, CPU_TOKENS // preprocessing.shape[0]) if tokens else CPU_IMAGES
+    return len(parallel.devices) * each
 
 
 def _parts(inputs: Any, preprocessing: Preprocessing) -> Iterator[tuple[NDArray, int | None]]:
@@ -262,24 +257,3 @@ def _parts(inputs: Any, preprocessing: Preprocessing) -> Iterator[tuple[NDArray,
     rounded = np.minimum(np.maximum(-(-lengths // SHORTEST), 1) * SHORTEST, longest)
     for length in np.unique(rounded):
         yield rows[rounded == length], int(length)
-
-
-def _done(folder: Path) -> int:
-    """How many examples are done in a folder of the cache; what is damaged is not."""
-    if not (folder / PROGRESS).exists():
-        return 0
-    try:
-        done: int = read_json(folder / PROGRESS)["done"]
-        np.load(folder / STATES, mmap_mode="r")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        warnings.warn(f"{folder} is damaged and made anew: {error}", stacklevel=2)
-        return 0
-    return done
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Waits until no other process of this machine computes the same."""
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

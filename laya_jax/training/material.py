@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import numpy as np
@@ -18,6 +18,7 @@ from laya_jax.training.hidden_states import HiddenStates, cached_hidden_states, 
 from laya_jax.training.model import check_reads
 from laya_jax.training.parallel import Parallel
 from laya_jax.training.pretrained import load_for, pretrained_of, sizes_of
+from laya_jax.training.records import BackboneRecord
 
 FROZEN = Pretrained(HiddenStates(), {})
 """The backbone of a head that reads hidden states out of the cache."""
@@ -33,13 +34,13 @@ class Material(NamedTuple):
       schema: what its model knows of the data, as they are stored.
       dataset: what it reads: of a frozen backbone the hidden states, of any other the data.
       pretrained: the backbone that reads the dataset, and its weights; None for one that starts at random.
-      backbone: what has to be known to build a pretrained one again, as what JSON holds.
+      backbone: Sizes and checksum of a pretrained backbone.
     """
 
     schema: Schema
     dataset: Dataset
     pretrained: Pretrained | None = None
-    backbone: dict[str, Any] | None = None
+    backbone: BackboneRecord | None = None
 
 
 def gather(
@@ -67,7 +68,7 @@ def gather(
     if pretrained is None:
         check(dataset)
         return Material(schema, dataset)
-    known = {"sizes": sizes_of(pretrained.backbone), "weights": checksum(pretrained.parameters)}
+    known = BackboneRecord(sizes_of(pretrained.backbone), checksum(pretrained.parameters))
     check_reads(config, schema)
     # Whatever is wrong with the inputs shows before anything is computed or written.
     read = of_hidden_states(schema.preprocessing, pretrained.backbone)

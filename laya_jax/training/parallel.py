@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from laya_jax.checks import check_choice, check_count
+from laya_jax.training import peers
 
 AXIS = "batch"
 
@@ -75,11 +76,25 @@ class ParallelConfig(DeviceConfig):
 
 
 def connect(config: ParallelConfig) -> None:
-    """Joins the other processes of a run over several; to be called before anything else of JAX."""
-    if config.coordinator == "auto":
-        jax.distributed.initialize()
-    elif config.coordinator is not None:
-        jax.distributed.initialize(config.coordinator, config.processes, config.process)
+    """Joins the other processes of a run over several; to be called before anything else of JAX.
+
+    Raises:
+      ConnectionError: They are not there.
+    """
+    try:
+        if config.coordinator == "auto":
+            jax.distributed.initialize()
+        elif config.coordinator is not None and config.process is not None:
+            address = peers.join(config.coordinator, config.process)
+            bind = address if config.process == 0 else None
+            jax.distributed.initialize(
+                address, config.processes, config.process, coordinator_bind_address=bind
+            )
+    except RuntimeError as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise ConnectionError(
+            f"the {config.processes} processes did not find each other: {reason}"
+        ) from error
 
 
 class Parallel(Protocol):

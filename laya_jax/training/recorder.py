@@ -1,4 +1,4 @@
-"""One seed's run while it trains: what it knows between steps, and what it writes."""
+"""Recorder of one seed's run: its knowledge between steps, and its files."""
 
 import dataclasses
 import warnings
@@ -10,37 +10,29 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.files import write_json
 from laya_jax.training.checkpoint import Checkpoints, DamagedCheckpointError
 from laya_jax.training.early_stopping import EarlyStopping
 from laya_jax.training.metrics import COLLAPSE, Metrics
-from laya_jax.training.run import CHECKPOINTS, RESULT, RunDirectory
+from laya_jax.training.progress import EpochTotals, Progress
+from laya_jax.training.records import Result
+from laya_jax.training.run import CHECKPOINTS, METRICS, RunDirectory
 from laya_jax.training.state import TrainState
+from laya_jax.training.typed import from_json
 
 
 class NonFiniteLossError(ArithmeticError):
-    """The loss became infinite or no number."""
-
-
-@dataclasses.dataclass(frozen=True)
-class EpochTotals:
-    """Sums over the steps of an epoch so far: loss times examples, correct ones, examples, seconds."""
-
-    loss: float = 0.0
-    correct: float = 0.0
-    examples: int = 0
-    seconds: float = 0.0
+    """A loss that is infinite or no number."""
 
 
 class Recorder:
     """Writes a run's metrics and checkpoints, and decides when it has finished.
 
     Attributes:
-      run: its directory.
-      stopping: when to stop, and which epoch was the best.
-      totals: of the epoch that is going on.
-      error: why it cannot go on, once a loss was not finite.
-      warnings: what whoever reads the result has to know of how it came about.
+      run: Directory of the run.
+      stopping: Early stopping, with the best epoch so far.
+      totals: Totals of the epoch that is going on.
+      error: Reason why the run cannot go on, once a loss was not finite.
+      warnings: Caveats to report with the result.
     """
 
     def __init__(self, run: RunDirectory, steps_per_epoch: int) -> None:
@@ -56,19 +48,21 @@ class Recorder:
 
     @property
     def finished(self) -> bool:
-        """Whether no epoch is left, or none can be trained."""
+        """True if no epoch is left, or none can be trained."""
         return self.error is not None or self.stopping.stops or self.epoch >= self.run.config.epochs
 
     def resume(self, initial: TrainState) -> TrainState:
-        """The latest state to go on from: of the latest intact checkpoint, the initial one if there is none.
+        """Finds the state to go on from: of the latest intact checkpoint, or the initial one.
 
         Whatever was written after it is deleted, and will be written again. If the best one is damaged, the
         best of those that are left takes its place.
 
         Raises:
-          DamagedCheckpointError: there are checkpoints, but no intact one.
+          DamagedCheckpointError: There are checkpoints, but no intact one.
+          ValueError: The metrics do not hold the epochs up to the checkpoint.
         """
         state = self._restore(initial)
+        self._check_lines(int(state.step))
         for step in self.checkpoints.steps():
             if step > state.step:
                 self.checkpoints.delete(step)
@@ -81,14 +75,15 @@ class Recorder:
     def _restore(self, initial: TrainState) -> TrainState:
         for step in self.checkpoints.steps():
             try:
-                state, progress = self.checkpoints.restore(step, initial)
-            except DamagedCheckpointError as error:
-                warnings.warn(f"{self.run.path}: {error}; going on from the one before it", stacklevel=3)
+                state, values = self.checkpoints.restore(step, initial)
+                progress = from_json(Progress, values)
+            except ValueError as error:
+                damaged = isinstance(error, DamagedCheckpointError)
+                reason = error if damaged else f"checkpoint {step} is not what was written: {error}"
+                warnings.warn(f"{self.run.path}: {reason}; going on from the one before it", stacklevel=3)
                 continue
-            self.stopping = EarlyStopping(**progress["stopping"])
-            self.totals = EpochTotals(**progress["totals"])
-            self.epoch = progress["epoch"]
-            self.warnings = progress.get("warnings", [])
+            self.epoch, self.stopping = progress.epoch, progress.stopping
+            self.totals, self.warnings = progress.totals, progress.warnings
             return state
         if self.checkpoints.steps():
             raise DamagedCheckpointError(
@@ -97,15 +92,24 @@ class Recorder:
             )
         return initial
 
+    def _check_lines(self, step: int) -> None:
+        epochs = [line["epoch"] for line in self.run.lines() if line["step"] <= step]
+        if epochs != [*range(1, self.epoch + 1)]:
+            raise ValueError(
+                f"{self.run.path / METRICS} holds {len(epochs)} of the {self.epoch} epochs up to the "
+                f"checkpoint of step {step}; restore it, or delete it and {self.checkpoints.directory} to "
+                "start the run over"
+            )
+
     def add(self, losses: NDArray, correct: NDArray, examples: NDArray, *, step: int, seconds: float) -> None:
         """Adds steps to the epoch's totals, or notes the error if a loss is not finite.
 
         Args:
-          losses: of each step, [steps].
-          correct: examples classified right in each.
-          examples: in each.
-          step: how many steps had been done before.
-          seconds: that they took.
+          losses: Loss of each step, [steps].
+          correct: Number of examples classified right in each.
+          examples: Number of examples in each.
+          step: Number of steps done before.
+          seconds: Seconds that they took.
         """
         broken = np.flatnonzero(~np.isfinite(losses))
         if self.error is None and len(broken):
@@ -148,19 +152,14 @@ class Recorder:
 
     def save(self, state: TrainState) -> None:
         """Starts to write a checkpoint."""
-        progress = {
-            "epoch": self.epoch,
-            "stopping": dataclasses.asdict(self.stopping),
-            "totals": dataclasses.asdict(self.totals),
-            "warnings": self.warnings,
-        }
-        self.checkpoints.save(state, progress, best_step=self.stopping.best_step)
+        progress = Progress(self.epoch, self.stopping, self.totals, self.warnings)
+        self.checkpoints.save(state, dataclasses.asdict(progress), best_step=self.stopping.best_step)
 
     def best(self, like: TrainState) -> TrainState:
-        """The state after the best epoch; if its checkpoint is damaged, after the best that is left.
+        """Reads the state after the best epoch; if its checkpoint is damaged, after the best that is left.
 
         Raises:
-          DamagedCheckpointError: none is left.
+          DamagedCheckpointError: None is left.
         """
         self.checkpoints.wait()
         state = self._best(like)
@@ -195,21 +194,21 @@ class Recorder:
     def finish(self, test: Metrics, flips: NDArray | None) -> dict[str, Any]:
         """Writes the result: metrics of the best epoch's parameters on the test split."""
         lines = list(self.run.lines())
-        result: dict[str, Any] = {
-            "run": str(self.run.path),
-            "seed": self.run.config.seed,
-            "head": self.run.config.head.kind,
-            "epochs": self.epoch,
-            "best_epoch": self.stopping.best_epoch,
-            "validation": lines[self.stopping.best_epoch - 1]["validation"],
-            "test": dataclasses.asdict(test),
-            "faithfulness": None if flips is None else faithfulness(flips),
-            "warnings": [*self.warnings, *collapse(test)],
-            "seconds": round(sum(line["seconds"] for line in lines), 2),
-        }
+        result = Result(
+            run=str(self.run.path),
+            seed=self.run.config.seed,
+            head=self.run.config.head.kind,
+            epochs=self.epoch,
+            best_epoch=self.stopping.best_epoch,
+            validation=Metrics(**lines[self.stopping.best_epoch - 1]["validation"]),
+            test=test,
+            faithfulness=None if flips is None else faithfulness(flips),
+            warnings=[*self.run.warnings, *self.warnings, *collapse(test)],
+            seconds=round(sum(line["seconds"] for line in lines), 2),
+        )
         if self._writes:
-            write_json(self.run.path / RESULT, result)
-        return result
+            self.run.finish(result)
+        return dataclasses.asdict(result)
 
     def _broken(self, where: str) -> NonFiniteLossError:
         self.checkpoints.wait()
@@ -223,7 +222,7 @@ class Recorder:
 
 @contextmanager
 def recording(run: RunDirectory, steps_per_epoch: int) -> Iterator[Recorder]:
-    """The recorder of a run, for as long as no other process may train in its directory."""
+    """Opens the recorder of a run; until it is closed, no other process may train in its directory."""
     with run.lock() if jax.process_index() == 0 else nullcontext():
         recorder = Recorder(run, steps_per_epoch)
         try:
@@ -233,7 +232,7 @@ def recording(run: RunDirectory, steps_per_epoch: int) -> Iterator[Recorder]:
 
 
 def faithfulness(flips: NDArray) -> dict[str, float]:
-    """Shares of predictions that change without a layer, from ``deletion_flips`` [N, L].
+    """Computes shares of predictions that change without a layer, from ``deletion_flips`` [N, L].
 
     >>> faithfulness(np.array([[True, False], [True, True]]))
     {'flips_without_top_layer': 1.0, 'flips_without_another_layer': 0.5}
@@ -246,7 +245,7 @@ def faithfulness(flips: NDArray) -> dict[str, float]:
 
 
 def collapse(metrics: Metrics) -> list[str]:
-    """A warning if attention has collapsed onto one of several layers."""
+    """Warns if attention has collapsed onto one of several layers."""
     attention = metrics.attention
     if attention is None or len(attention) == 1 or metrics.effective_depth is None:
         return []

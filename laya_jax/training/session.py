@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ import jax
 from laya_jax.data import Dataset
 from laya_jax.training.checkpoint import checksum
 from laya_jax.training.config import Config, differences
+from laya_jax.training.data_record import class_counts
 from laya_jax.training.engine import Engine
 from laya_jax.training.loop import SILENT, Listener, train
 from laya_jax.training.material import Material, fingerprint, gather
@@ -98,6 +100,8 @@ def resume(
     run = run if isinstance(run, RunDirectory) else RunDirectory.open(run)
     now = config or run.config
     run.check_config(now)
+    for warning in run.warnings:
+        warnings.warn(warning, stacklevel=2)
     result = run.result()
     if result is not None and now == run.config:
         return result
@@ -106,7 +110,7 @@ def resume(
     check_read_alike(pretrained, (run.backbone() or {}).get("sizes"), now.backbone.path)
 
     def check(dataset: Dataset) -> None:
-        run.check_data(now.data.source, fingerprint(dataset))
+        run.check_data(fingerprint(dataset), now)
 
     material = _gather(now, parallel, listener, check)
     engine = Engine(now, material.dataset, parallel, pretrained=material.pretrained)
@@ -190,8 +194,9 @@ def _alike(configs: Sequence[Config]) -> list[list[int]]:
 def _create(path: Path, config: Config, material: Material, parallel: ParallelConfig) -> RunDirectory:
     barrier("a run directory is made")
     if jax.process_index() == 0:
-        known = (material.schema, fingerprint(material.dataset), material.backbone)
-        RunDirectory.create(path, config, *known, parallel)
+        dataset = material.dataset
+        known = (material.schema, fingerprint(dataset), material.backbone, parallel)
+        RunDirectory.create(path, config, *known, examples=class_counts(dataset), notes=dataset.notes)
     barrier("the run directory is there")
     if any_process(not _is_seen(path / CONFIG)):
         raise FileNotFoundError(

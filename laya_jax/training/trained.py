@@ -6,12 +6,14 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from laya_jax.backbones import Pretrained
 from laya_jax.classifier import Classifier
 from laya_jax.data import Examples, Preprocessing, load
 from laya_jax.training.checkpoint import Checkpoints, checksum
-from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
+from laya_jax.training.data_record import check_same_data
+from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model, shapes_of, tell
 from laya_jax.training.feed import Feed
 from laya_jax.training.material import fingerprint, head_alone, known_by, readable
 from laya_jax.training.model import initial_parameters, make_classifier
@@ -78,11 +80,26 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
         seed = jnp.zeros((), jnp.uint32) if classifier.head.is_random else None
         return initial_state({"head": parameters["head"]} if frozen else parameters, optimizer, seed)
 
-    like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), jax.eval_shape(initial))
-    checkpoints = Checkpoints(path / CHECKPOINTS, read_only=True)
-    state = checkpoints.latest(like) if latest else checkpoints.best(like, run.scores())
+    like = jax.tree.map(_without_memory, shapes_of(initial, path))
+    checkpoints, scores = Checkpoints(path / CHECKPOINTS, read_only=True), run.scores()
+    state, progress = checkpoints.latest(like) if latest else checkpoints.best(like, scores)
     given = {"backbone": pretrained.parameters} if pretrained and frozen else {}
-    return TrainedModel(run.config, schema, classifier, {**given, **state.parameters}, run.fingerprint())
+    data = run.data()
+    tell(run.warnings)
+    return TrainedModel(
+        run.config,
+        schema,
+        classifier,
+        {**given, **state.parameters},
+        data.fingerprint,
+        data.version,
+        (*run.warnings, *progress.get("warnings", ()), *checkpoints.warnings),
+    )
+
+
+def _without_memory(leaf: jax.ShapeDtypeStruct) -> NDArray:
+    """Makes an array of a shape and a type that takes no memory, however large it is."""
+    return np.broadcast_to(np.empty((), leaf.dtype), leaf.shape)
 
 
 def split_of(model: TrainedModel, split: str) -> Examples:
@@ -105,11 +122,12 @@ def split_with_ids(model: TrainedModel, split: str) -> tuple[Examples, list[str]
     if frozen:
         pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
         seen = known_by(dataset, pretrained, model.schema.preprocessing)
-    if model.fingerprint not in (None, fingerprint(seen)):
-        raise ValueError(
-            f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
-            f"{split} split may hold examples that were trained on"
-        )
+    otherwise = (
+        f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
+        f"{split} split may hold examples that were trained on"
+    )
+    known = (model.config, model.fingerprint, model.data_version)
+    check_same_data(*known, fingerprint(seen), model="the model", otherwise=otherwise)
     return getattr(dataset, split), [str(name) for name in getattr(dataset.ids, split)]
 
 

@@ -94,13 +94,68 @@ def test_texts_of_any_length_come_back_in_their_order(frozen_bert, monkeypatch):
     np.testing.assert_allclose(states[:], np.stack(whole, axis=1), atol=1e-5)
 
 
-def test_a_damaged_cache_is_made_anew(frozen_vit, tmp_path, cache_home):
-    start([frozen_vit], [tmp_path / "a"], ONE_DEVICE)
-    for folder in cache_home.iterdir():
-        (folder / "states.npy").write_bytes((folder / "states.npy").read_bytes()[:300])
-    with pytest.warns(UserWarning, match="is damaged and made anew"):
-        start([frozen_vit], [tmp_path / "b"], ONE_DEVICE)
-    jax.tree.map(np.testing.assert_array_equal, leaves(tmp_path / "a"), leaves(tmp_path / "b"))
+@pytest.fixture
+def states_of(frozen_vit):
+    """Computes the hidden states of 49 images, or takes them from the cache, and lists its steps."""
+
+    def states_of(path):
+        pretrained, dataset, steps = pretrained_of(frozen_vit), load_for(frozen_vit), []
+        states = cached_hidden_states(
+            dataset.train.inputs,
+            pretrained,
+            dataset.preprocessing,
+            MeshParallel(jax.devices()[:1]),
+            lambda *step: steps.append(step),
+            path,
+        )
+        return states, steps
+
+    return states_of
+
+
+@pytest.mark.parametrize(
+    "kind", ["one bit", "a bit of every 16th number", "zeros", "cut off", "no checksums"]
+)
+def test_damaged_hidden_states_are_computed_again_to_the_bit(states_of, tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(cache, "CHUNK", 2)
+    before, _ = states_of(tmp_path / "cache")
+    whole, content, first = (
+        np.array(before),
+        before.path.read_bytes(),
+        before.path.stat().st_size - before.nbytes,
+    )
+    damaged = bytearray(content)
+    if kind == "one bit":
+        damaged[first + 30 * before.nbytes // 49] ^= 1
+    elif kind == "a bit of every 16th number":
+        damaged[first::64] = bytes(byte ^ 1 for byte in damaged[first::64])
+    elif kind == "zeros":
+        damaged[first + before.nbytes // 2 :] = bytes(before.nbytes - before.nbytes // 2)
+    elif kind == "cut off":
+        del damaged[-5:]
+    else:
+        (before.path.parent / "checksums.npy").unlink()
+        (before.path.parent / "progress.json").write_text('{"done": 49, "of": 49}')
+    before.path.write_bytes(damaged)
+    message = {"one bit": "1 of 49 hidden states", "a bit of every 16th number": "49 of 49 hidden states"}
+    with pytest.warns(UserWarning, match=f"{message.get(kind, 'hidden')}.*; they are computed again$"):
+        after, steps = states_of(tmp_path / "cache")
+    assert len(steps) == (1 if kind == "one bit" else 7 if kind == "zeros" else 13)
+    assert steps[-1] == (49, 49)
+    np.testing.assert_array_equal(after[:], whole)
+    assert states_of(tmp_path / "cache")[1] == []
+
+
+@pytest.mark.parametrize("name", ["states.npy", "checksums.npy", "lock", "."])
+def test_no_link_in_the_cache_is_followed(states_of, tmp_path, name):
+    before, _ = states_of(tmp_path / "cache")
+    path, victim = before.path.parent / name, tmp_path / "victim"
+    path.rename(victim)
+    path.symlink_to(victim)
+    content = victim.read_bytes() if victim.is_file() else None
+    with pytest.raises(ValueError, match=f"{path} is a symbolic link"):
+        states_of(tmp_path / "cache")
+    assert victim.is_dir() if content is None else victim.read_bytes() == content
 
 
 def test_another_model_other_pixels_or_another_pooling_are_not_in_the_cache(frozen_vit, tmp_path, photos):

@@ -12,10 +12,9 @@ from frozen_runs import Counter
 from safetensors.numpy import load_file, save_file
 from small_models import change_json, write_vit
 
-from laya_jax.backbones.pretrained import read_normalization
-from laya_jax.data import DataConfig, load
 from laya_jax.backbones import load_pretrained
-from laya_jax.data import DataConfig, Preprocessing
+from laya_jax.backbones.pretrained import read_normalization
+from laya_jax.data import DataConfig, Preprocessing, load
 from laya_jax.training import BackboneConfig, HeadConfig, export_model, load_model, predict, split_of, start
 from laya_jax.training.abstract import abstract_training, lower
 from laya_jax.training.hidden_states import key_of
@@ -132,6 +131,8 @@ def test_a_pretrained_backbone_has_its_own_normalisation(frozen_vit, tmp_path):
     found = load_for(dataclasses.replace(frozen_vit, data=data)).preprocessing
     expected = read_normalization(frozen_vit.backbone.path)
     assert (found.mean, found.scale) == (tuple(expected.mean), tuple(expected.deviation))
+
+
 def sentence_transformers(folder, flag="pooling_mode_cls_token"):
     """Makes a model of sentence-transformers of a BERT."""
     kind = "sentence_transformers.models."

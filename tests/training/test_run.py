@@ -11,7 +11,9 @@ import laya_jax
 from laya_jax.data import DataConfig, Preprocessing, Schema
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.training import BackboneConfig, Config, ParallelConfig
-from laya_jax.training.run import RunDirectory, check_is_new, free_path, read_schema, write_schema
+from laya_jax.training.data_record import read_schema, write_schema
+from laya_jax.training.metrics import Metrics
+from laya_jax.training.run import RunDirectory, check_is_new, free_path
 
 SCHEMA = Schema(("no", "yes"), Preprocessing("features", (3,)), None)
 
@@ -19,6 +21,13 @@ SCHEMA = Schema(("no", "yes"), Preprocessing("features", (3,)), None)
 @pytest.fixture
 def run(tmp_path):
     return RunDirectory.create(tmp_path / "runs" / "a", Config(seed=5), SCHEMA, fingerprint=7)
+
+
+def epoch_line(epoch):
+    validation = dataclasses.asdict(Metrics(10, 1.0, 0.5, 0.5, 0.1, 1.5, [0.25, 0.75]))
+    train = {"loss": 1.0, "accuracy": 0.5}
+    times = {"seconds": 0.1, "examples_per_second": 100}
+    return {"epoch": epoch, "step": 10 * epoch, "train": train, "validation": validation, **times}
 
 
 def test_a_new_run_tells_what_made_it(run):
@@ -35,7 +44,7 @@ def test_the_commit_says_whether_any_file_of_the_package_differs_from_it(tmp_pat
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", tmp_path]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "all"]):
         subprocess.run([*git, *command], check=True)
-    print_commit = "from laya_jax.training.environment import environment; print(environment()['commit'])"
+    print_commit = "from laya_jax.training.environment import environment; print(environment().commit)"
 
     def commit():
         run = subprocess.run(
@@ -60,6 +69,7 @@ def test_a_run_remembers_what_it_was_started_on_but_for_the_processes(tmp_path):
 
 
 def test_a_run_of_an_earlier_version_was_started_on_all_devices(run):
+    (run.path / "manifest.json").unlink()
     path = run.path / "environment.json"
     known = json.loads(path.read_text())
     path.write_text(json.dumps({name: known[name] for name in known if name != "started_on"}))
@@ -97,14 +107,20 @@ def test_a_run_that_cannot_be_made_leaves_nothing_behind(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_line_that_was_cut_off_is_left_out_and_later_ones_can_be_taken_back(run):
-    for step in (10, 20, 30):
-        run.log({"step": step})
+@pytest.mark.parametrize("version", ["this", "earlier"])
+def test_a_line_that_was_cut_off_is_left_out_and_later_ones_can_be_taken_back(run, version):
+    if version == "earlier":
+        (run.path / "manifest.json").unlink()
+    lines = [epoch_line(number) for number in (1, 2, 3)]
+    for line in lines:
+        run.log(line)
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4')
-    assert [line["step"] for line in run.lines()] == [10, 20, 30]
+    assert list(run.lines()) == lines
     run.forget_after(20)
-    assert (run.path / "metrics.jsonl").read_text() == '{"step": 10}\n{"step": 20}\n'
+    assert (run.path / "metrics.jsonl").read_text() == "".join(json.dumps(line) + "\n" for line in lines[:2])
+    run.log(lines[2])
+    assert list(run.lines()) == lines
 
 
 def test_only_one_process_trains_in_a_directory_and_a_dead_one_does_not_count(run):
@@ -126,9 +142,9 @@ def test_what_was_started_is_what_goes_on(run):
     run.check_config(Config(seed=5))
     with pytest.raises(ValueError, match=r"config differs .*seed: 5 -> 6; start a new run"):
         run.check_config(Config(seed=6))
-    run.check_data("digits", 7)
+    run.check_data(7, run.config)
     with pytest.raises(ValueError, match="data of 'digits' are not those"):
-        run.check_data("digits", 8)
+        run.check_data(8, run.config)
 
 
 def placed(source, path=None, **data):
@@ -171,6 +187,9 @@ def test_no_run_and_a_broken_one_are_told_apart(tmp_path, run):
     with pytest.raises(FileNotFoundError, match="no run in"):
         RunDirectory.open(tmp_path)
     (run.path / "config.json").write_text("{")
+    with pytest.raises(ValueError, match=r"config\.json is not what was written; restore it, or delete"):
+        RunDirectory.open(run.path)
+    (run.path / "manifest.json").unlink()
     with pytest.raises(ValueError, match=r"config\.json cannot be read as JSON"):
         RunDirectory.open(run.path)
 

@@ -57,7 +57,7 @@ def test_a_finished_run_holds_everything(finished_run, small_config):
     names = {path.name for path in finished_run.iterdir()}
     assert names == {
         *("config.json", "environment.json", "data.json", "metrics.jsonl", "result.json"),
-        *("checkpoints", ".lock"),
+        *("checkpoints", ".lock", "manifest.json"),
     }
     lines = [json.loads(line) for line in (finished_run / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2, 3]

@@ -1,0 +1,93 @@
+"""Contents of a run's JSON files, as they are checked when they are read."""
+
+import dataclasses
+from typing import Any
+
+from laya_jax.training.metrics import Metrics
+from laya_jax.training.parallel import ParallelConfig
+
+
+@dataclasses.dataclass(frozen=True)
+class EnvironmentRecord:
+    """The content of ``environment.json``.
+
+    Attributes:
+      python: Version of Python.
+      packages: Versions of packages, by name.
+      commit: Commit of this library's code, with "+" if files differ from it; None outside of a repository.
+      backend: Kind of the devices, as JAX names it.
+      devices: Models of the devices.
+      processors: Number of processors.
+      started_on: Devices and processes that the run was started on.
+    """
+
+    python: str
+    packages: dict[str, str]
+    commit: str | None
+    backend: str
+    devices: tuple[str, ...]
+    processors: int | None
+    started_on: ParallelConfig = ParallelConfig()
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneRecord:
+    """The content of ``backbone.json``.
+
+    Attributes:
+      sizes: Sizes of the pretrained backbone.
+      weights: Checksum of its weights; None in an exported model, which holds them.
+    """
+
+    sizes: dict[str, Any]
+    weights: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class EpochLine:
+    """A line of ``metrics.jsonl``.
+
+    Attributes:
+      epoch: Number of the epoch, from 1.
+      step: Number of steps taken by its end.
+      train: Loss and accuracy on the training split, during the epoch.
+      validation: Metrics on the validation split, after it.
+      seconds: Seconds that its steps took.
+      examples_per_second: Examples trained on in a second.
+    """
+
+    epoch: int
+    step: int
+    train: dict[str, float]
+    validation: Metrics
+    seconds: float
+    examples_per_second: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """The content of ``result.json``.
+
+    Attributes:
+      run: Path of the run when it finished.
+      seed: Random seed.
+      head: Kind of the head.
+      epochs: Number of epochs trained.
+      best_epoch: Number of the epoch whose parameters were tested.
+      validation: Metrics of these on the validation split.
+      test: Metrics of these on the test split.
+      faithfulness: Shares of predictions that change without a layer; None for a head that weighs no layers.
+      warnings: Caveats to report with the result.
+      seconds: Seconds that all steps took.
+    """
+
+    run: str
+    seed: int
+    head: str
+    epochs: int
+    best_epoch: int
+    validation: Metrics
+    test: Metrics
+    faithfulness: dict[str, float] | None
+    warnings: list[str]
+    seconds: float

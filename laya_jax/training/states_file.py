@@ -1,0 +1,117 @@
+"""Hidden states on disk, with a checksum of every row, so that damaged ones are found and computed again."""
+
+import os
+import warnings
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from laya_jax.files import refuse_links
+
+STATES, CHECKSUMS = "states.npy", "checksums.npy"
+
+WRITTEN = np.uint64(2**32)
+"""Added to the checksum of a row once it is written; 0 stands for one that is not."""
+
+
+class StatesFile:
+    """An array [N, L, D] of float32 in a folder, whose rows are written in any order.
+
+    A row is written before its checksum, so that a process may be killed at any time.
+
+    Attributes:
+      path: Path of the array.
+      intact: Rows that are written, and not damaged since, [N].
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> file = StatesFile(folder, (3, 2, 4))
+    >>> file.begin()
+    >>> file.write(np.array([2, 0]), np.ones((2, 2, 4), np.float32))
+    >>> StatesFile(folder, (3, 2, 4)).intact
+    array([ True, False,  True])
+    """
+
+    def __init__(self, folder: Path, shape: tuple[int, int, int]) -> None:
+        if folder.is_symlink():
+            raise ValueError(f"{folder} is a symbolic link, expected a folder")
+        refuse_links(folder)
+        self.path = folder / STATES
+        self._folder, self._shape = folder, shape
+        self._states: Any = _open(self.path, np.float32, shape)
+        self._checksums: Any = _open(folder / CHECKSUMS, np.uint64, shape[:1])
+        self.intact = self._check()
+
+    def begin(self) -> None:
+        """Opens the files to write, with all the room that they need on the disk.
+
+        Raises:
+          OSError: There is not enough room; the error names the file.
+        """
+        if not self.intact.any():
+            # In this order, checksums without states were not written by anybody.
+            _make(self._folder / CHECKSUMS, np.uint64, self._shape[:1])
+            _make(self.path, np.float32, self._shape)
+        for path in (self.path, self._folder / CHECKSUMS):
+            _reserve(path)
+        self._states, self._checksums = (
+            np.load(path, mmap_mode="r+") for path in (self.path, self._folder / CHECKSUMS)
+        )
+
+    def write(self, rows: NDArray, values: NDArray[np.float32]) -> None:
+        """Writes some rows, and then their checksums."""
+        self._states[rows] = values
+        self._states.flush()
+        self._checksums[rows] = _checksums(values)
+        self._checksums.flush()
+        self.intact[rows] = True
+
+    def _check(self) -> NDArray[np.bool_]:
+        """Finds the rows that are what was written, and warns of those that are not."""
+        missing = np.zeros(self._shape[0], bool)
+        if self._checksums is None or self._states is None:
+            if self.path.exists() and (self._checksums is None or self._checksums.any()):
+                self._warn("the hidden states are damaged, or of an earlier version without checksums")
+            return missing
+        intact = _checksums(self._states) == self._checksums
+        damaged = np.count_nonzero(~intact & (self._checksums != 0))
+        if damaged:
+            self._warn(f"{damaged:,} of {len(intact):,} hidden states are not what was written")
+        return intact
+
+    def _warn(self, what: str) -> None:
+        warnings.warn(f"{self._folder}: {what}; they are computed again", stacklevel=4)
+
+
+def _checksums(values: NDArray) -> NDArray[np.uint64]:
+    rows = np.ascontiguousarray(values)
+    return np.array([zlib.crc32(row.data) for row in rows], np.uint64) + WRITTEN
+
+
+def _open(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray | None:
+    """Maps an array of this type and shape; None if the file holds no such array."""
+    try:
+        array = np.load(path, mmap_mode="r")
+    except Exception:  # whatever a damaged file makes NumPy raise
+        return None
+    return array if (array.dtype, array.shape) == (np.dtype(dtype), shape) else None
+
+
+def _make(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
+    path.unlink(missing_ok=True)
+    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+
+
+def _reserve(path: Path) -> None:
+    """Gives a file its room on the disk: in a sparse one, a full disk would kill the process that writes."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            error.filename = str(path)
+            raise

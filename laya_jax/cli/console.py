@@ -74,9 +74,9 @@ class Console(Listener):
         for note in notes:
             self.say(f"note: {note}")
 
-    def preparing(self, what: str, done: int, total: int) -> None:
-        """Moves the progress bar while a data set is downloaded and written."""
-        self._move(what, done, total)
+    def preparing(self, what: str, unit: str, done: int, total: int) -> None:
+        """Shows how far a data set is downloaded and written."""
+        self._move(f"{what}, {unit}", done, total)
         if done == total:
             self._progress.stop()
 

@@ -5,8 +5,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 from laya_jax.files import digest
 
@@ -126,20 +127,31 @@ def _append(remote: RemoteFile, part: Path, have: int, moved: Callable[[int], No
                 f"{remote.url} has {have + int(length):,} bytes, expected {remote.size:,}: it is "
                 "another file, or a login page of the network"
             )
-        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(part, flags, 0o666), "wb") as file:
-            file.truncate(have)
-            file.seek(have)
+        with _opened(part, have) as file:
             for chunk in response.raw.stream(CHUNK, decode_content=False):
                 have += len(chunk)
                 if have > remote.size:
                     raise ValueError(f"{remote.url} has more than the expected {remote.size:,} bytes")
                 file.write(chunk)
                 moved(have)
-            file.flush()
-            os.fsync(file.fileno())
         if have < remote.size:
             raise requests.ConnectionError(f"it ended after {have:,} of {remote.size:,} bytes")
+
+
+@contextmanager
+def _opened(path: Path, start: int) -> Iterator[IO[bytes]]:
+    """Opens a file to write from a byte on. No link is followed, and errors of the system name the file."""
+    flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
+            file.truncate(start)
+            file.seek(start)
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = error.filename or os.fspath(path)
+        raise
 
 
 def _within(seconds: float, call: Callable[[], "requests.Response"]) -> "requests.Response":
@@ -163,7 +175,7 @@ def _within(seconds: float, call: Callable[[], "requests.Response"]) -> "request
 
 
 def _may_pass(error: Exception) -> bool:
-    """Whether another try may do better: a connection broke, rather than that none could be opened."""
+    """Tells whether another try may do better: a connection broke, rather than could not be opened."""
     import requests
     from urllib3 import exceptions
 
@@ -176,7 +188,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong in a few words: the first cause, without the layers of libraries above it."""
+    """Describes what went wrong in a few words: the first cause, without the layers of libraries above it."""
     *_, first = _causes(error)
     return getattr(first, "strerror", None) or str(first) or type(first).__name__
 

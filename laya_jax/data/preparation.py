@@ -14,8 +14,8 @@ from laya_jax.data.originals import Split, megabytes, original_files, read_origi
 from laya_jax.data.prepared import find_builder
 from laya_jax.files import locked, new_directory
 
-Moved = Callable[[str, int, int], None]
-"""Function that hears of progress: what is being done, how much of it, and of how much."""
+Moved = Callable[[str, str, int, int], None]
+"""Function that hears of progress: what is going on, in which unit it is counted, how many of how many."""
 
 ROOM = 2.5
 """Bytes on the disk per byte that is downloaded, originals included."""
@@ -28,7 +28,7 @@ def prepare(
     directory: str | Path | None = None,
     *,
     mirror: str | None = None,
-    moved: Moved = lambda what, done, total: None,
+    moved: Moved = lambda what, unit, done, total: None,
 ) -> Path:
     """Downloads a data set and writes it where ``load`` finds it, unless it is there already.
 
@@ -78,7 +78,7 @@ def _alone(lock: Path, source: str, moved: Moved) -> Iterator[None]:
         try:
             stack.enter_context(locked(lock, wait=False))
         except BlockingIOError:
-            moved(f"waiting for another process that prepares {source}", 0, 1)
+            moved(f"waiting for another process that prepares {source}", "data set", 0, 1)
             stack.enter_context(locked(lock, wait=True))
         yield
 
@@ -89,7 +89,7 @@ def _download(files: list[RemoteFile], folder: Path, source: str, moved: Moved) 
     for remote in files:
 
         def arrived(done: int, before: int = before) -> None:
-            moved(f"MB of {source} downloaded", (before + done) // 10**6, total)
+            moved(f"downloading {source}", "MB", (before + done) // 10**6, total)
 
         try:
             fetch(remote, folder, arrived)
@@ -100,7 +100,7 @@ def _download(files: list[RemoteFile], folder: Path, source: str, moved: Moved) 
                 f"that has it (laya prepare {source} --mirror URL), or put into {folder}: {missing}"
             ) from error
         before += remote.size
-    moved(f"MB of {source} downloaded", total, total)
+    moved(f"downloading {source}", "MB", total, total)
 
 
 def _check_room(files: list[RemoteFile], folder: Path, source: str) -> None:
@@ -125,7 +125,7 @@ def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> 
     def counted(split: Split, before: int) -> Iterator[tuple[Any, dict[str, Any]]]:
         for number, example in enumerate(split.examples, before + 1):
             if not number % SHOW_EVERY or number == total:
-                moved(f"examples of {source} written", number, total)
+                moved(f"writing {source}", "examples", number, total)
             yield example
 
     generators = {}
@@ -138,7 +138,7 @@ def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> 
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare(file_format="array_record")
     except RuntimeError as error:  # of the writer, in C++: no room
-        raise OSError(f"{root}: {' '.join(str(error).split())}") from error
+        raise OSError(f"{root}: {str(error).partition(';')[0]}") from error
     for made in Path(builder.data_dir).iterdir():
         made.rename(draft / made.name)
     settings = draft / source / ".config"  # of data sets in several configurations

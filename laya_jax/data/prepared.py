@@ -64,8 +64,10 @@ def find_builder(source: str, directory: str | Path | None = None) -> Any:
 
     named = os.fspath(directory or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     root = os.path.expanduser(named)
-    if "://" in root or root.startswith("~"):
+    if "://" in root:
         raise ValueError(f"data.directory is {named}, expected a path on a disk")
+    if root.startswith("~"):
+        raise ValueError(f"data.directory is {named}, but there is no home directory; name another one")
     with _readable(os.path.join(root, source), source):
         builder = tfds.builder(source, data_dir=root)
         found = builder.info.file_format

@@ -59,8 +59,8 @@ def test_a_data_set_is_prepared_once_and_loaded(server, tmp_path, source, capfd)
     assert asked == len(originals()[source])
     assert prepare(source, tmp_path) == made
     assert len(server.requests) == asked
-    assert heard[-1][0] == f"examples of {source} written"
-    assert heard[-1][1] == heard[-1][2]
+    assert heard[-1][:2] == (f"writing {source}", "examples")
+    assert heard[-1][2] == heard[-1][3]
     assert capfd.readouterr().out == ""
     dataset = load(DataConfig(source=source, directory=str(tmp_path), split="last"))
     sizes = {"fashion_mnist": (81, 9, 30), "cifar10": (45, 5, 10), "imdb_reviews": (20, 2, 2)}[source]
@@ -198,10 +198,10 @@ def test_a_directory_without_its_description_is_not_touched(server, tmp_path):
 def test_the_second_of_two_processes_waits_for_the_first(server, tmp_path):
     waits, heard = threading.Event(), []
 
-    def first(what, done, total):
+    def first(*moved):
         assert waits.wait(60)
 
-    def second(what, done, total):
+    def second(what, *moved):
         heard.append(what)
         waits.set()
 
@@ -219,7 +219,7 @@ DIES = """
 import os, signal
 from laya_jax.cli.console import Console
 
-def moved(self, what, done, total):
+def moved(self, what, *moved):
     if {when}:
         os.kill(os.getpid(), signal.SIGKILL)
 
@@ -229,7 +229,7 @@ Console.preparing = moved
 
 def test_killed_while_downloading_it_goes_on(server, tmp_path):
     arguments = ("prepare", "cifar10", "--data.directory", tmp_path)
-    killed = run_laya(server, "cifar10", *arguments, before=DIES.format(when="'downloaded' in what"))
+    killed = run_laya(server, "cifar10", *arguments, before=DIES.format(when="'downloading' in what"))
     assert killed.returncode == -signal.SIGKILL
     (part,) = (tmp_path / "downloads" / "laya" / "cifar10").iterdir()
     assert part.name == "cifar-10-binary.tar.gz.part"
@@ -240,7 +240,7 @@ def test_killed_while_downloading_it_goes_on(server, tmp_path):
 
 def test_killed_while_records_are_written_nothing_is_there_and_the_next_one_tidies_up(server, tmp_path):
     arguments = ("prepare", "cifar10", "--data.directory", tmp_path)
-    killed = run_laya(server, "cifar10", *arguments, before=DIES.format(when="'written' in what"))
+    killed = run_laya(server, "cifar10", *arguments, before=DIES.format(when="'writing' in what"))
     assert killed.returncode == -signal.SIGKILL
     (draft,) = (tmp_path / "cifar10").iterdir()
     assert draft.name.startswith(".")
@@ -270,6 +270,8 @@ def test_the_paths_name_the_environments_directory_and_none_that_is_no_disk(tmp_
     assert find_builder("cifar10").data_dir.startswith(str(tmp_path / "home" / "tensorflow_datasets"))
     with pytest.raises(ValueError, match=r"data\.directory is gs://bucket, expected a path on a disk"):
         find_builder("cifar10", "gs://bucket")
+    with pytest.raises(ValueError, match=r"is ~nobody-here/x, but there is no home directory"):
+        find_builder("cifar10", "~nobody-here/x")
 
 
 def test_every_experiment_that_needs_it_can_be_prepared():

@@ -63,6 +63,25 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Prepare:
+    """Downloads a named data set and writes it where `laya train` finds it. No TensorFlow is needed.
+
+    Attributes:
+      name: Name of the data set: fashion-mnist, cifar10 or imdb.
+      directory: Path of the directory of all data sets. Defaults to $TFDS_DATA_DIR, or else
+        ~/tensorflow_datasets.
+      mirror: Address of a folder on another server that has the original files under their own names.
+        Defaults to $LAYA_MIRROR, which `laya train` heeds, too. Every file is checked by its SHA-256.
+      output: what is printed.
+    """
+
+    name: tyro.conf.Positional[str]
+    directory: Annotated[str | None, tyro.conf.arg(name="data.directory")] = None
+    mirror: str | None = None
+    output: Annotated[Output, Flat] = Output()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Resume:
     """Goes on with a run, or with all unfinished runs of a folder, from the latest checkpoint.
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from laya_jax import __version__
 from laya_jax.checks import check_choice
-from laya_jax.cli import explaining
+from laya_jax.cli import explaining, preparing
 from laya_jax.cli.arguments import (
     CompileCheck,
     Evaluate,
@@ -52,6 +52,7 @@ USAGE = f"""\
 laya {__version__}: classifiers that read all layers of a network, and say which ones they used.
 
   laya train [EXPERIMENT | DATA]   trains and tests; EXPERIMENT is {", ".join(EXPERIMENTS)}
+  laya prepare NAME                downloads fashion-mnist, cifar10 or imdb; train does so, too
   laya resume RUN                  goes on with a run that was stopped or killed
   laya evaluate RUN                tests the best parameters of a run
   laya predict RUN --data DATA     writes classes, probabilities and attention to a file
@@ -99,6 +100,7 @@ def _train(arguments: Sequence[str]) -> None:
     paths = [parent] if len(configs) == 1 else paths
     heads = ", ".join(dict.fromkeys(config.head.kind for config in configs))
     console.start(f"training {heads} on {named}", asked.parallel.devices)
+    preparing.ensure_prepared(asked.config.data, console)
     with _going_on(parent):
         results = start(configs, paths, asked.parallel, listener, side_by_side=asked.side_by_side)
     console.results(results)
@@ -235,6 +237,7 @@ def _check_first(named: str, asked: str) -> None:
 
 COMMANDS = {
     "train": _train,
+    **preparing.COMMANDS,
     "resume": _resume,
     "evaluate": _evaluate,
     "predict": _predict,

@@ -74,6 +74,12 @@ class Console(Listener):
         for note in notes:
             self.say(f"note: {note}")
 
+    def preparing(self, what: str, unit: str, done: int, total: int) -> None:
+        """Shows how far a data set is downloaded and written."""
+        self._move(f"{what}, {unit}", done, total)
+        if done == total:
+            self._progress.stop()
+
     def extracted(self, done: int, total: int) -> None:
         """While hidden states are computed: moves the progress bar, and says at the end what was done."""
         self._move("hidden states", done, total)

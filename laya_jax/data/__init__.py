@@ -2,6 +2,7 @@
 
 from laya_jax.data.config import DataConfig
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Schema, Unlabelled
+from laya_jax.data.preparation import prepare
 from laya_jax.data.sources import load, read_inputs
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "Schema",
     "Unlabelled",
     "load",
+    "prepare",
     "read_inputs",
 ]

@@ -1,7 +1,10 @@
 """Data sets of tensorflow-datasets, read from its ArrayRecord files without TensorFlow."""
 
+import contextlib
 import io
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +13,7 @@ from numpy.typing import NDArray
 from laya_jax.data.config import DataConfig
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, make_dataset
 from laya_jax.data.encoder import TextEncoder
+from laya_jax.data.originals import megabytes, original_files
 from laya_jax.data.texts import make_text_dataset
 from laya_jax.data.words import without_breaks
 
@@ -18,57 +22,100 @@ def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dat
     """Reads both splits.
 
     Args:
-      config: which data set, and how.
-      encoder: of texts, that of a pretrained model; None makes a vocabulary of the training split.
+      config: Name of the data set, and options for reading it.
+      encoder: Encoder of texts that belongs to a pretrained model; None makes a vocabulary of the training
+        split.
 
     Raises:
-      FileNotFoundError: the data set is not prepared, and cannot be prepared here; says what to run.
+      FileNotFoundError: The data set has not been prepared; the message says what to run.
+      ValueError: The files are damaged, or only TensorFlow reads them.
     """
-    builder = _builder(config)
-    features = builder.info.features
-    class_names = tuple(features["label"].names)
-    (train, labels), (test, test_labels) = (_read(builder, split) for split in ("train", "test"))
-    if "text" in features:
-        texts, test_texts = ([without_breaks(text.decode()) for text in encoded] for encoded in (train, test))
-        return make_text_dataset(
-            texts, labels, (test_texts, test_labels), class_names, config, encoder, segmentation="letters"
+    builder = find_builder(config.source, config.directory)
+    if not builder.is_prepared():
+        where = f" --data.directory {config.directory}" if config.directory else ""
+        raise FileNotFoundError(
+            f"data.source is {config.source!r}, which is not in {builder.data_dir}; with a network, run: "
+            f"laya prepare {config.source}{where} (downloads {megabytes(original_files(config.source)):,} MB)"
         )
-    shape = features["image"].shape
-    preprocessing = Preprocessing("images", shape, scale=(255.0,))
-    examples, test_examples = (
-        Examples(_decode(images, shape), of) for images, of in ((train, labels), (test, test_labels))
-    )
+    with _readable(builder.data_dir, config.source):
+        class_names = _class_names(builder)
+        (train, labels), (test, test_labels) = (_read(builder, split) for split in ("train", "test"))
+    if isinstance(train, list):
+        return make_text_dataset(
+            train, labels, (test, test_labels), class_names, config, encoder, segmentation="letters"
+        )
+    preprocessing = Preprocessing("images", train.shape[1:], scale=(255.0,))
+    examples, test_examples = Examples(train, labels), Examples(test, test_labels)
     return make_dataset(examples, test_examples, class_names, preprocessing, config)
 
 
-def _builder(config: DataConfig) -> Any:
+def find_builder(source: str, directory: str | Path | None = None) -> Any:
+    """Finds a data set of tensorflow-datasets on the disk, whether it has been prepared or not.
+
+    Args:
+      source: Name of the data set.
+      directory: Path of the directory of all data sets; None stands for ``$TFDS_DATA_DIR``, or else
+        ``~/tensorflow_datasets``.
+
+    Returns:
+      tensorflow-datasets' builder; ``is_prepared()`` tells whether the files are there.
+
+    Raises:
+      ValueError: The directory is not on a disk, the files are damaged, or only TensorFlow reads them.
+    """
     import tensorflow_datasets as tfds
 
-    builder = tfds.builder(config.source, data_dir=config.directory, file_format="array_record")
-    if not builder.is_prepared():
-        try:
-            builder.download_and_prepare()
-        except Exception as error:  # no network, no TensorFlow, no space: each raises something of its own
-            where = f", data_dir={config.directory!r}" if config.directory else ""
-            raise FileNotFoundError(
-                f"data.source {config.source!r} is not prepared in {builder.data_dir}, and preparing it "
-                f"failed ({type(error).__name__}); run, with a network: pip install tensorflow && python -c "
-                f'"import tensorflow_datasets as tfds; tfds.builder({config.source!r}{where}, '
-                "file_format='array_record').download_and_prepare()\""
-            ) from error
+    named = os.fspath(directory or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+    root = os.path.expanduser(named)
+    if "://" in root:
+        raise ValueError(f"data.directory is {named}, expected a path on a disk")
+    if root.startswith("~"):
+        raise ValueError(f"data.directory is {named}, but there is no home directory; name another one")
+    with _readable(os.path.join(root, source), source):
+        builder = tfds.builder(source, data_dir=root)
+        found = builder.info.file_format
+    if builder.is_prepared() and found is not tfds.core.FileFormat.ARRAY_RECORD:
+        raise ValueError(
+            f"{builder.data_dir} has {found.value} files, which only TensorFlow reads; prepare it elsewhere, "
+            f"and name that folder from then on: laya prepare {source} --data.directory FOLDER"
+        )
     return builder
 
 
-def _read(builder: Any, split: str) -> tuple[list[bytes], NDArray[np.int32]]:
-    """Texts or encoded images of a split, and their labels."""
+@contextlib.contextmanager
+def _readable(path: str, source: str) -> Iterator[None]:
+    """Turns what is raised over damaged files into one line that says what to do."""
+    try:
+        yield
+    except Exception as error:  # of protobuf, of the reader in C++, of Pillow: each has its own
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path} cannot be read ({type(error).__name__}: {reason}); if it is damaged, delete it and run: "
+            f"laya prepare {source}"
+        ) from error
+
+
+def _class_names(builder: Any) -> tuple[str, ...]:
+    labels = builder.info.features["label"]
+    if len(labels.names) != labels.num_classes:
+        raise ValueError(f"it names {len(labels.names)} of {labels.num_classes} classes")
+    return tuple(labels.names)
+
+
+def _read(builder: Any, split: str) -> tuple[Any, NDArray[np.int32]]:
+    """Reads the texts or the images of a split, and their labels."""
     import tensorflow_datasets as tfds
 
-    name = "text" if "text" in builder.info.features else "image"
+    features = builder.info.features
+    name = "text" if "text" in features else "image"
     # tensorflow-datasets would take twice as long to decode an image.
     decoders = {"image": tfds.decode.SkipDecoding()} if name == "image" else None
     source = builder.as_data_source(split=split, decoders=decoders)
     rows = source.__getitems__(range(len(source)))
-    return [row[name] for row in rows], np.array([row["label"] for row in rows], np.int32)
+    encoded, labels = [row[name] for row in rows], np.array([row["label"] for row in rows], np.int32)
+    if name == "text":
+        return [without_breaks(text.decode()) for text in encoded], labels
+    return _decode(encoded, features["image"].shape), labels
 
 
 def _decode(encoded: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -77,5 +124,7 @@ def _decode(encoded: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.uint
     pixels = np.empty((len(encoded), *shape), np.uint8)
     for into, content in zip(pixels, encoded, strict=True):
         with Image.open(io.BytesIO(content)) as image:
+            if image.size != shape[1::-1]:  # before it is decoded, which may take any amount of memory
+                raise ValueError(f"an image has {image.size[0]} x {image.size[1]} pixels")
             into[...] = np.asarray(image).reshape(shape)
     return pixels

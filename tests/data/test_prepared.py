@@ -1,3 +1,5 @@
+import io
+import shutil
 import subprocess
 import sys
 
@@ -43,50 +45,91 @@ def test_the_real_data_sets_are_read_without_tensorflow(name, shape, dtype, size
     assert printed.splitlines()[3] == "False"
 
 
-class Tiny(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Thirty images whose pixels are their number, written as tensorflow-datasets writes them."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    """Thirty images whose pixels are their number, as tensorflow-datasets writes cifar10."""
+    from PIL import Image
 
-    name = "tiny"
-    VERSION = tfds.core.Version("1.0.0")
+    folder = tmp_path_factory.mktemp("data")
+    builder = tfds.builder("cifar10", data_dir=str(folder))
 
-    def _info(self):
-        features = {
-            "image": tfds.features.Image(shape=(4, 4, 1)),
-            "label": tfds.features.ClassLabel(names=["a", "b"]),
-        }
-        return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
-
-    def _split_generators(self, dl_manager):
-        return {"train": self._generate_examples(30), "test": self._generate_examples(10)}
-
-    def _generate_examples(self, number):
-        from PIL import Image
-
+    def examples(number):
         for i in range(number):
-            yield i, {"image": Image.new("L", (4, 4), i), "label": i % 2}
+            yield i, {"image": Image.new("RGB", (32, 32), (i, i, i)), "label": i % 10, "id": str(i)}
+
+    builder._split_generators = lambda manager: {"train": examples(30), "test": examples(10)}
+    builder.download_and_prepare(file_format="array_record")
+    return folder
 
 
-def test_a_prepared_set_comes_back_whole(tmp_path, monkeypatch):
-    def builder(name, data_dir, file_format):
-        return Tiny(data_dir=data_dir, file_format=file_format)
+@pytest.fixture
+def folder(written, tmp_path):
+    """A copy of them, to be damaged."""
+    shutil.copytree(written / "cifar10", tmp_path / "cifar10")
+    return tmp_path
 
-    builder("tiny", str(tmp_path), "array_record").download_and_prepare()
-    monkeypatch.setattr(tfds, "builder", builder)
-    dataset = load(DataConfig(source="fashion_mnist", directory=str(tmp_path)))
-    assert dataset.class_names == ("a", "b")
+
+def test_a_prepared_set_comes_back_whole(written):
+    dataset = load(DataConfig(source="cifar10", directory=str(written)))
+    assert dataset.class_names == tuple("0123456789")
     values = np.concatenate([split.inputs[:, 0, 0, 0] for split in (dataset.train, dataset.validation)])
     labels = np.concatenate([dataset.train.labels, dataset.validation.labels])
     assert sorted(values) == list(range(30))
-    assert np.array_equal(values % 2, labels)
+    assert np.array_equal(values % 10, labels)
     assert sorted(dataset.test.inputs[:, 0, 0, 0]) == list(range(10))
 
 
-def test_a_set_that_cannot_be_prepared_says_what_to_run(tmp_path, monkeypatch):
-    def refuse(*arguments, **options):
-        raise ConnectionError("no network")
+def test_a_set_that_is_not_there_says_what_to_run_and_downloads_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        load(DataConfig(source="cifar10", directory=str(tmp_path)))
+    assert str(error.value) == (
+        f"data.source is 'cifar10', which is not in {tmp_path}/cifar10/3.0.2; with a network, run: "
+        f"laya prepare cifar10 --data.directory {tmp_path} (downloads 171 MB)"
+    )
+    assert list(tmp_path.iterdir()) == []
 
-    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", refuse)
-    with pytest.raises(FileNotFoundError, match=r"'cifar10' is not prepared in .*ConnectionError") as error:
-        prepared.load_prepared(DataConfig(source="cifar10", directory=str(tmp_path)))
-    assert "tfds.builder('cifar10', data_dir=" in str(error.value)
+
+@pytest.mark.parametrize(
+    ("name", "damage"),
+    [
+        ("cifar10-train.array_record-00000-of-00001", lambda path: path.unlink()),
+        ("cifar10-train.array_record-00000-of-00001", lambda path: path.write_bytes(b"")),
+        ("dataset_info.json", lambda path: path.write_text("{")),
+        ("dataset_info.json", lambda path: path.write_text(path.read_text().replace('"30"', '"31"'))),
+        ("label.labels.txt", lambda path: path.write_text("cat\ndog\n")),
+    ],
+)
+def test_damaged_files_are_one_line_that_says_what_to_do(folder, name, damage):
+    damage(folder / "cifar10" / "3.0.2" / name)
+    with pytest.raises(ValueError, match=r"cifar10.* cannot be read .*run: laya prepare cifar10") as error:
+        load(DataConfig(source="cifar10", directory=str(folder)))
     assert "\n" not in str(error.value)
+
+
+def test_a_flipped_bit_in_the_records_is_found(folder):
+    path = folder / "cifar10" / "3.0.2" / "cifar10-train.array_record-00000-of-00001"
+    content = path.read_bytes()
+    flipped = bytearray(content)
+    flipped[content.index(b"PNG") + 40] ^= 1
+    path.write_bytes(flipped)
+    with pytest.raises(ValueError, match="cannot be read"):
+        load(DataConfig(source="cifar10", directory=str(folder)))
+
+
+def test_files_that_only_tensorflow_reads_are_refused(folder):
+    path = folder / "cifar10" / "3.0.2" / "dataset_info.json"
+    path.write_text(path.read_text().replace('"array_record"', '"tfrecord"'))
+    with pytest.raises(
+        ValueError, match=r"has tfrecord files, which only TensorFlow reads; prepare it elsewhere"
+    ):
+        load(DataConfig(source="cifar10", directory=str(folder)))
+
+
+def test_an_image_of_another_size_is_refused_before_it_is_decoded(monkeypatch):
+    from PIL import Image
+
+    into = io.BytesIO()
+    Image.new("L", (5000, 5000)).save(into, "PNG")
+    monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("it is decoded"))
+    with pytest.raises(ValueError, match="an image has 5000 x 5000 pixels"):
+        prepared._decode([into.getvalue()], (28, 28, 1))

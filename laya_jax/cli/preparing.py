@@ -1,0 +1,98 @@
+"""The command that downloads and writes a named data set: ``laya prepare``."""
+
+import difflib
+import os
+from collections.abc import Callable, Sequence
+
+from laya_jax.cli.arguments import Prepare, parse
+from laya_jax.cli.console import Console
+from laya_jax.data import prepare
+from laya_jax.data.config import DataConfig, kind_of
+from laya_jax.data.originals import megabytes, original_files
+from laya_jax.data.prepared import find_builder
+from laya_jax.training import EXPERIMENTS
+
+NAMES = {
+    name: config.data.source for name, config in EXPERIMENTS.items() if kind_of(config.data.source) == "tfds"
+}
+"""Sources of the data sets that can be prepared, by the names of their experiments."""
+
+
+def prepare_command(arguments: Sequence[str]) -> None:
+    """Prepares a data set and says where it is."""
+    if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
+        raise ValueError(f"name is missing, expected one of {', '.join(map(repr, NAMES))} first")
+    asked = parse(Prepare, arguments, program="laya prepare")
+    console, source = Console(as_json=asked.output.json), source_named(asked.name)
+    directory, counts = None, None
+    if kind_of(source) == "tfds":
+        made = ensure_prepared(DataConfig(source=source, directory=asked.directory), console, asked.mirror)
+        builder = find_builder(source, asked.directory)
+        directory, counts = (
+            builder.data_dir,
+            {name: split.num_examples for name, split in builder.info.splits.items()},
+        )
+        shown = ", ".join(f"{name} {number:,}" for name, number in counts.items())
+        console.say(f"{asked.name} is {'now' if made else 'already'} in {directory}: {shown}")
+    else:
+        made = False
+        console.say(f"{asked.name} comes with scikit-learn: there is nothing to prepare")
+    console.print_json(
+        {"name": asked.name, "source": source, "directory": directory, "examples": counts, "prepared": made}
+    )
+
+
+def source_named(name: str) -> str:
+    """Finds the data set that an experiment is trained on, by the name of either.
+
+    >>> source_named("fashion-mnist"), source_named("imdb_reviews")
+    ('fashion_mnist', 'imdb_reviews')
+
+    Raises:
+      ValueError: There is no such data set.
+    """
+    if name in ("digits", *NAMES.values()):
+        return name
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, [*NAMES, *NAMES.values()], n=1)
+        raise ValueError(
+            f"name is {name!r}"
+            + (f" (did you mean {near[0]!r}?)" if near else "")
+            + f", expected one of {', '.join(map(repr, NAMES))}"
+        )
+    return NAMES[name]
+
+
+def ensure_prepared(data: DataConfig, console: Console, mirror: str | None = None) -> bool:
+    """Prepares a data set of tensorflow-datasets that is not there, with progress on the screen.
+
+    Args:
+      data: The data set; of any other kind of source, there is nothing to do.
+      console: Console for the progress.
+      mirror: Address of a folder that has the original files; None stands for ``$LAYA_MIRROR``, or else for
+        their own servers.
+
+    Returns:
+      Whether it had to be prepared.
+    """
+    if kind_of(data.source) != "tfds":
+        return False
+    # Only who trains on a named data set needs tensorflow-datasets.
+    import tensorflow_datasets as tfds
+
+    builder = find_builder(data.source, data.directory)
+    if builder.is_prepared():
+        return False
+    files = original_files(data.source)
+    console.say(f"{data.source} is not in {builder.data_dir}: downloading {megabytes(files):,} MB")
+    tfds.disable_progress_bar()
+    prepare(
+        data.source,
+        data.directory,
+        mirror=mirror or os.environ.get("LAYA_MIRROR"),
+        moved=console.preparing,
+    )
+    return True
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {"prepare": prepare_command}

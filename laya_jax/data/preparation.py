@@ -1,0 +1,148 @@
+"""Downloads a named data set and writes it as tensorflow-datasets would, without TensorFlow."""
+
+import contextlib
+import errno
+import io
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from laya_jax.data.download import RemoteFile, fetch
+from laya_jax.data.originals import Split, megabytes, original_files, read_originals
+from laya_jax.data.prepared import find_builder
+from laya_jax.files import locked, new_directory
+
+Moved = Callable[[str, str, int, int], None]
+"""Function that hears of progress: what is going on, in which unit it is counted, how many of how many."""
+
+ROOM = 2.5
+"""Bytes on the disk per byte that is downloaded, originals included."""
+
+SHOW_EVERY = 500
+
+
+def prepare(
+    source: str,
+    directory: str | Path | None = None,
+    *,
+    mirror: str | None = None,
+    moved: Moved = lambda what, unit, done, total: None,
+) -> Path:
+    """Downloads a data set and writes it where ``load`` finds it, unless it is there already.
+
+    The examples and their order are those that tensorflow-datasets itself would write. The data set appears
+    once it is complete, and an interrupted download goes on with the next call. tensorflow-datasets shows
+    progress bars of its own unless ``tensorflow_datasets.disable_progress_bar`` has been called.
+
+    Args:
+      source: Name of the data set: fashion_mnist, cifar10 or imdb_reviews.
+      directory: Path of the directory of all data sets; None stands for ``$TFDS_DATA_DIR``, or else
+        ``~/tensorflow_datasets``.
+      mirror: Address of a folder on another server that has the original files under the same names.
+      moved: Function that hears of progress.
+
+    Returns:
+      The path of the data set's directory.
+
+    Raises:
+      ConnectionError: The originals cannot be downloaded; the message says what to do.
+      ValueError: A file has another checksum than expected.
+      OSError: There is no room on the disk, or no permission to write.
+    """
+    builder = find_builder(source, directory)
+    target, root = Path(builder.data_dir), Path(builder.data_dir_root)
+    if builder.is_prepared():
+        return target
+    if target.exists():
+        raise FileExistsError(f"{target} is not complete; delete it, and run this again")
+    root.mkdir(parents=True, exist_ok=True)
+    with _alone(root / f".laya-{source}.lock", source, moved):
+        if find_builder(source, root).is_prepared():  # another process has done it meanwhile
+            return target
+        folder = root / "downloads" / "laya" / source
+        folder.mkdir(parents=True, exist_ok=True)
+        _download(original_files(source, mirror), folder, source, moved)
+        for left_over in target.parent.glob(f".{target.name}-*"):  # of a process that was killed
+            shutil.rmtree(left_over)
+        with new_directory(target) as draft:
+            _write(source, folder, draft, root, moved)
+    return target
+
+
+@contextlib.contextmanager
+def _alone(lock: Path, source: str, moved: Moved) -> Iterator[None]:
+    """Waits for another process that prepares the same data set, and says so."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(lock, wait=False))
+        except BlockingIOError:
+            moved(f"waiting for another process that prepares {source}", "data set", 0, 1)
+            stack.enter_context(locked(lock, wait=True))
+        yield
+
+
+def _download(files: list[RemoteFile], folder: Path, source: str, moved: Moved) -> None:
+    _check_room(files, folder, source)
+    before, total = 0, megabytes(files)
+    for remote in files:
+
+        def arrived(done: int, before: int = before) -> None:
+            moved(f"downloading {source}", "MB", (before + done) // 10**6, total)
+
+        try:
+            fetch(remote, folder, arrived)
+        except ConnectionError as error:
+            missing = ", ".join(file.name for file in files if not (folder / file.name).exists())
+            raise ConnectionError(
+                f"{error}; run this again where there is a network (what has arrived is kept), name a server "
+                f"that has it (laya prepare {source} --mirror URL), or put into {folder}: {missing}"
+            ) from error
+        before += remote.size
+    moved(f"downloading {source}", "MB", total, total)
+
+
+def _check_room(files: list[RemoteFile], folder: Path, source: str) -> None:
+    there = sum(file.stat().st_size for file in folder.iterdir())
+    needed = int(ROOM * sum(file.size for file in files)) - there
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OSError(
+            errno.ENOSPC,
+            f"preparing {source} needs {needed // 10**6:,} MB, but {free // 10**6:,} MB are free",
+            os.fspath(folder),
+        )
+
+
+def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> None:
+    """Writes the data set by tensorflow-datasets' own writer, and moves its files to the top of the draft."""
+    builder = find_builder(source, draft)
+    splits = read_originals(builder, folder)
+    total = sum(split.number for split in splits.values())
+    before = 0
+
+    def counted(split: Split, before: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+        for number, example in enumerate(split.examples, before + 1):
+            if not number % SHOW_EVERY or number == total:
+                moved(f"writing {source}", "examples", number, total)
+            yield example
+
+    generators = {}
+    for name, split in splits.items():
+        generators[name] = counted(split, before)
+        before += split.number
+    builder._split_generators = lambda dl_manager: generators
+    try:
+        # It prints of a download that does not take place.
+        with contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(file_format="array_record")
+    except RuntimeError as error:  # of the writer, in C++: no room
+        raise OSError(f"{root}: {str(error).partition(';')[0]}") from error
+    for made in Path(builder.data_dir).iterdir():
+        made.rename(draft / made.name)
+    settings = draft / source / ".config"  # of data sets in several configurations
+    if settings.exists() and not (root / source / ".config").exists():
+        settings.rename(root / source / ".config")
+    shutil.rmtree(draft / source)
+    shutil.rmtree(draft / "downloads")

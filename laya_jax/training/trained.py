@@ -9,10 +9,11 @@ import numpy as np
 
 from laya_jax.backbones import Pretrained
 from laya_jax.classifier import Classifier
-from laya_jax.data import Examples, Preprocessing, load
+from laya_jax.data import Examples, Preprocessing, Unlabelled, load
 from laya_jax.training.checkpoint import Checkpoints, checksum
 from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model
 from laya_jax.training.feed import Feed
+from laya_jax.training.loop import SILENT, Listener
 from laya_jax.training.material import fingerprint, head_alone, known_by, readable
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import DeviceConfig, divisible, make_parallel
@@ -94,11 +95,12 @@ def split_of(model: TrainedModel, split: str) -> Examples:
     Raises:
       ValueError: the data have changed, so that its splits are others.
     """
-    return split_with_ids(model, split)[0]
+    found = read_split(model, split)
+    return Examples(found.inputs, found.labels)
 
 
-def split_with_ids(model: TrainedModel, split: str) -> tuple[Examples, list[str]]:
-    """What ``split_of`` gives, and what each example is in its source: a file, or the number of a row."""
+def read_split(model: TrainedModel, split: str) -> Unlabelled:
+    """Reads the examples of ``split_of`` with their names in their source, and the notes on the data."""
     frozen, encoder = model.config.backbone.freeze, model.schema.encoder
     seen = dataset = load(model.config.data, encoder, decode=not frozen)
     if frozen:
@@ -109,7 +111,9 @@ def split_with_ids(model: TrainedModel, split: str) -> tuple[Examples, list[str]
             f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
             f"{split} split may hold examples that were trained on"
         )
-    return getattr(dataset, split), [str(name) for name in getattr(dataset.ids, split)]
+    inputs, labels = getattr(dataset, split)
+    names = tuple(str(name) for name in getattr(dataset.ids, split))
+    return Unlabelled(inputs, names, labels, f"{split} split", dataset.notes)
 
 
 def predict(
@@ -118,21 +122,25 @@ def predict(
     parallel: DeviceConfig = DeviceConfig(),
     *,
     explain: bool = False,
+    listener: Listener = SILENT,
 ) -> Outputs:
-    """What a model predicts for examples, in their order.
+    """Predicts examples, in their order.
 
     Args:
-      model: from ``load_model``.
-      examples: stored as in training; labels are not read.
-      parallel: on what to compute.
-      explain: whether to measure, too, how far attention can be believed.
+      model: Model from ``load_model``.
+      examples: Examples, stored as in training; labels are not read.
+      parallel: Devices to compute on.
+      explain: Whether to measure, too, how faithful the attention is.
+      listener: Hears of the progress.
     """
     devices = make_parallel(parallel)
-    examples, model = readable(model, examples, devices), head_alone(model)
+    examples = readable(model, examples, devices, listener.extracted)
+    model = head_alone(model)
     predictor = _predictor(
         model.classifier, model.schema.preprocessing, parallel, model.config.batch_size, explain
     )
-    outputs: Outputs = predictor.outputs(devices.replicate(model.parameters), Feed(examples, devices))[0]
+    placed, feed = devices.replicate(model.parameters), Feed(examples, devices)
+    outputs: Outputs = predictor.outputs(placed, feed, listener.predicted)[0]
     return outputs
 
 

@@ -14,7 +14,7 @@ from laya_jax.cli.arguments import CompileCheck, Resume, Train
 from laya_jax.cli.outputs import check_new_directory
 from laya_jax.cli.parsing import parse, without_backbone
 from laya_jax.cli.results import show_trainings
-from laya_jax.cli.starting import console_of
+from laya_jax.cli.starting import started
 from laya_jax.cli.tensorboard import TensorBoard
 from laya_jax.training import EXPERIMENTS, Config, NonFiniteLossError, find_runs, resume, start
 from laya_jax.training.abstract import lower
@@ -68,19 +68,19 @@ def _train(arguments: Sequence[str]) -> None:
     default = Train(experiment=named, config=config, baseline=baseline)  # type: ignore[arg-type]
     asked = parse(Train, arguments, program="laya train", default=default)
     _check_first(named, asked.experiment)
-    console = console_of(asked.output, asked.parallel)
-    listener = TensorBoard(console) if asked.tensorboard else console
-    configs = _variants(asked)
-    parent = Path(asked.run_dir) if asked.run_dir else free_path(Path("runs"), Path(named).stem or "run")
-    check_new_directory(parent, "run_dir")
-    paths = [parent / f"{config.head.kind}-seed{config.seed}" for config in configs]
-    paths = [parent] if len(configs) == 1 else paths
-    heads = ", ".join(dict.fromkeys(config.head.kind for config in configs))
-    console.start(f"training {heads} on {named}", asked.parallel.devices)
-    with _going_on(parent):
-        results = start(configs, paths, asked.parallel, listener, side_by_side=asked.side_by_side)
-    show_trainings(console, results)
-    console.print_json({"runs": results})
+    with started(asked.output, asked.parallel) as console:
+        listener = TensorBoard(console) if asked.tensorboard else console
+        configs = _variants(asked)
+        parent = Path(asked.run_dir) if asked.run_dir else free_path(Path("runs"), Path(named).stem or "run")
+        check_new_directory(parent, "run_dir")
+        paths = [parent / f"{config.head.kind}-seed{config.seed}" for config in configs]
+        paths = [parent] if len(configs) == 1 else paths
+        heads = ", ".join(dict.fromkeys(config.head.kind for config in configs))
+        console.start(f"training {heads} on {named}", asked.parallel.devices)
+        with _going_on(parent):
+            results = start(configs, paths, asked.parallel, listener, side_by_side=asked.side_by_side)
+        show_trainings(console, results)
+        console.print_json({"runs": results})
 
 
 def _variants(asked: Train) -> list[Config]:
@@ -100,19 +100,19 @@ def _resume(arguments: Sequence[str]) -> None:
     named = find_runs(arguments[0])[0] if arguments and not arguments[0].startswith("-") else None
     default = named and Resume(run=arguments[0], config=named.config)
     asked = parse(Resume, arguments, program="laya resume", default=default)
-    console = console_of(asked.output, asked.parallel)
-    listener = TensorBoard(console) if asked.tensorboard else console
+    with started(asked.output, asked.parallel) as console:
+        listener = TensorBoard(console) if asked.tensorboard else console
 
-    def go_on(run: RunDirectory) -> dict[str, Any]:
-        default = Resume(run=asked.run, config=run.config, parallel=run.started_on())
-        given = parse(Resume, arguments, program="laya resume", default=default)
-        console.start(f"resuming {run.path}", given.parallel.devices)
-        return resume(run, given.parallel, listener, given.config)
+        def go_on(run: RunDirectory) -> dict[str, Any]:
+            default = Resume(run=asked.run, config=run.config, parallel=run.started_on())
+            given = parse(Resume, arguments, program="laya resume", default=default)
+            console.start(f"resuming {run.path}", given.parallel.devices)
+            return resume(run, given.parallel, listener, given.config)
 
-    with _going_on(Path(asked.run)):
-        results = all_of(partial(go_on, run) for run in find_runs(Path(asked.run)))
-    show_trainings(console, results)
-    console.print_json({"runs": results})
+        with _going_on(Path(asked.run)):
+            results = all_of(partial(go_on, run) for run in find_runs(Path(asked.run)))
+        show_trainings(console, results)
+        console.print_json({"runs": results})
 
 
 @contextmanager
@@ -131,15 +131,13 @@ def _compile_check(arguments: Sequence[str]) -> None:
     default = CompileCheck(experiment=named, config=config)
     asked = parse(CompileCheck, arguments, program="laya compile-check", default=default)
     _check_first(named, asked.experiment)
-    console = console_of(asked.output)
-    console.work(f"compiling {named} for {asked.topology}")
-    report = compile_check(asked.config, asked.topology)
-    for line in (
-        *str(report).splitlines(),
-        f"and it lowers for {', '.join(lower(asked.config, 'cuda').platforms)}",
-    ):
-        console.tell(line)
-    console.print_json(report.to_json())
+    with started(asked.output) as console:
+        console.work(f"compiling {named} for {asked.topology}")
+        report = compile_check(asked.config, asked.topology)
+        others = ", ".join(lower(asked.config, "cuda").platforms)
+        for line in (*str(report).splitlines(), f"and it lowers for {others}"):
+            console.tell(line)
+        console.print_json(report.to_json())
 
 
 def _experiment(arguments: Sequence[str]) -> str:

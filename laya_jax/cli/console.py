@@ -59,9 +59,13 @@ class Console(Listener):
 
     def tell(self, result: str | Table) -> None:
         """Prints a line or a table of the results."""
-        self._progress.close()
+        self._progress.stop()
         if not self._silent:
             self._out.print(printable(result) if isinstance(result, str) else result)
+
+    def close(self) -> None:
+        """Shows no more progress."""
+        self._progress.close()
 
     def work(self, what: str) -> None:
         """Names long work of which it is not known how far it is."""
@@ -140,7 +144,6 @@ class Console(Listener):
 
     def print_json(self, value: Mapping[str, Any]) -> None:
         """Prints the command's JSON object with the notes, if that was asked for."""
-        self._progress.close()
         if self.as_json and not self._silent:
             print(json.dumps({**value, "notes": self.known}), flush=True)
 

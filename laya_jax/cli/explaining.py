@@ -12,7 +12,7 @@ from laya_jax.cli.console import Console
 from laya_jax.cli.outputs import check_new_directory, check_new_file
 from laya_jax.cli.parsing import parse
 from laya_jax.cli.results import show_findings
-from laya_jax.cli.starting import console_of
+from laya_jax.cli.starting import started
 from laya_jax.data import Examples, read_inputs
 from laya_jax.files import new_directory, writing
 from laya_jax.report import (
@@ -53,41 +53,43 @@ class Measured(NamedTuple):
 def attribute_command(arguments: Sequence[str]) -> None:
     """Writes numbers, values of the samples, and figures."""
     asked = parse(Attribute, arguments, program="laya attribute")
-    console, out = console_of(asked.output, asked.parallel), Path(asked.out)
-    check_new_directory(out)
-    measured = _measure(asked, asked.runs, console)
-    console.work("writing numbers and figures")
-    with new_directory(out) as draft:
-        write_numbers(draft / "attribution.json", measured.runs, measured.stability)
-        for number, run in enumerate(measured.runs, 1):
-            name = "samples" if len(measured.runs) == 1 else f"samples-{number}"
-            write_samples(draft / name, run, measured.ids, measured.examples.labels)
-        write_figures(draft, measured.runs)
-    _show(console, measured)
-    console.tell(f"written to {out}: attribution.json, samples as .npz and .csv, figures")
-    console.print_json({"out": str(out), **_numbers(measured)})
+    out = Path(asked.out)
+    with started(asked.output, asked.parallel) as console:
+        check_new_directory(out)
+        measured = _measure(asked, asked.runs, console)
+        console.work("writing numbers and figures")
+        with new_directory(out) as draft:
+            write_numbers(draft / "attribution.json", measured.runs, measured.stability)
+            for number, run in enumerate(measured.runs, 1):
+                name = "samples" if len(measured.runs) == 1 else f"samples-{number}"
+                write_samples(draft / name, run, measured.ids, measured.examples.labels)
+            write_figures(draft, measured.runs)
+        _show(console, measured)
+        console.tell(f"written to {out}: attribution.json, samples as .npz and .csv, figures")
+        console.print_json({"out": str(out), **_numbers(measured)})
 
 
 def report_command(arguments: Sequence[str]) -> None:
     """Writes the report."""
     asked = parse(Report, arguments, program="laya report")
-    console, out = console_of(asked.output, asked.parallel), Path(asked.out)
-    check_new_file(out, (".html",))
-    check_count("largest_gallery", asked.largest_gallery)
-    measured = _measure(asked, asked.runs, console)
-    console.work("writing the report")
-    page = render(
-        measured.runs,
-        measured.explainer,
-        measured.examples,
-        measured.stability,
-        largest_gallery=asked.largest_gallery,
-    )
-    with writing(out, new=True, errors="backslashreplace") as file:
-        file.write(page)
-    _show(console, measured)
-    console.tell(f"written to {out}: open it in a browser")
-    console.print_json({"out": str(out), **_numbers(measured)})
+    out = Path(asked.out)
+    with started(asked.output, asked.parallel) as console:
+        check_new_file(out, (".html",))
+        check_count("largest_gallery", asked.largest_gallery)
+        measured = _measure(asked, asked.runs, console)
+        console.work("writing the report")
+        page = render(
+            measured.runs,
+            measured.explainer,
+            measured.examples,
+            measured.stability,
+            largest_gallery=asked.largest_gallery,
+        )
+        with writing(out, new=True, errors="backslashreplace") as file:
+            file.write(page)
+        _show(console, measured)
+        console.tell(f"written to {out}: open it in a browser")
+        console.print_json({"out": str(out), **_numbers(measured)})
 
 
 def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measured:

@@ -12,11 +12,15 @@ import signal
 import subprocess
 import sys
 import warnings
+from functools import cache
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
 from laya_jax.files import cache_home, check_writable
+
+_shown: set[str] = set()
+"""Warnings that were shown."""
 
 
 class Stopped(BaseException):
@@ -44,7 +48,7 @@ def prepare_jax() -> None:
     Raises:
       ValueError: ``XLA_FLAGS`` or ``JAX_COMPILATION_CACHE_DIR`` is set to what cannot be used.
     """
-    _check_xla_flags()
+    _check_xla_flags(os.environ.get("XLA_FLAGS", ""))
     from laya_jax.training.chips import expect_no_tpu, has_tpu
 
     # Orbax logs every save at INFO.
@@ -134,8 +138,19 @@ def _text(descriptor: int, label: str, before: TextIO | None) -> TextIO:
 
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
-    """Shows a warning in one line, without the place in the source that warns."""
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    """Shows a warning once, in one line, without the place in the source that warns."""
+    text = " ".join(str(message).split())
+    # JAX warns of each program that a full disk keeps out, or that a killed process has left damaged.
+    found = re.match("Error (reading|writing) persistent compilation cache entry for '.*?': (.*)", text)
+    if found:
+        import jax
+
+        folder = jax.config.values["jax_compilation_cache_dir"]
+        done = "read, and are compiled anew" if found[1] == "reading" else "kept"
+        text = f"compiled programs in {folder}, which may be deleted, cannot be {done}: {found[2]}"
+    if text not in _shown:
+        _shown.add(text)
+        print(f"warning: {text}", file=sys.stderr)
 
 
 def _stop(signal_number: int, frame: FrameType | None) -> None:
@@ -149,9 +164,9 @@ def _has_home() -> bool:
         return False
 
 
-def _check_xla_flags() -> None:
+@cache
+def _check_xla_flags(flags: str) -> None:
     """Raises if XLA refuses its flags, over which it would end the process: another process tries them."""
-    flags = os.environ.get("XLA_FLAGS")
     if not flags:
         return
     code = "from jaxlib import xla_client; xla_client.CompileOptions()"

@@ -78,8 +78,10 @@ class Progress:
             disable=silent or not console.is_terminal,
         )
         self._task = self._bar.add_task("", visible=False)
+        self._thread: threading.Thread | None = None
         if self._bar.disable and not silent:
-            threading.Thread(target=self._speak, daemon=True).start()
+            self._thread = threading.Thread(target=self._speak, daemon=True)
+            self._thread.start()
 
     def begin(self, what: str) -> None:
         """Names work whose length is not known."""
@@ -103,6 +105,8 @@ class Progress:
         """Says no more."""
         self._bar.stop()
         self._closed.set()
+        if self._thread is not None:
+            self._thread.join()
 
     def heard(self) -> None:
         """Notes that something was printed, so that the next line is due in a minute."""

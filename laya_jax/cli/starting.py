@@ -1,6 +1,8 @@
 """Start of every command: other processes, devices, console."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import jax
 
@@ -9,12 +11,16 @@ from laya_jax.cli.console import Console
 from laya_jax.training.parallel import DeviceConfig, ParallelConfig, connect
 
 
-def console_of(output: Output, parallel: DeviceConfig = DeviceConfig()) -> Console:
-    """Joins the other processes of a run, finds the devices, and returns the console of a command.
+@contextmanager
+def started(output: Output, parallel: DeviceConfig = DeviceConfig()) -> Iterator[Console]:
+    """Joins the other processes of a run, and finds the devices.
 
     Args:
       output: Output that was asked for.
       parallel: Devices and processes that were asked for.
+
+    Yields:
+      The console of the command.
 
     Raises:
       ValueError: JAX cannot start on the platforms that were asked for.
@@ -27,5 +33,10 @@ def console_of(output: Output, parallel: DeviceConfig = DeviceConfig()) -> Conso
     except (RuntimeError, AssertionError) as error:
         asked = {name: os.environ.get(name) for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")}
         given = ", ".join(f"{name} is {value!r}" for name, value in asked.items() if value)
-        raise ValueError(f"{given or 'JAX cannot start'}: {error or 'no such device was found'}") from error
-    return Console(as_json=output.json)
+        reason = str(error) or "there is no such device"
+        raise ValueError(f"{given or 'JAX cannot start'}: {reason}") from error
+    console = Console(as_json=output.json)
+    try:
+        yield console
+    finally:
+        console.close()

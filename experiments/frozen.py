@@ -38,7 +38,7 @@ from experiments.frozen_tables import path_of, tables_of
 from experiments.records import RESULTS
 from experiments.tables import write_tables
 from laya_jax.checks import check_count
-from laya_jax.cli import keep_compilations
+from laya_jax.cli.process import keep_compilations
 from laya_jax.data import DataConfig, Dataset
 from laya_jax.data.batches import steps_per_epoch
 from laya_jax.files import read_json, write_json

@@ -36,7 +36,7 @@ def train(asked: dict[str, Any]) -> int:
     if asked["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {asked["core"]})
     from experiments.records import Job, write_record
-    from laya_jax.cli import keep_compilations
+    from laya_jax.cli.process import keep_compilations
     from laya_jax.training import Config, ParallelConfig, resume, start
     from laya_jax.training.config import from_json
     from laya_jax.training.loop import Interrupted

@@ -24,7 +24,9 @@ _DIRECT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
 
 
 @contextmanager
-def writing(path: str | Path, *, binary: bool = False, new: bool = False) -> Iterator[IO[Any]]:
+def writing(
+    path: str | Path, *, binary: bool = False, new: bool = False, errors: str = "strict"
+) -> Iterator[IO[Any]]:
     """Opens a file that appears under its name, complete and on disk, when the block ends.
 
     If the block raises, or the process dies in it, nothing is left under the name (or what was there before).
@@ -32,7 +34,9 @@ def writing(path: str | Path, *, binary: bool = False, new: bool = False) -> Ite
     Args:
       path: Path of the file. A symbolic link there is replaced, not followed.
       binary: True for bytes, False for text (UTF-8, newlines kept as they are).
-      new: True to raise if the file exists already, False to replace it.
+      new: True to raise if the file exists already, False to replace it. A new file leaves no draft behind if
+        the process is killed, where Linux allows it.
+      errors: Treatment of text that UTF-8 cannot hold, as in ``open``.
 
     Yields:
       The open file.
@@ -53,14 +57,19 @@ def writing(path: str | Path, *, binary: bool = False, new: bool = False) -> Ite
     path = Path(path)
     draft = path.with_name(f".{path.name[:100]}.{secrets.token_hex(8)}.draft")
     try:
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _DIRECT, 0o666)
+        unnamed = _open_unnamed(path.parent) if new else None
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _DIRECT
+        descriptor = os.open(draft, flags, 0o666) if unnamed is None else unnamed
         try:
-            text: dict[str, Any] = {} if binary else {"encoding": "utf-8", "newline": ""}
+            text: dict[str, Any] = {} if binary else {"encoding": "utf-8", "newline": "", "errors": errors}
             with os.fdopen(descriptor, "wb" if binary else "w", **text) as file:
                 yield file
                 file.flush()
-                os.fsync(file.fileno())
-            _put(draft, path, new=new)
+                os.fsync(descriptor)
+                if unnamed is not None:
+                    _link_unnamed(unnamed, path)
+            if unnamed is None:
+                _put(draft, path, new=new)
         finally:
             draft.unlink(missing_ok=True)
     except OSError as error:
@@ -139,6 +148,28 @@ def append_text(path: str | Path, text: str, *, after: int) -> None:
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())
+    except OSError as error:
+        error.filename = str(path)
+        raise
+
+
+def check_writable(path: str | Path) -> None:
+    """Raises unless something new can be made at a path: a draft is made beside it, and deleted.
+
+    Args:
+      path: Path of a file or directory. Of missing parents, the nearest one that exists is tried.
+
+    Raises:
+      OSError: Nothing can be made there; the error names ``path``.
+    """
+    path = Path(path)
+    if os.path.lexists(path):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+    parent = next(folder for folder in path.absolute().parents if os.path.lexists(folder))
+    try:
+        tempfile.TemporaryFile(dir=parent).close()
+        with suppress(FileNotFoundError):
+            os.lstat(parent / path.name)  # fails if the file system refuses the name, as too long
     except OSError as error:
         error.filename = str(path)
         raise
@@ -293,6 +324,25 @@ def cache_home() -> Path:
         return Path.home() / ".cache" / "laya_jax"
     except RuntimeError:
         return Path(tempfile.gettempdir()) / f"laya_jax-{os.getuid() if hasattr(os, 'getuid') else 'cache'}"
+
+
+def _open_unnamed(folder: Path) -> int | None:
+    """Opens a file that has no name yet, in a folder; None where there are no such files."""
+    if not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):
+        return None
+    try:
+        return os.open(folder, os.O_WRONLY | os.O_TMPFILE | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return None
+
+
+def _link_unnamed(descriptor: int, path: Path) -> None:
+    """Gives a file without a name its name, unless something else has it."""
+    try:
+        # With src_dir_fd, Python follows the link in /proc to the file; the path is absolute.
+        os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists already, expected a new file") from None
 
 
 def _put(draft: Path, path: Path, *, new: bool) -> None:

@@ -1,11 +1,15 @@
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 
 import pytest
 
 from laya_jax.files import (
     cache_home,
+    check_writable,
     digest,
     locked,
     new_directory,
@@ -188,3 +192,49 @@ def test_what_is_written_is_utf_8(tmp_path):
     with writing(tmp_path / "a.json") as file:
         file.write(json.dumps({"a": "é"}, ensure_ascii=False))
     assert (tmp_path / "a.json").read_bytes() == '{"a": "é"}'.encode()
+
+
+def test_a_killed_process_leaves_no_draft_of_a_new_file(tmp_path):
+    if not hasattr(os, "O_TMPFILE"):
+        pytest.skip("files without a name are Linux's")
+    code = (
+        "import os, signal; from laya_jax.files import writing\n"
+        "with writing('new.txt', new=True) as file:\n"
+        "    file.write('half'); file.flush(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert killed.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_new_file_is_written_where_every_file_has_a_name_at_once(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_TMPFILE", raising=False)
+    with writing(tmp_path / "new.txt", new=True) as file:
+        file.write("whole")
+    assert (tmp_path / "new.txt").read_text() == "whole"
+    with pytest.raises(FileExistsError, match="exists already"), writing(tmp_path / "new.txt", new=True):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["new.txt"]
+
+
+def test_places_where_nothing_can_be_written_are_told_and_nothing_is_left(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to("nothing")
+    check_writable(tmp_path / "new")
+    check_writable(tmp_path / "a" / "b" / "new")
+    for name, reason in (
+        ("file", "File exists"),
+        ("link", "File exists"),
+        ("file/new", "Not a directory"),
+        ("n" * 300, "File name too long"),
+    ):
+        with pytest.raises(OSError, match=reason) as caught:
+            check_writable(tmp_path / name)
+        assert caught.value.filename == str(tmp_path / name)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_what_utf_8_cannot_hold_is_escaped_on_request(tmp_path):
+    with writing(tmp_path / "names", errors="backslashreplace") as file:
+        file.write("caf\udce9")
+    assert (tmp_path / "names").read_bytes() == b"caf\\udce9"

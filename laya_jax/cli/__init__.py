@@ -1,70 +1,78 @@
 """The command line, ``laya``; ``commands`` has what it does."""
 
-import logging
 import os
 import sys
 from collections.abc import Sequence
+
+from laya_jax.cli import process
+
+LONGEST = 2000
+"""Characters of an error's message that are shown."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
     Args:
-      arguments: after the program's name; None takes those of the process.
+      arguments: Words after the program's name. None takes those of the process, which is then set up as the
+        command's own: standard streams, signals, warnings.
 
     Returns:
-      The exit status: 0, 1 if training failed or would not fit, 2 for wrong input, 128 + the signal's
-      number if a signal stopped it, after saving.
+      The exit status: 0; 1 if training failed or would not fit; 2 for wrong input and other errors; 128 + the
+      signal's number if a signal stopped it.
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
     try:
-        from laya_jax.cli import commands
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] == "laya_jax":
+        if arguments is None:
+            process.own()
+            arguments = sys.argv[1:]
+        _run(arguments)
+    except (Exception, KeyboardInterrupt, process.Stopped) as error:
+        if os.environ.get("LAYA_TRACEBACK") and isinstance(error, Exception):
             raise
-        return _fail(f"{error.name} is missing; the command line needs: pip install 'laya-jax[train]'", 2)
-    from laya_jax.training.compile_check import DoesNotFitError
-    from laya_jax.training.loop import Interrupted
-    from laya_jax.training.recorder import NonFiniteLossError
-
-    try:
-        # Orbax tells by it what it does on every save.
-        logging.getLogger("absl").setLevel(logging.ERROR)
-        keep_compilations()
-        commands.run(arguments)
-    except Interrupted as interrupted:
-        return _fail(str(interrupted), 128 + interrupted.signal_number)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
-    except (NonFiniteLossError, DoesNotFitError) as error:
-        return _fail(str(error), 1)
-    except (ValueError, TypeError, OSError, ModuleNotFoundError) as error:
-        if os.environ.get("LAYA_TRACEBACK"):
-            raise
-        return _fail(_one_line(error), 2)
+        message, status = _explain(error)
+        print(f"laya: {message}", file=sys.stderr)
+        return status
     return 0
 
 
-def _fail(message: str, status: int) -> int:
-    print(f"laya: {message}", file=sys.stderr)
-    return status
+def _run(arguments: Sequence[str]) -> None:
+    if list(arguments[:1]) == ["--version"]:
+        from laya_jax import __version__
+
+        print(__version__)
+        return
+    process.prepare_jax()
+    # Only here, so that whatever is wrong with the installation is told in a line, too.
+    from laya_jax.cli import commands
+
+    commands.run(arguments)
 
 
-def _one_line(error: Exception) -> str:
+def _explain(error: BaseException) -> tuple[str, int]:
+    """Returns an error's message, in one line, and the exit status."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted", 130
+    if (number := getattr(error, "signal_number", None)) is not None:
+        return _one_line(error), 128 + number
+    commands = sys.modules.get("laya_jax.cli.commands")
+    if commands is not None and isinstance(error, commands.FAILURES):
+        return _one_line(error), 1
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return f"out of memory: {_one_line(error)}; a smaller --batch-size needs less", 1
+    if isinstance(error, ModuleNotFoundError) and str(error) == f"No module named {error.name!r}":
+        return f"{error.name} is missing; the command line needs: pip install 'laya-jax[train]'", 2
+    if isinstance(error, ValueError | TypeError | OSError | ImportError):
+        return _one_line(error), 2
+    kind = type(error).__name__
+    return (
+        f"{kind}: {_one_line(error)} (a defect in laya_jax, or a damaged file that it does not recognise; "
+        "LAYA_TRACEBACK=1 shows where)"
+    ), 2
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error)
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename or 'a file'}: {error.strerror}"
-    return " ".join(str(error).split()) or type(error).__name__
-
-
-def keep_compilations() -> None:
-    """Keeps what XLA compiled for the next process, per machine, since it is made for its processor."""
-    import platform
-
-    import jax
-
-    from laya_jax.files import cache_home
-
-    if jax.config.values["jax_compilation_cache_dir"] is None:
-        jax.config.update("jax_compilation_cache_dir", str(cache_home() / platform.node()))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    line = " ".join(text.split()) or type(error).__name__
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."

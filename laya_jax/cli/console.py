@@ -1,18 +1,16 @@
-"""What a person sees: progress and tables, on standard error to leave standard output to scripts."""
+"""Text for people: results on standard output, progress, warnings and notes on standard error."""
 
 import json
-import os
-import sys
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from laya_jax.cli.progress import Progress
 from laya_jax.data import Dataset
-from laya_jax.report.findings import WORDS, Finding
 from laya_jax.training.loop import Listener
 from laya_jax.training.run import RunDirectory
 
@@ -22,77 +20,110 @@ BAR = 24
 SHOWN_CLASSES = 20
 """Classes that are listed with their number of examples."""
 
+WIDEST = 160
+"""Characters of a line of a table where there is no terminal whose width counts."""
+
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    r"""Escapes what would change a terminal, or the order of letters: names may come from anybody.
+
+    >>> print(printable("a cat\x1b[2J"))
+    a cat\x1b[2J
+    """
+    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
+
 
 class Console(Listener):
-    """Shows how training goes on and what came out.
+    """Shows how work goes on and what came out. Of several processes, only the first one shows anything.
 
     Attributes:
-      as_json: whether the result is printed as one JSON object, on standard output.
+      as_json: True if standard output is for one JSON object alone; all else then goes to standard error.
+      known: Notes that were shown, for the JSON object.
     """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._out = sys.stdout
-        if as_json and sys.stdout is sys.__stdout__:
-            # Libraries in C++ (Gloo) write there, too: they get standard error.
-            self._out = os.fdopen(os.dup(1), "w")
-            os.dup2(2, 1)
-        self.err = RichConsole(stderr=True, highlight=False, soft_wrap=True)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            MofNCompleteColumn(),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=self.err,
-            transient=True,
-            disable=not self.err.is_terminal,
-        )
-        self._task = self._progress.add_task("step", visible=False)
+        self.known: list[str] = []
+        self._silent = jax.process_index() != 0
+        self._err, self._out = _stream(error=True), _stream(error=as_json)
+        self._progress = Progress(self._err, self.say, silent=self._silent)
+        self._classes = ""
 
     def say(self, message: str) -> None:
-        """Prints a line for people."""
-        if jax.process_index() == 0:
-            self.err.print(message, markup=False)
+        """Prints a line on standard error."""
+        if not self._silent:
+            self._err.print(printable(message))
+            self._progress.heard()
+
+    def tell(self, result: str | Table) -> None:
+        """Prints a line or a table of the results."""
+        self._progress.stop()
+        if not self._silent:
+            self._out.print(printable(result) if isinstance(result, str) else result)
+
+    def close(self) -> None:
+        """Shows no more progress."""
+        self._progress.close()
+
+    def work(self, what: str) -> None:
+        """Names long work of which it is not known how far it is."""
+        self._progress.begin(what)
 
     def start(self, what: str, number: int | None) -> None:
-        """Names what is trained, the backend and the devices, of which a number may be given."""
+        """Names the work, the backend and the devices, of which a number may be given."""
         devices = jax.devices()[:number]
         kinds = ", ".join(sorted({device.device_kind for device in devices}))
         plural = "s" if len(devices) > 1 else ""
         self.say(f"{what}; backend {jax.default_backend()}, {len(devices)} device{plural} ({kinds})")
+        self._progress.begin(what)
 
     def loaded(self, dataset: Dataset) -> None:
-        """Prints the classes with the number of examples of each, and what the reader has to tell."""
+        """Prints the classes with the number of examples of each, and the notes on the data."""
         counted = zip(dataset.class_names, dataset.class_counts, strict=True)
         shown = [f"{name} {count:,}" for name, count in counted]
         more = f" and {len(shown) - SHOWN_CLASSES} more" if len(shown) > SHOWN_CLASSES else ""
-        self.say(f"classes: {', '.join(shown[:SHOWN_CLASSES])}{more}")
+        classes = f"classes: {', '.join(shown[:SHOWN_CLASSES])}{more}"
+        if classes != self._classes:  # several runs are resumed on the same data
+            self.say(classes)
+            self._classes = classes
         self.notes(dataset.notes)
 
     def notes(self, notes: Sequence[str]) -> None:
-        """Prints what a reader of data left out, changed or found odd."""
+        """Prints what a reader of data left out, changed or found odd, each once."""
         for note in notes:
-            self.say(f"note: {note}")
+            if note not in self.known:
+                self.say(f"note: {note}")
+                self.known.append(note)
 
     def preparing(self, what: str, unit: str, done: int, total: int) -> None:
         """Shows how far a data set is downloaded and written."""
-        self._move(f"{what}, {unit}", done, total)
+        self._progress.move(what, unit, done, total)
         if done == total:
             self._progress.stop()
 
     def extracted(self, done: int, total: int) -> None:
-        """While hidden states are computed: moves the progress bar, and says at the end what was done."""
-        self._move("hidden states", done, total)
+        """Shows how many hidden states are computed, and says at the end that all are."""
+        self._progress.move("hidden states", "examples", done, total)
         if done == total:
             self._progress.stop()
             self.say(f"hidden states of {total:,} examples are in the cache")
 
+    def predicted(self, done: int, total: int) -> None:
+        """Shows how many examples are predicted."""
+        self._progress.move("predictions", "examples", done, total)
+
+    def measured(self, what: str, done: int, total: int) -> None:
+        """Shows which measurement of attention is going on."""
+        self._progress.move(f"measuring {what}", "measurements done", done, total)
+
     def steps(self, done: int, total: int) -> None:
-        """After every chunk: moves the progress bar, if there is a terminal."""
-        self._move("step", done, total)
+        """Shows how far the epoch is."""
+        self._progress.move("training", "steps of the epoch", done, total)
 
     def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
-        """After every epoch of a run: one line."""
+        """Prints a line on an epoch of a run."""
         self._progress.stop()
         validation, depth = line["validation"], line["validation"]["effective_depth"]
         self.say(
@@ -103,80 +134,29 @@ class Console(Listener):
             + f"  {line['examples_per_second']:,} examples/s"
         )
 
-    def results(self, results: Sequence[Mapping[str, Any]]) -> None:
-        """Prints accuracies, depth profiles with how far to believe them, warnings, and where all is."""
-        self._progress.stop()
-        columns = ("head", "seed", "accuracy", "macro-F1", "calibration error", "best epoch", "seconds")
-        table = Table(*columns, title="test split")
-        for result in results:
-            test = result["test"]
-            numbers = (test["accuracy"], test["macro_f1"], test["calibration_error"])
-            table.add_row(
-                result["head"],
-                str(result["seed"]),
-                *(f"{number:.4f}" for number in numbers),
-                str(result["best_epoch"]),
-                str(result["seconds"]),
-            )
-        if jax.process_index() == 0:
-            self.err.print(table)
-        for result in results:
-            title = f"{result['head']}, seed {result['seed']}"
-            self._profile(title, result["test"]["attention"], result["faithfulness"])
-            for warning in result["warnings"]:
-                self.say(f"  warning: {warning}")
-        for result in results:
-            self.say(f"written to {result['run']}")
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+        """Prints a table of results."""
+        table = Table(*columns, title=title)
+        for row in rows:
+            table.add_row(*map(printable, row))
+        self.tell(table)
 
-    def evaluation(self, result: Mapping[str, Any]) -> None:
-        """Prints the metrics of one evaluation."""
-        metrics = result["metrics"]
-        self.say(f"{result['run']} on {result['data']}: {metrics['examples']:,} examples")
-        for name in ("accuracy", "macro_f1", "calibration_error", "loss"):
-            self.say(f"  {name.replace('_', ' '):<20}{metrics[name]:.4f}")
-        if metrics["effective_depth"] is not None:
-            self.say(f"  {'effective depth':<20}{metrics['effective_depth']:.2f}")
-        self._profile(result["head"], metrics["attention"], result["faithfulness"])
-
-    def prediction(self, result: Mapping[str, Any], class_names: Sequence[str]) -> None:
-        """Prints what was predicted how often, and how far its attention can be believed."""
-        self.say(f"{result['examples']:,} examples of {result['data']} predicted, written to {result['out']}")
-        for name, number in zip(class_names, result["classes"], strict=True):
-            self.say(f"  {name:<20}{number:>8,}")
-        self._believe(result["faithfulness"])
-
-    def findings(self, findings: Sequence[Finding]) -> None:
-        """Prints what was measured of attention, and whether it is a reason to trust it."""
-        table = Table("measured", "value", "compare with", "a reason to trust it")
-        for finding in findings:
-            table.add_row(finding.name, finding.value, finding.reference, WORDS[finding.verdict])
-        if findings and jax.process_index() == 0:
-            self.err.print(table)
-
-    def print_json(self, value: Any) -> None:
-        """Prints the command's JSON object, if that was asked for."""
-        if self.as_json and jax.process_index() == 0:
-            self._out.write(json.dumps(value) + "\n")
-            self._out.flush()
-
-    def _move(self, what: str, done: int, total: int) -> None:
-        self._progress.update(self._task, description=what, completed=done, total=total, visible=True)
-        self._progress.start()
-
-    def _profile(
-        self, title: str, attention: Sequence[float] | None, measured: Mapping[str, float] | None
-    ) -> None:
-        if attention is None or measured is None:
-            return
-        self.say(f"attention of {title}, mean over the examples")
+    def profile(self, title: str, attention: Sequence[float]) -> None:
+        """Prints the mean attention to each layer, with bars."""
+        self.tell(f"attention of {title}, mean over the examples")
+        block = "#" if self._out.options.ascii_only else "█"
         for layer, share in enumerate(attention, 1):
-            self.say(f"  h{layer:<3}{share:.2f} {'█' * round(BAR * share)}")
-        self._believe(measured)
+            self.tell(f"  h{layer:<3}{share:.2f} {block * round(BAR * share)}")
 
-    def _believe(self, measured: Mapping[str, float] | None) -> None:
-        if measured is not None:
-            self.say(
-                f"  how far to believe it: {measured['flips_without_top_layer']:.0%} of predictions change "
-                f"without their layer of most attention, {measured['flips_without_another_layer']:.0%} "
-                "without another one"
-            )
+    def print_json(self, value: Mapping[str, Any]) -> None:
+        """Prints the command's JSON object with the notes, if that was asked for."""
+        if self.as_json and not self._silent:
+            print(json.dumps({**value, "notes": self.known}), flush=True)
+
+
+def _stream(*, error: bool) -> RichConsole:
+    """The console of a standard stream; lines are not wrapped, and tables only to fit a terminal."""
+    console = RichConsole(stderr=error, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = WIDEST
+    return console

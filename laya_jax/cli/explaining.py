@@ -6,12 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from laya_jax.checks import check_choice, check_count
-from laya_jax.cli.arguments import Attribute, Explained, Report, parse
+from laya_jax.checks import check_count
+from laya_jax.cli.arguments import Attribute, Explained, Report
 from laya_jax.cli.console import Console
-from laya_jax.cli.predictions import check_parent
+from laya_jax.cli.outputs import check_new_directory, check_new_file
+from laya_jax.cli.parsing import parse
+from laya_jax.cli.results import show_findings
+from laya_jax.cli.starting import started
 from laya_jax.data import Examples, read_inputs
-from laya_jax.files import write_text
+from laya_jax.files import new_directory, writing
 from laya_jax.report import (
     Attributed,
     Explainer,
@@ -24,86 +27,95 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
-from laya_jax.training import DeviceConfig, find_runs, load_model
+from laya_jax.training import find_runs, load_model
 from laya_jax.training.exported import WEIGHTS
-from laya_jax.training.run import check_is_new
-from laya_jax.training.trained import split_with_ids
+from laya_jax.training.trained import read_split
 
 
 class Measured(NamedTuple):
-    """What the commands show.
+    """Measurements that the commands show.
 
     Attributes:
-      runs: what was measured of each.
-      explainer: of the first.
-      examples: that it was measured on.
-      stability: over the runs; None where there is nothing to compare.
-      ids: of the examples.
+      runs: Measurements of each run.
+      explainer: Explainer of the first run.
+      examples: Examples that were measured.
+      ids: Names of the examples in their source.
+      stability: Stability over the runs; None if there is nothing to compare.
     """
 
     runs: list[Attributed]
     explainer: Explainer
     examples: Examples
+    ids: Sequence[str]
     stability: dict[str, Any] | None
-    ids: list[str]
 
 
 def attribute_command(arguments: Sequence[str]) -> None:
-    """Writes the numbers, what belongs to the samples, and figures."""
+    """Writes numbers, values of the samples, and figures."""
     asked = parse(Attribute, arguments, program="laya attribute")
-    console, out = Console(as_json=asked.output.json), Path(asked.out)
-    check_is_new(out, "out")
-    measured = _measure(asked, asked.runs, console)
-    out.mkdir(parents=True)
-    write_numbers(out / "attribution.json", measured.runs, measured.stability)
-    for number, run in enumerate(measured.runs, 1):
-        name = "samples" if len(measured.runs) == 1 else f"samples-{number}"
-        write_samples(out / name, run, measured.ids, measured.examples.labels)
-    write_figures(out, measured.runs)
-    _say(console, measured)
-    console.say(f"written to {out}: attribution.json, samples as .npz and .csv, figures")
-    console.print_json({"out": str(out), **_numbers(measured)})
+    out = Path(asked.out)
+    with started(asked.output, asked.parallel) as console:
+        check_new_directory(out)
+        measured = _measure(asked, asked.runs, console)
+        console.work("writing numbers and figures")
+        with new_directory(out) as draft:
+            write_numbers(draft / "attribution.json", measured.runs, measured.stability)
+            for number, run in enumerate(measured.runs, 1):
+                name = "samples" if len(measured.runs) == 1 else f"samples-{number}"
+                write_samples(draft / name, run, measured.ids, measured.examples.labels)
+            write_figures(draft, measured.runs)
+        _show(console, measured)
+        console.tell(f"written to {out}: attribution.json, samples as .npz and .csv, figures")
+        console.print_json({"out": str(out), **_numbers(measured)})
 
 
 def report_command(arguments: Sequence[str]) -> None:
     """Writes the report."""
     asked = parse(Report, arguments, program="laya report")
-    console, out = Console(as_json=asked.output.json), Path(asked.out)
-    check_choice("suffix of out", out.suffix, (".html",))
-    check_is_new(out, "out")
-    check_parent(out)
-    check_count("largest_gallery", asked.largest_gallery)
-    measured = _measure(asked, asked.runs, console)
-    runs, explainer, examples, stable, _ = measured
-    write_text(out, render(runs, explainer, examples, stable, largest_gallery=asked.largest_gallery))
-    _say(console, measured)
-    console.say(f"written to {out}: open it in a browser")
-    console.print_json({"out": str(out), **_numbers(measured)})
+    out = Path(asked.out)
+    with started(asked.output, asked.parallel) as console:
+        check_new_file(out, (".html",))
+        check_count("largest_gallery", asked.largest_gallery)
+        measured = _measure(asked, asked.runs, console)
+        console.work("writing the report")
+        page = render(
+            measured.runs,
+            measured.explainer,
+            measured.examples,
+            measured.stability,
+            largest_gallery=asked.largest_gallery,
+        )
+        with writing(out, new=True, errors="backslashreplace") as file:
+            file.write(page)
+        _show(console, measured)
+        console.tell(f"written to {out}: open it in a browser")
+        console.print_json({"out": str(out), **_numbers(measured)})
 
 
 def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measured:
-    explainers = _explainers(runs, asked.parallel)
+    explainers = _explainers(asked, runs, console)
     first = next(iter(explainers.values()))
     seeds = {each.model.config.seed for each in explainers.values()}
-    random_labels, outliers = _random_labels(asked, first, seeds), _outliers(asked, first)
+    random_labels, outliers = _random_labels(asked, first, seeds), _outliers(asked, first, console)
     # Runs that tell the same of their data need not all read them.
     unlike = {each.model.fingerprint: each.model for each in explainers.values()}
-    (examples, ids), *_ = (split_with_ids(model, asked.split) for model in unlike.values())
+    given, *_ = (read_split(model, asked.split) for model in unlike.values())
+    console.notes(given.notes)
     console.start(f"explaining {', '.join(map(str, explainers))}", asked.parallel.devices)
-    measured = []
+    measured, examples = [], Examples(given.inputs, given.labels)
     for path, explainer in explainers.items():
         found = attribute(explainer, examples, outliers=outliers, random_labels=random_labels)
-        found.numbers.update(run=str(path), data=f"{first.model.config.data.source}, {asked.split} split")
+        found.numbers.update(run=str(path), data=given.named(first.model.config.data.source))
         measured.append(found)
-    return Measured(measured, first, examples, stability(measured), ids)
+    return Measured(measured, first, examples, given.ids, stability(measured))
 
 
-def _explainers(runs: Sequence[str], parallel: DeviceConfig) -> dict[Path, Explainer]:
-    """An explainer for each run; those that weigh layers come first, for the first is shown in detail."""
+def _explainers(asked: Explained, runs: Sequence[str], console: Console) -> dict[Path, Explainer]:
+    """Makes an explainer for each run; the first, which is shown in detail, weighs layers if any does."""
     if not runs:
         raise ValueError("runs is empty, expected the directory of a run, or several")
     paths = [path for run in runs for path in _paths(Path(run))]
-    found = {path: Explainer(load_model(path), parallel) for path in paths}
+    found = {path: Explainer(load_model(path), asked.parallel, console) for path in paths}
     data = found[paths[0]].model.config.data
     for path, explainer in found.items():
         if explainer.model.config.data != data:
@@ -121,7 +133,7 @@ def _random_labels(asked: Explained, first: Explainer, seeds: Collection[int]) -
             f"random_labels is {asked.random_labels}, an exported model, expected a run, of which the latest "
             "parameters can be taken"
         )
-    other = Explainer(load_model(asked.random_labels, latest=True), asked.parallel)
+    other = Explainer(load_model(asked.random_labels, latest=True), asked.parallel, first.listener)
     shapes = [each.model.schema.preprocessing.shape for each in (first, other)]
     backbones = [each.model.config.backbone for each in (first, other)]
     if not other.weighs or shapes[0] != shapes[1] or backbones[0] != backbones[1]:
@@ -137,10 +149,11 @@ def _random_labels(asked: Explained, first: Explainer, seeds: Collection[int]) -
     return other
 
 
-def _outliers(asked: Explained, first: Explainer) -> Examples | None:
+def _outliers(asked: Explained, first: Explainer, console: Console) -> Examples | None:
     if asked.outliers is None:
         return None
     given = read_inputs(asked.outliers, first.model.schema, first.model.config.data)
+    console.notes(given.notes)
     return Examples(given.inputs, np.zeros(len(given.inputs), np.int32))
 
 
@@ -155,10 +168,9 @@ def _numbers(measured: Measured) -> dict[str, Any]:
     return {"runs": [run.numbers for run in measured.runs], "stability": measured.stability}
 
 
-def _say(console: Console, measured: Measured) -> None:
-    first = measured.runs[0].numbers
-    console.findings(findings(first, measured.stability))
-    console.say(summary(first, measured.stability))
+def _show(console: Console, measured: Measured) -> None:
+    numbers = measured.runs[0].numbers
+    show_findings(console, findings(numbers, measured.stability), summary(numbers, measured.stability))
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], None]] = {

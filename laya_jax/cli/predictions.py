@@ -1,88 +1,69 @@
 """Predictions as files: .csv or .jsonl with a line per example, or .npz with an array per quantity."""
 
-import csv
 import json
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from laya_jax.checks import check_choice
 from laya_jax.data import Unlabelled
+from laya_jax.files import writing
+from laya_jax.spreadsheet import write_rows
 from laya_jax.training.metrics import softmax
-from laya_jax.training.run import check_is_new
 from laya_jax.training.steps import Outputs
 
 SUFFIXES = (".csv", ".jsonl", ".npz")
 
 
-def check_can_write(path: Path) -> None:
-    """Raises unless predictions can be written to a new file at this path.
-
-    >>> check_can_write(Path("predictions.txt"))
-    Traceback (most recent call last):
-      ...
-    ValueError: suffix of out is '.txt', expected one of '.csv', '.jsonl', '.npz'
-    """
-    check_choice("suffix of out", path.suffix, SUFFIXES)
-    check_is_new(path, "out")
-    check_parent(path)
-
-
-def check_parent(path: Path) -> None:
-    """Raises unless there is a folder to write this file to.
-
-    >>> check_parent(Path("no-such-folder/report.html"))
-    Traceback (most recent call last):
-      ...
-    FileNotFoundError: out is no-such-folder/report.html, but there is no folder no-such-folder
-    """
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"out is {path}, but there is no folder {path.parent}")
-
-
 def write_predictions(path: Path, given: Unlabelled, outputs: Outputs, class_names: Sequence[str]) -> None:
     """Writes the predictions of examples, in their order, beside their labels where these are known.
 
+    Texts in a .csv are made harmless to spreadsheets; .jsonl and .npz hold them as they are.
+
     Args:
-      path: a new file; its suffix decides on the form.
-      given: the examples.
-      outputs: of ``predict``.
-      class_names: by label.
+      path: Path of a new file; its suffix decides on the form.
+      given: Examples, of which the names and labels are written.
+      outputs: Outputs of ``predict``.
+      class_names: Names of the classes, by label.
+
+    Raises:
+      OSError: The file exists or cannot be written; then nothing is left of it.
     """
     probabilities = softmax(np.asarray(outputs.logits, np.float64))
     if path.suffix == ".npz":
-        known: dict[str, Any] = {
-            "labels": given.labels,
-            "attention": outputs.attention,
-            "flips": outputs.flips,
-        }
+        _write_npz(path, given, outputs, probabilities, class_names)
+        return
+    rows = _rows(given, probabilities, outputs, class_names)
+    # A name of a file that is not UTF-8 has characters that UTF-8 cannot hold. In JSON their escape is exact.
+    with writing(path, new=True, errors="backslashreplace") as file:
+        if path.suffix == ".jsonl":
+            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        else:
+            first = next(rows)
+            write_rows(file, list(first), (list(row.values()) for row in chain([first], rows)))
+
+
+def _write_npz(
+    path: Path, given: Unlabelled, outputs: Outputs, probabilities: Any, class_names: Sequence[str]
+) -> None:
+    known: dict[str, Any] = {"labels": given.labels, "attention": outputs.attention, "flips": outputs.flips}
+    with writing(path, binary=True, new=True) as file:
         np.savez(
-            path,
+            file,
             ids=np.array(given.ids),
             predicted=np.argmax(probabilities, axis=1),
             class_names=np.array(class_names),
             probabilities=probabilities,
             **{name: array for name, array in known.items() if array is not None},
         )
-        return
-    rows = _rows(given, probabilities, outputs, class_names)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        if path.suffix == ".jsonl":
-            file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-            return
-        first = next(rows)
-        writer = csv.DictWriter(file, first.keys())
-        writer.writeheader()
-        writer.writerow(first)
-        writer.writerows(rows)
 
 
 def _rows(
     given: Unlabelled, probabilities: Any, outputs: Outputs, class_names: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """A row per example: its classes, probabilities, attention, and whether the top layer decided it."""
+    """Yields a row per example: its classes, probabilities, attention, and whether the top layer decided."""
     for index, (name, row) in enumerate(zip(given.ids, probabilities, strict=True)):
         shares: Any = [] if outputs.attention is None else outputs.attention[index]
         yield {

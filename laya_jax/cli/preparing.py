@@ -4,8 +4,10 @@ import difflib
 import os
 from collections.abc import Callable, Sequence
 
-from laya_jax.cli.arguments import Prepare, parse
+from laya_jax.cli.arguments import Prepare
 from laya_jax.cli.console import Console
+from laya_jax.cli.parsing import parse
+from laya_jax.cli.starting import started
 from laya_jax.data import prepare
 from laya_jax.data.config import DataConfig, kind_of
 from laya_jax.data.originals import megabytes, original_files
@@ -23,23 +25,28 @@ def prepare_command(arguments: Sequence[str]) -> None:
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
         raise ValueError(f"name is missing, expected one of {', '.join(map(repr, NAMES))} first")
     asked = parse(Prepare, arguments, program="laya prepare")
-    console, source = Console(as_json=asked.output.json), source_named(asked.name)
-    directory, counts = None, None
-    if kind_of(source) == "tfds":
-        made = ensure_prepared(DataConfig(source=source, directory=asked.directory), console, asked.mirror)
-        builder = find_builder(source, asked.directory)
-        directory, counts = (
-            builder.data_dir,
-            {name: split.num_examples for name, split in builder.info.splits.items()},
+    source, directory, counts, made = source_named(asked.name), None, None, False
+    with started(asked.output) as console:
+        if kind_of(source) == "tfds":
+            made = ensure_prepared(
+                DataConfig(source=source, directory=asked.directory), console, asked.mirror
+            )
+            builder = find_builder(source, asked.directory)
+            directory = builder.data_dir
+            counts = {name: split.num_examples for name, split in builder.info.splits.items()}
+            shown = ", ".join(f"{name} {number:,}" for name, number in counts.items())
+            console.tell(f"{asked.name} is {'now' if made else 'already'} in {directory}: {shown}")
+        else:
+            console.tell(f"{asked.name} comes with scikit-learn: there is nothing to prepare")
+        console.print_json(
+            {
+                "name": asked.name,
+                "source": source,
+                "directory": directory,
+                "examples": counts,
+                "prepared": made,
+            }
         )
-        shown = ", ".join(f"{name} {number:,}" for name, number in counts.items())
-        console.say(f"{asked.name} is {'now' if made else 'already'} in {directory}: {shown}")
-    else:
-        made = False
-        console.say(f"{asked.name} comes with scikit-learn: there is nothing to prepare")
-    console.print_json(
-        {"name": asked.name, "source": source, "directory": directory, "examples": counts, "prepared": made}
-    )
 
 
 def source_named(name: str) -> str:

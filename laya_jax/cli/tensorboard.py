@@ -30,15 +30,15 @@ class TensorBoard(Listener):
         self.listener.loaded(dataset)
 
     def extracted(self, done: int, total: int) -> None:
-        """While hidden states are computed."""
+        """Passes on how many hidden states are computed."""
         self.listener.extracted(done, total)
 
     def steps(self, done: int, total: int) -> None:
-        """After every chunk."""
+        """Passes on how far the epoch is."""
         self.listener.steps(done, total)
 
     def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
-        """After every epoch of a run."""
+        """Passes on an epoch's line, and writes its numbers."""
         self.listener.epoch(run, line)
         if jax.process_index():
             return

@@ -1,4 +1,4 @@
-"""What there is to know of a trained model's attention, measured, written to files and shown as one page."""
+"""Measurements of a trained model's attention, as files and as one page."""
 
 from laya_jax.report.attribute import Attributed, attribute, stability
 from laya_jax.report.explainer import Explained, Explainer

@@ -1,4 +1,4 @@
-"""All that can be measured of a trained model's attention: profiles, faithfulness, diagnostics."""
+"""Measurements of a trained model's attention: profiles, faithfulness, diagnostics."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -15,31 +15,34 @@ from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
 from laya_jax.heads import LayaHead
 from laya_jax.report.explainer import Explained, Explainer
+from laya_jax.report.noise import with_noise
 from laya_jax.training.config import to_json
 from laya_jax.training.metrics import measure
 from laya_jax.training.model import initial_parameters
 from laya_jax.training.recorder import faithfulness as deletion
 
 RERUN = 5_000
-"""Examples, at most, for which the network runs again: with other parameters, or noise."""
+"""Maximum number of examples for which the network runs again, with other parameters or noise."""
 
-NOISE = 0.05
-"""Standard deviation of the noise on images, features and hidden states of a frozen backbone, as a share of
-that of the inputs; share of a text's words that become unknown."""
-
-DRAWN_AT_ONCE = 128
-"""Examples whose noise is drawn at once: it takes eight bytes where an image may take one."""
+MEASUREMENTS = (
+    "Shapley values",
+    "curves over layers",
+    "layers left out",
+    "random parameters",
+    "noise on the inputs",
+)
+"""Names of what takes long, in its order, for people."""
 
 
 class Attributed(NamedTuple):
-    """What was measured of one run.
+    """Measurements of one run.
 
     Attributes:
-      numbers: all of it, as what JSON holds.
-      explained: of every example.
-      profiles: where attention lies; None for a head that weighs no layers.
-      shapley: values of the layers for the predicted class, and their errors, [N, L] each; or None.
-      curves: predictions without, and with only, the layers of most attention; or None.
+      numbers: Summary of all measurements, in types that JSON holds.
+      explained: Logits and explanation of every example.
+      profiles: Attention by depth and class; None for a head that weighs no layers.
+      shapley: Shapley values of the layers for the predicted class, and their errors, [N, L] each; or None.
+      curves: Predictions without, and with only, the layers of most attention; or None.
     """
 
     numbers: dict[str, Any]
@@ -56,14 +59,14 @@ def attribute(
     outliers: Examples | None = None,
     random_labels: Explainer | None = None,
 ) -> Attributed:
-    """Measures what there is to measure of a model's attention to examples.
+    """Measures a model's attention to examples; the explainer's listener hears of the progress.
 
     Args:
-      explainer: of the model.
-      examples: with their labels.
-      outliers: inputs that are not of the kind that the model was trained on, to be told from the examples.
-      random_labels: of a model that was trained on permuted labels. It is compared if it has the same seed,
-        for other seeds give other attentions anyway.
+      explainer: Explainer of the model.
+      examples: Examples with their labels.
+      outliers: Inputs that are not of the kind that the model was trained on, to be told from the examples.
+      random_labels: Explainer of a model that was trained on permuted labels. It is compared if it has the
+        same seed: other seeds give other attentions anyway.
     """
     examples = explainer.readable(examples)
     explained = explainer(examples)
@@ -86,7 +89,9 @@ def attribute(
     if explanation is None:
         return Attributed(numbers, explained, None, None, None)
     predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
+    _begin(explainer, "Shapley values")
     shapley = attribution.shapley_of_class(explanation, predicted)
+    _begin(explainer, "curves over layers")
     curves = attribution.layer_curves(explanation)
     found = attribution.profiles(explanation.attention, labels, predicted, classes)
     numbers["profiles"] = found.to_json()
@@ -99,15 +104,15 @@ def attribute(
 
 
 def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
-    """How alike the attentions of ``other_seeds(runs)`` are; None if there are none to compare."""
+    """Measures how alike the attentions of ``other_seeds(runs)`` are; None if there are none to compare."""
     attentions = [run.explained.weighed().attention for run in other_seeds(runs)]
     return _to_json(attribution.stability(attentions)) if attentions else None
 
 
 def other_seeds(runs: Sequence[Attributed]) -> list[Attributed]:
-    """The first run and those that differ from it, and from each other, in their seed alone.
+    """Returns the first run and those that differ from it, and from each other, in their seed alone.
 
-    Empty if there is only the first, or if its head weighs no layers.
+    Returns nothing if there is only the first, or if its head weighs no layers.
     """
     if runs[0].explained.explanation is None:
         return []
@@ -119,6 +124,10 @@ def other_seeds(runs: Sequence[Attributed]) -> list[Attributed]:
     return list(by_seed.values()) if len(by_seed) > 1 else []
 
 
+def _begin(explainer: Explainer, measurement: str) -> None:
+    explainer.listener.measured(measurement, MEASUREMENTS.index(measurement), len(MEASUREMENTS))
+
+
 def _inside_the_head(
     explanation: Explanation,
     logits: NDArray,
@@ -127,7 +136,8 @@ def _inside_the_head(
     curves: attribution.LayerCurves,
     explainer: Explainer,
 ) -> dict[str, Any]:
-    """What follows from the explanation alone; no network runs."""
+    """Measures what follows from the explanation alone; no network runs."""
+    _begin(explainer, "layers left out")
     masked, zeroed = attribution.leave_one_out(explanation)
     head = explainer.model.config.head
     scale_is_free = head.kind == "scalar_mix" or (head.psi == "identity")
@@ -160,7 +170,8 @@ def _inside_the_head(
 def _randomization(
     explainer: Explainer, examples: Examples, explanation: Explanation, random_labels: Explainer | None
 ) -> dict[str, Any]:
-    """How alike attention is once a part of the parameters is random."""
+    """Measures how alike attention stays once a part of the parameters is random."""
+    _begin(explainer, "random parameters")
     model = explainer.explained
     some = examples.take(slice(RERUN))
     before = explanation.take(slice(RERUN)).attention
@@ -176,7 +187,7 @@ def _randomization(
 
 
 def _drawn(classifier: Classifier) -> Classifier:
-    """The classifier with a scorer that starts at random: one of zeros has no attention to compare."""
+    """Makes the scorer start at random: one of zeros has no attention to compare."""
     head = classifier.head
     return (
         classifier.clone(head=head.clone(uniform_start=False)) if isinstance(head, LayaHead) else classifier
@@ -184,11 +195,12 @@ def _drawn(classifier: Classifier) -> Classifier:
 
 
 def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:
-    """How alike attention is under small noise on the inputs."""
+    """Measures how alike attention stays under small noise on the inputs."""
+    _begin(explainer, "noise on the inputs")
     some = examples.take(slice(RERUN))
     encoder = explainer.explained.schema.encoder
     unknown = encoder.unknown if encoder else 0
-    noisy = explainer(Examples(_with_noise(np.asarray(some.inputs), unknown), some.labels)).weighed()
+    noisy = explainer(Examples(with_noise(np.asarray(some.inputs), unknown), some.labels)).weighed()
     before = explanation.take(slice(RERUN))
     return {
         **_to_json(attribution.similarity(before.attention, noisy.attention)),
@@ -196,38 +208,8 @@ def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanat
     }
 
 
-def _with_noise(inputs: NDArray, unknown: int) -> NDArray:
-    """Inputs with noise as ``NOISE`` says, in their dtype."""
-    generator, noisy = np.random.default_rng(0), np.empty_like(inputs)
-    tokens = np.issubdtype(inputs.dtype, np.signedinteger)
-    deviation = 0.0 if tokens else NOISE * max(_deviation(inputs), 1e-12)
-    for start in range(0, len(inputs), DRAWN_AT_ONCE):
-        part = inputs[start : start + DRAWN_AT_ONCE]
-        if tokens:
-            changed = np.where((generator.random(part.shape) < NOISE) & (part > 0), unknown, part)
-        else:
-            changed = part + generator.normal(0, deviation, part.shape)
-        if inputs.dtype == np.uint8:
-            changed = np.clip(np.round(changed), 0, 255)
-        noisy[start : start + DRAWN_AT_ONCE] = changed
-    return noisy
-
-
-def _deviation(inputs: NDArray) -> float:
-    """Standard deviation of all numbers; of bytes by how often each occurs, as NumPy makes them float64."""
-    if inputs.dtype != np.uint8:
-        return float(inputs.std())
-    counts = sum(
-        np.bincount(inputs[start : start + DRAWN_AT_ONCE].ravel(), minlength=256)
-        for start in range(0, len(inputs), DRAWN_AT_ONCE)
-    )
-    values = np.arange(256)
-    mean = np.average(values, weights=counts)
-    return float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))
-
-
 def _outliers(inside: Explained, outside: Explained) -> dict[str, Any]:
-    """How well each score tells outliers from the examples, with the examples' class profiles."""
+    """Measures how well each score tells outliers from the examples, with the examples' class profiles."""
     profile = None
     if inside.explanation is not None:
         predicted = np.argmax(inside.logits, axis=1)
@@ -243,7 +225,7 @@ def _detections(scores: dict[str, NDArray], positive: NDArray) -> dict[str, Any]
 
 
 def _to_json(value: Any) -> Any:
-    """Named tuples as objects, arrays and tuples as lists."""
+    """Turns named tuples into objects, arrays and tuples into lists."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if hasattr(value, "_asdict"):

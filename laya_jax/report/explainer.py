@@ -12,6 +12,7 @@ from laya_jax.data import Examples
 from laya_jax.heads import LayaHead, ScalarMixHead
 from laya_jax.training import DeviceConfig, TrainedModel
 from laya_jax.training.feed import Feed
+from laya_jax.training.loop import SILENT, Listener
 from laya_jax.training.material import head_alone, readable
 from laya_jax.training.parallel import divisible, make_parallel
 from laya_jax.training.predictor import Predictor
@@ -20,21 +21,21 @@ from laya_jax.typing import Array, Parameters
 
 
 class Explained(NamedTuple):
-    """What a model says of examples.
+    """Logits and explanation of examples.
 
     Attributes:
-      logits: as its head gives them, [N, K].
-      explanation: of the same examples; None for a head that does not weigh layers.
+      logits: Logits of the model's head, [N, K].
+      explanation: Explanation of the same examples; None for a head that does not weigh layers.
     """
 
     logits: NDArray
     explanation: Explanation | None
 
     def weighed(self) -> Explanation:
-        """The explanation of a head that weighs layers.
+        """Returns the explanation of a head that weighs layers.
 
         Raises:
-          ValueError: there is none.
+          ValueError: There is none.
         """
         if self.explanation is None:
             raise ValueError("explanation is None, expected that of a head that weighs layers")
@@ -42,14 +43,16 @@ class Explained(NamedTuple):
 
 
 class Explainer:
-    """A model's compiled explanations; other parameters of the same shapes do not compile again.
+    """Compiled explanations of a model; other parameters of the same shapes do not compile again.
 
     Attributes:
-      model: from ``load_model``.
-      explained: what runs: the model, or its head if the backbone is frozen.
+      model: Model from ``load_model``.
+      explained: Part that runs: the model, or its head if the backbone is frozen.
+      listener: Hears of the progress.
     """
 
-    def __init__(self, model: TrainedModel, parallel: DeviceConfig) -> None:
+    def __init__(self, model: TrainedModel, parallel: DeviceConfig, listener: Listener = SILENT) -> None:
+        self.listener = listener
         self.model, self.explained = model, head_alone(model)
         self._parallel = make_parallel(parallel)
         size = divisible(model.config.batch_size, self._parallel)
@@ -59,23 +62,23 @@ class Explainer:
 
     @property
     def weighs(self) -> bool:
-        """Whether the head weighs layers, so that there is something to attribute to them."""
+        """True if the head weighs layers, so that there is something to attribute to them."""
         return weighs_layers(self.model.classifier)
 
     def readable(self, examples: Examples) -> Examples:
-        """Examples as what runs reads them: for a frozen backbone, hidden states."""
-        return readable(self.model, examples, self._parallel)
+        """Returns the inputs of the part that runs: for a frozen backbone, hidden states."""
+        return readable(self.model, examples, self._parallel, self.listener.extracted)
 
     def __call__(self, examples: Examples, parameters: Parameters | None = None) -> Explained:
         """Explains examples, in their order.
 
         Args:
-          examples: as stored, or ``readable``; labels are not read.
-          parameters: of what runs; None takes the model's.
+          examples: Examples as stored, or ``readable``; labels are not read.
+          parameters: Parameters of the part that runs; None takes the model's.
         """
         parameters = self.explained.parameters if parameters is None else parameters
         placed, feed = self._parallel.replicate(parameters), Feed(self.readable(examples), self._parallel)
-        logits, *read = self._predictor.outputs(placed, feed)[0]
+        logits, *read = self._predictor.outputs(placed, feed, self.listener.predicted)[0]
         if not read:
             return Explained(logits, None)
         bias = jax.device_get(parameters["head"]["classifier"]["bias"])
@@ -84,12 +87,12 @@ class Explainer:
 
 
 def weighs_layers(classifier: Classifier) -> bool:
-    """Whether a classifier's head weighs layers."""
+    """Returns true if a classifier's head weighs layers."""
     return isinstance(classifier.head, LayaHead | ScalarMixHead)
 
 
 def explanation_reader(classifier: Classifier) -> Reader:
-    """Reads logits and, from a head that weighs layers, the parts of its ``Explanation`` but for the bias."""
+    """Returns a reader of logits and, for a head that weighs layers, of its explanation without the bias."""
     head, weighs = classifier.head, weighs_layers(classifier)
 
     def read(parameters: Parameters, inputs: Array) -> tuple[Any, ...]:

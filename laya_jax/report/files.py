@@ -1,7 +1,6 @@
-"""An attribution as files: the numbers as JSON, what belongs to samples as .npz and .csv."""
+"""Files of an attribution: numbers as JSON, values of samples as .npz and .csv, figures."""
 
-import csv
-import json
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,31 +9,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.attribution import effective_depth, label_suspicion, of_class
+from laya_jax.files import write_json, writing
 from laya_jax.report.attribute import Attributed, other_seeds
+from laya_jax.spreadsheet import write_rows
 
 SHOWN = 40
-"""Samples in the figure of contributions."""
+"""Number of samples in the figure of contributions."""
 
 
 def write_numbers(path: Path, runs: Sequence[Attributed], stability: dict[str, Any] | None) -> None:
-    """Writes what was measured of the runs as one JSON object."""
-    values = {"runs": [run.numbers for run in runs], "stability": stability}
-    path.write_text(json.dumps(values, indent=1) + "\n")
+    """Writes the measurements of the runs as one JSON object."""
+    write_json(path, {"runs": [run.numbers for run in runs], "stability": stability})
 
 
 def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArray) -> None:
-    """Writes what belongs to the samples of a run, to ``path`` with the suffixes .npz and .csv.
+    """Writes what belongs to the samples of a run, to ``path`` with .npz and .csv appended.
 
     The .npz holds ids, labels, predicted classes and logits, and of a head that weighs layers attention,
     contributions to every logit, votes (what a layer would say alone), and Shapley values of the predicted
     class, with their standard errors where they were sampled. The .csv holds a line per sample: the same
-    without errors and what is per class. Both say how suspicious a label is, by several scores.
+    without errors and what is per class, with texts that are harmless to spreadsheets. Both say how
+    suspicious a label is, by several scores.
 
     Args:
-      path: without suffix.
-      run: what was measured.
-      ids: of the samples, in their order.
-      labels: true classes, [N].
+      path: Path of the files, without suffix.
+      run: Measurements of the run.
+      ids: Names of the samples, in their order.
+      labels: True classes, [N].
     """
     logits, explanation = run.explained
     predicted = np.argmax(logits, axis=1)
@@ -50,7 +51,8 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         }
         if run.shapley.errors is not None:
             arrays["shapley_errors"] = run.shapley.errors
-    np.savez(path.with_suffix(".npz"), **arrays)
+    with writing(f"{path}.npz", binary=True) as file:
+        np.savez(file, **arrays)
     names = run.numbers["class_names"]
     columns: dict[str, Sequence[Any]] = {
         "id": ids,
@@ -68,10 +70,8 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         }
         for name, values in each.items():
             columns |= {f"{name} h{layer}": column.tolist() for layer, column in enumerate(values.T, 1)}
-    with path.with_suffix(".csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+    with writing(f"{path}.csv", errors="backslashreplace") as file:
+        write_rows(file, list(columns), zip(*columns.values(), strict=True))
 
 
 def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
@@ -102,5 +102,9 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     )
     for name, figure in figures.items():
         figure.supxlabel(caption, size=7)
-        for suffix in (".png", ".pdf"):
-            figure.savefig(directory / f"{name}{suffix}")
+        for suffix in ("png", "pdf"):
+            # In memory first: libraries that write images themselves do not say that a disk is full.
+            drawn = io.BytesIO()
+            figure.savefig(drawn, format=suffix)
+            with writing(directory / f"{name}.{suffix}", binary=True) as file:
+                file.write(drawn.getbuffer())

@@ -22,13 +22,13 @@ WORDS = 60
 
 
 def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Schema) -> dict[str, Any]:
-    """The samples as what JSON holds; shares in thousandths and contributions in hundredths, to save room.
+    """Returns the samples in types that JSON holds; shares in thousandths, contributions in hundredths.
 
     Args:
-      attributed: of these and possibly more samples.
-      inputs: as stored, [N, ...].
-      labels: [N].
-      schema: of the model.
+      attributed: Measurements of these and possibly more samples.
+      inputs: Inputs as stored, [N, ...].
+      labels: True classes, [N].
+      schema: Schema of the model's data.
     """
     number, kind = len(labels), schema.preprocessing.kind
     logits = np.asarray(attributed.explained.logits[:number], np.float64)

@@ -1,5 +1,11 @@
-"""The report: one HTML file that needs nothing else, made of what ``attribute`` measured."""
+"""The report: one HTML file that needs nothing else, made of what ``attribute`` measured.
 
+Names and texts in it may come from anybody. They are escaped, and a policy for browsers lets nothing be
+loaded and no script run but the page's own.
+"""
+
+import base64
+import hashlib
 import json
 from collections.abc import Sequence
 from datetime import date
@@ -28,14 +34,18 @@ def render(
     *,
     largest_gallery: int,
 ) -> str:
-    """The report as HTML.
+    """Renders the report as HTML.
 
     Args:
-      runs: what was measured of each run; most of the report is about the first.
-      explainer: of the first run.
-      examples: that it was measured on.
-      stability: over the runs, None where it was not measured.
-      largest_gallery: samples that can be browsed, at most.
+      runs: Measurements of each run; most of the report is about the first.
+      explainer: Explainer of the first run.
+      examples: Examples that were measured.
+      stability: Stability over the runs; None if it was not measured.
+      largest_gallery: Maximum number of samples that can be browsed.
+
+    Returns:
+      The page. Names of files that are not UTF-8 leave characters in it that UTF-8 cannot hold; write it with
+      ``errors="backslashreplace"``.
     """
     first = runs[0].numbers
     number = min(len(examples.labels), largest_gallery)
@@ -43,7 +53,10 @@ def render(
     layers = [f"h{layer}" for layer in range(1, len(first["metrics"]["attention"] or ()) + 1)]
     samples = gallery(runs[0], np.asarray(examples.inputs[:number]), examples.labels[:number], schema)
     faithfulness = first["faithfulness"] or {}
-    page = files("laya_jax.report") / "page"
+    template, css, script = (
+        files("laya_jax.report").joinpath("page", name).read_text("utf-8")
+        for name in ("page.html.jinja", "page.css", "page.js")
+    )
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     embedded = {
         "samples": samples,
@@ -51,7 +64,8 @@ def render(
         "layers": layers,
         "examples": len(examples.labels),
     }
-    return environment.from_string((page / "page.html.jinja").read_text()).render(
+    return environment.from_string(template).render(
+        policy=_policy(css, script),
         title=f"What {config.head.kind} used on {config.data.source}",
         summary=summary(first, stability),
         overall="unknown" if stability is None else stable(stability).verdict,
@@ -68,8 +82,8 @@ def render(
         detections=[(title, first[name]) for name, title in DETECTIONS if first[name] is not None],
         version=laya_jax.__version__,
         date=date.today().isoformat(),
-        css=_verbatim((page / "page.css").read_text()),
-        script=_verbatim((page / "page.js").read_text()),
+        css=_verbatim(css),
+        script=_verbatim(script),
         data=_verbatim(
             json.dumps(embedded, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
         ),
@@ -90,6 +104,20 @@ def _facts(explainer: Explainer) -> list[tuple[str, str]]:
     return facts
 
 
+def _policy(css: str, script: str) -> str:
+    """Returns the Content-Security-Policy: the page's own style and script, by their hashes, and pictures.
+
+    Attributes named style hold numbers alone, and CSS that got into one could load nothing.
+    """
+    style, code = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, script)
+    )
+    return (
+        f"default-src 'none'; script-src 'sha256-{code}'; style-src-elem 'sha256-{style}'; "
+        "style-src-attr 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+    )
+
+
 def _verbatim(text: str) -> Markup:
-    """Text of our own that is no HTML to escape."""
+    """Marks text of our own as not to be escaped."""
     return Markup(text)

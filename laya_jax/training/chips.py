@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import re
+from glob import glob
 from typing import Any, NamedTuple
 
 import jax
@@ -47,6 +48,21 @@ CHIPS = {
 """By name. Reference: https://cloud.google.com/tpu/docs/v4, /v5e, /v5p and /v6e, "Key specifications"."""
 
 
+def has_tpu() -> bool:
+    """Returns whether this machine may have a TPU: the files of such devices, or a user who says so."""
+    return bool(glob("/dev/accel*") or glob("/dev/vfio/[0-9]*") or "JAX_FORCE_TPU_INIT" in os.environ)
+
+
+def expect_no_tpu() -> None:
+    """Sets the environment variables of ``LIBTPU`` that the user has not set.
+
+    Without them, libtpu complains on standard error as soon as JAX asks it for a TPU, asks servers that are
+    not there, and locks out other processes.
+    """
+    for variable, value in LIBTPU.items():
+        os.environ.setdefault(variable, value)
+
+
 def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
     """A chip, and the devices of a topology of it; programs can be compiled for them, but not run.
 
@@ -69,8 +85,7 @@ def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
         )
     if importlib.util.find_spec("libtpu") is None:
         raise ModuleNotFoundError(f"libtpu is missing; to compile for a TPU that is not there: {EXTRA}")
-    for variable, value in LIBTPU.items():
-        os.environ.setdefault(variable, value)
+    expect_no_tpu()
     sizes = [int(size) for size in shape.split("x")]
     # Hosts of 2 x 2 chips, as libtpu takes them to be, but smaller ones for a single chip.
     host = [min(size, limit) for size, limit in zip([*sizes, 1][:3], (2, 2, 1), strict=True)]

@@ -39,6 +39,12 @@ class Listener:
     def extracted(self, done: int, total: int) -> None:
         """Called while hidden states of a frozen backbone are computed: ``done`` of ``total`` examples."""
 
+    def predicted(self, done: int, total: int) -> None:
+        """Called while a trained model predicts or is explained: ``done`` of ``total`` examples."""
+
+    def measured(self, what: str, done: int, total: int) -> None:
+        """Called before ``what`` is measured of attention, after ``done`` of ``total`` measurements."""
+
     def steps(self, done: int, total: int) -> None:
         """Called after every chunk: ``done`` of the ``total`` steps of this epoch."""
 

@@ -232,7 +232,8 @@ def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
     if config.require_backend not in (None, jax.default_backend()):
         found = ", ".join(str(device) for device in jax.devices())
         raise ValueError(
-            f"require_backend is {config.require_backend!r}, but JAX found only {found}; "
+            f"require_backend is {config.require_backend!r}, but JAX found only {found}"
+            f"{_reason_against(config.require_backend)}; "
             f"is the right jax installed (pip install 'laya-jax[cuda13]' or 'laya-jax[tpu]')?"
         )
     devices = jax.devices()
@@ -245,6 +246,15 @@ def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
     if batch_size % len(devices):
         raise ValueError(f"batch_size is {batch_size}, expected a multiple of the {len(devices)} devices")
     return MeshParallel(devices) if config.parallel == "jit" else PmapParallel(devices)
+
+
+def _reason_against(backend: str | None) -> str:
+    """Returns the reason, if there is one, for which JAX does not compute on a backend."""
+    try:
+        jax.devices(backend)
+    except RuntimeError as error:
+        return f" ({str(error).partition(chr(10))[0]})"
+    return ""
 
 
 def divisible(batch_size: int, parallel: Parallel) -> int:

@@ -1,7 +1,7 @@
 """Reads whole sets of examples, every example exactly once, with one set of parameters or several."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import starmap
 from typing import Any
@@ -42,14 +42,24 @@ class Predictor:
         options: dict[str, Any] = {"axis_name": parallel.axis_name, "seeds": seeds > 1}
         self._run = parallel.compile(make_output_chunk(read, preprocessing, **options))
 
-    def outputs(self, parameters: Parameters, feed: Feed) -> list[Any]:
+    def outputs(
+        self,
+        parameters: Parameters,
+        feed: Feed,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Any]:
         """What is read of every example with each set of parameters, in the order of the examples.
 
         Args:
-          parameters: on the devices.
-          feed: the examples.
+          parameters: Parameters, on the devices.
+          feed: Examples.
+          progress: Called after every chunk with the number of examples that are done, and of all.
         """
-        chunks = list(self.chunks(parameters, feed))
+        chunks, done = [], 0
+        for chunk in self.chunks(parameters, feed):
+            chunks.append(chunk)
+            done += len(jax.tree.leaves(chunk)[0]) * self.batch_size
+            progress(min(done, len(feed)), len(feed))
         return [
             jax.tree.map(lambda *leaves, seed=seed: self._join(leaves, seed)[: len(feed)], *chunks)
             for seed in range(self.seeds)

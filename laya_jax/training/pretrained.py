@@ -18,8 +18,8 @@ from laya_jax.backbones.pretrained import (
 from laya_jax.backbones.pretrained.hub import local_path
 from laya_jax.data import Dataset, load
 from laya_jax.data.config import is_own
+from laya_jax.data.encoder import PADDING
 from laya_jax.data.tokenizer import Tokenizer
-from laya_jax.data.vocabulary import PADDING
 from laya_jax.training.config import Config
 
 MODULES: Mapping[str, type[ViT] | type[BERT]] = {"vit": ViT, "bert": BERT}
@@ -134,8 +134,8 @@ def check_read_alike(
         now = list(value) if isinstance(value, tuple) else value
         if sizes.get(name, now) != now:
             raise ValueError(
-                f"{name} of the model in {path} is {now!r}, but the run started with {sizes[name]!r}, which an "
-                "older version read there: train anew"
+                f"{name} of the model in {path} is {now!r}, but the run started with {sizes[name]!r}, which "
+                "an earlier version read there: train again"
             )
 
 

@@ -107,7 +107,8 @@ def resume(
         return result
     parallel, pretrained = parallel or run.started_on(), pretrained_of(now)
     run.check_backbone(now.backbone.path, pretrained and checksum(pretrained.parameters))
-    check_read_alike(pretrained, (run.backbone() or {}).get("sizes"), now.backbone.path)
+    known = run.backbone()
+    check_read_alike(pretrained, known and known.sizes, now.backbone.path)
 
     def check(dataset: Dataset) -> None:
         run.check_data(fingerprint(dataset), now)

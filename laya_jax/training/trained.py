@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from laya_jax.backbones import Pretrained
 from laya_jax.classifier import Classifier
-from laya_jax.data import Examples, Preprocessing, load
+from laya_jax.data import Examples, Preprocessing, Unlabelled, load
 from laya_jax.training.checkpoint import Checkpoints, checksum
 from laya_jax.training.data_record import check_same_data
 from laya_jax.training.exported import WEIGHTS, TrainedModel, import_model, shapes_of, tell
 from laya_jax.training.feed import Feed
+from laya_jax.training.loop import SILENT, Listener
 from laya_jax.training.material import fingerprint, head_alone, known_by, readable
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import DeviceConfig, divisible, make_parallel
@@ -69,7 +70,8 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     run = RunDirectory.open(path)
     schema, pretrained = run.schema(), pretrained_of(run.config)
     run.check_backbone(run.config.backbone.path, pretrained and checksum(pretrained.parameters))
-    check_read_alike(pretrained, (run.backbone() or {}).get("sizes"), run.config.backbone.path)
+    known = run.backbone()
+    check_read_alike(pretrained, known and known.sizes, run.config.backbone.path)
     classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
     # With a frozen backbone it is the head alone that was trained, and saved.
     frozen = run.config.backbone.freeze
@@ -112,11 +114,12 @@ def split_of(model: TrainedModel, split: str) -> Examples:
     Raises:
       ValueError: the data have changed, so that its splits are others.
     """
-    return split_with_ids(model, split)[0]
+    found = read_split(model, split)
+    return Examples(found.inputs, found.labels)
 
 
-def split_with_ids(model: TrainedModel, split: str) -> tuple[Examples, list[str]]:
-    """What ``split_of`` gives, and what each example is in its source: a file, or the number of a row."""
+def read_split(model: TrainedModel, split: str) -> Unlabelled:
+    """Reads the examples of ``split_of`` with their names in their source, and the notes on the data."""
     frozen, encoder = model.config.backbone.freeze, model.schema.encoder
     seen = dataset = load(model.config.data, encoder, decode=not frozen)
     if frozen:
@@ -128,7 +131,9 @@ def split_with_ids(model: TrainedModel, split: str) -> tuple[Examples, list[str]
     )
     known = (model.config, model.fingerprint, model.data_version)
     check_same_data(*known, fingerprint(seen), model="the model", otherwise=otherwise)
-    return getattr(dataset, split), [str(name) for name in getattr(dataset.ids, split)]
+    inputs, labels = getattr(dataset, split)
+    names = tuple(str(name) for name in getattr(dataset.ids, split))
+    return Unlabelled(inputs, names, labels, f"{split} split", dataset.notes)
 
 
 def predict(
@@ -137,21 +142,25 @@ def predict(
     parallel: DeviceConfig = DeviceConfig(),
     *,
     explain: bool = False,
+    listener: Listener = SILENT,
 ) -> Outputs:
-    """What a model predicts for examples, in their order.
+    """Predicts examples, in their order.
 
     Args:
-      model: from ``load_model``.
-      examples: stored as in training; labels are not read.
-      parallel: on what to compute.
-      explain: whether to measure, too, how far attention can be believed.
+      model: Model from ``load_model``.
+      examples: Examples, stored as in training; labels are not read.
+      parallel: Devices to compute on.
+      explain: Whether to measure, too, how faithful the attention is.
+      listener: Hears of the progress.
     """
     devices = make_parallel(parallel)
-    examples, model = readable(model, examples, devices), head_alone(model)
+    examples = readable(model, examples, devices, listener.extracted)
+    model = head_alone(model)
     predictor = _predictor(
         model.classifier, model.schema.preprocessing, parallel, model.config.batch_size, explain
     )
-    outputs: Outputs = predictor.outputs(devices.replicate(model.parameters), Feed(examples, devices))[0]
+    placed, feed = devices.replicate(model.parameters), Feed(examples, devices)
+    outputs: Outputs = predictor.outputs(placed, feed, listener.predicted)[0]
     return outputs
 
 

@@ -16,7 +16,7 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     status, out, err = laya("attribute", run, second, "--out", "numbers", "--devices", 1, "--json")
     assert status == 0
     printed, written = json.loads(out), json.loads((tmp_path / "numbers" / "attribution.json").read_text())
-    assert printed == {"out": "numbers", **written}
+    assert printed == {"out": "numbers", **written, "notes": []}
     assert [each["run"] for each in written["runs"]] == [str(run), str(second)]
     assert written["stability"]["runs"] == 2
     assert "Another seed uses" in err

@@ -22,6 +22,8 @@ def wrong_files(folder):
         for number, size in enumerate((8, 8, 9)):
             Image.new("RGB", (size, 8)).save(folder / "mixed" / name / f"{number}.png")
     (folder / "texts.csv").write_text("review,stars\nfine,5\n")
+    (folder / "taken.csv").mkdir()
+    (folder / "dangling.csv").symlink_to("nothing")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +80,20 @@ def wrong_files(folder):
         (["predict", "nowhere", "--data", "digits", "--processes", "2"], "options: --processes"),
         (["predict", "nowhere", "--data", "digits", "--out", "p.txt"], "suffix of out is '.txt'"),
         (["export", "nowhere", "--out", "x"], "no run in nowhere"),
+        # What cannot be written is refused before anything is read.
+        (["predict", "nowhere", "--data", "digits", "--out", "taken"], "suffix of out is ''"),
+        (["predict", "nowhere", "--data", "digits", "--out", "taken.csv"], "out is taken.csv, which exists"),
+        (["predict", "nowhere", "--data", "digits", "--out", "dangling.csv"], "out is dangling.csv, which"),
+        (["predict", "nowhere", "--data", "digits", "--out", "no/p.csv"], "there is no folder no"),
+        (
+            ["predict", "nowhere", "--data", "digits", "--out", "/proc/p.csv"],
+            "out is /proc/p.csv, which",
+        ),
+        (["predict", "nowhere", "--data", "digits", "--out", f"{'n' * 300}.csv"], "File name too long"),
+        (["report", "nowhere", "--out", "/proc/r.html"], "out is /proc/r.html, which cannot be written"),
+        (["attribute", "nowhere", "--out", "broken.npz/a"], "out is broken.npz/a, which cannot be written"),
+        (["export", "nowhere", "--out", "/proc/x"], "out is /proc/x, which cannot be written"),
+        (["train", "digits", "--run-dir", "/proc/x/y"], "run_dir is /proc/x/y, which cannot be written"),
     ],
 )
 def test_wrong_input_gets_one_clear_line_and_status_2(laya, tmp_path, arguments, message):

@@ -18,7 +18,7 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
-from laya_jax.report.attribute import NOISE, _with_noise
+from laya_jax.report.noise import NOISE, with_noise
 from laya_jax.training import load_model, predict
 from tests.report.conftest import ONE_DEVICE
 
@@ -161,7 +161,7 @@ def test_noise_is_drawn_in_parts_as_it_would_be_at_once(dtype):
         expected = inputs + whole.normal(0, NOISE * float(inputs.std()), inputs.shape)
     if dtype == "uint8":
         expected = np.clip(np.round(expected), 0, 255)
-    found = _with_noise(inputs, unknown=1)
+    found = with_noise(inputs, unknown=1)
     assert found.dtype == inputs.dtype
     np.testing.assert_array_equal(found, expected.astype(dtype))
 
@@ -170,7 +170,7 @@ def test_noise_on_images_takes_little_more_memory_than_they():
     images = np.random.default_rng(1).integers(0, 256, (5000, 32, 32, 3), np.uint8)
     tracemalloc.start()
     try:
-        _with_noise(images, unknown=0)
+        with_noise(images, unknown=0)
         assert tracemalloc.get_traced_memory()[1] < 3 * images.nbytes
     finally:
         tracemalloc.stop()

@@ -1,5 +1,10 @@
+import base64
+import hashlib
+import html
 import re
 import shutil
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
@@ -35,7 +40,7 @@ def open_page(tmp_path_factory):
 
     def open_page(text):
         path = tmp_path_factory.mktemp("page") / "report.html"
-        path.write_text(text)
+        path.write_text(text, "utf-8", "backslashreplace")
         browser.get(path.as_uri())
         return browser
 
@@ -71,14 +76,96 @@ def test_every_head_has_a_report(measured, explainer, digits, asked):
         assert re.search(r"scorer</th><td>\N{EN DASH}</td><td>\N{EN DASH}</td>", text)
 
 
-def test_class_names_and_texts_cannot_break_the_page(measured, explainer, digits):
-    hostile = "</script><script>alert(1)</script>"
-    explain = explainer()
-    names = (hostile, *explain.model.schema.class_names[1:])
-    explain.model = explain.model._replace(schema=Schema(names, explain.model.schema.preprocessing, None))
-    text = render([measured()], explain, digits, None, largest_gallery=20)
-    assert hostile not in text
-    assert text.count("</script>") == 2
+HOSTILE = (
+    "</script><script>window.hacked = 1</script>",
+    '"><img src="PLACE/a" onerror="window.hacked = 2">',
+    "<style>@import 'PLACE/b'; body { background: url(PLACE/c) }</style>",
+    "<iframe src='PLACE/d'></iframe><link rel=stylesheet href='PLACE/e'>",
+    "' onmouseover='window.hacked = 3' style='background: url(PLACE/f)",
+    "<!--<script>",
+    "{{ 7 * 7 }} {% raw %}",
+    "javascript:window.hacked = 4",
+    "\u2028\u2029caf\udce9",
+    "<base href='PLACE/'><form action='PLACE/g'><svg onload='window.hacked = 5'>",
+)
+"""Names of ten classes; PLACE is the address of a server."""
+
+
+@pytest.fixture
+def hostile_page(measured, explainer, digits):
+    """The report on a run whose classes have hostile names."""
+
+    def hostile_page(place="http://localhost:1"):
+        names = tuple(name.replace("PLACE", place) for name in HOSTILE)
+        explain = explainer()
+        explain.model = explain.model._replace(schema=Schema(names, explain.model.schema.preprocessing, None))
+        return render([measured()], explain, digits, None, largest_gallery=20)
+
+    return hostile_page
+
+
+def test_class_names_and_texts_cannot_break_the_page(hostile_page):
+    text = hostile_page()
+    assert text.count("</script>") == text.count("<script") == 2
+    for tag in ("<img", "<iframe", "<base", "<svg", "<link rel=stylesheet", "<!--"):
+        assert tag not in text
+    assert text.count("<style>") == 1
+    assert "{{ 7 * 7 }}" in text
+
+
+def test_nothing_is_loaded_and_nothing_runs_whatever_the_names(hostile_page, open_page):
+    requests = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            requests.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    with ThreadingHTTPServer(("localhost", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        place = f"http://localhost:{server.server_port}"
+        browser = open_page(hostile_page(place))
+        shown = [option.text for option in browser.find_elements("css selector", "#class option")]
+        assert HOSTILE[0] in shown
+        for sample in browser.find_elements("css selector", ".sample")[:3]:
+            browser.execute_script("arguments[0].click()", sample)
+        assert browser.get_log("browser") == []
+        # Even if a name got through as HTML, the policy would stop it.
+        attempt = f"""
+            const done = arguments[arguments.length - 1];
+            const script = document.createElement('script');
+            script.textContent = 'window.hacked = 6';
+            document.body.append(script);
+            const made = document.createElement('div');
+            made.innerHTML = `<img src="{place}/h" onerror="window.hacked = 7">
+                <iframe src="{place}/i"></iframe>
+                <style>body {{ background: url({place}/j) }}</style>
+                <p style="background: url({place}/k)">x</p>`;
+            document.body.append(made);
+            fetch('{place}/l').then(() => done('loaded'), () => setTimeout(() => done('refused'), 300));
+        """
+        assert browser.execute_async_script(attempt) == "refused"
+        server.shutdown()
+    assert browser.execute_script("return window.hacked") is None
+    assert requests == []
+    refused = browser.get_log("browser")
+    assert refused
+    assert all("Content Security Policy" in each["message"] for each in refused)
+
+
+def test_the_policy_allows_the_pages_own_script_and_style_alone(page):
+    (policy,) = re.findall(r'<meta http-equiv="Content-Security-Policy" content="(.*?)">', page)
+    rules = dict(rule.split(" ", 1) for rule in html.unescape(policy).split("; "))
+    assert rules["default-src"] == "'none'"
+    for tag, rule in (("script", "script-src"), ("style", "style-src-elem")):
+        (text,) = re.findall(rf"<{tag}>(.*?)</{tag}>", page, flags=re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert rules[rule] == f"'sha256-{digest}'"
+    assert page.index("Content-Security-Policy") < page.index("<style>")
 
 
 def test_a_reader_clicks_through_it(page, open_page):

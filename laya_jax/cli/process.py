@@ -1,0 +1,176 @@
+"""Sets up the process of a command: standard streams, signals, warnings, and the environment of libraries.
+
+All state of the process that the command line changes is changed here, and by the entry point alone.
+"""
+
+import io
+import logging
+import os
+import platform
+import re
+import signal
+import subprocess
+import sys
+import warnings
+from functools import cache
+from pathlib import Path
+from types import FrameType
+from typing import Any, TextIO
+
+from laya_jax.files import cache_home, check_writable
+
+_shown: set[str] = set()
+"""Warnings that were shown."""
+
+
+class Stopped(BaseException):
+    """A signal asked the process to stop."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signal_number).name}")
+        self.signal_number = signal_number
+
+
+def own() -> None:
+    """Sets up streams, signals and warnings. To be called once, first of all."""
+    _open_streams()
+    warnings.showwarning = _show_warning
+    for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
+        if signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP
+            signal.signal(number, _stop)
+    if not _has_home():
+        os.environ.setdefault("MPLCONFIGDIR", str(cache_home() / "matplotlib"))
+
+
+def prepare_jax() -> None:
+    """Configures JAX, XLA and libtpu where the user has not. To be called before JAX computes anything.
+
+    Raises:
+      ValueError: ``XLA_FLAGS`` or ``JAX_COMPILATION_CACHE_DIR`` is set to what cannot be used.
+    """
+    _check_xla_flags(os.environ.get("XLA_FLAGS", ""))
+    from laya_jax.training.chips import expect_no_tpu, has_tpu
+
+    # Orbax logs every save at INFO.
+    logging.getLogger("absl").setLevel(logging.ERROR)
+    if not has_tpu():
+        expect_no_tpu()
+    keep_compilations()
+
+
+def keep_compilations() -> None:
+    """Enables JAX's persistent compilation cache, in a folder per machine: programs fit one processor.
+
+    Raises:
+      ValueError: ``JAX_COMPILATION_CACHE_DIR`` is set to a folder that cannot be written.
+    """
+    import jax
+
+    given = jax.config.values["jax_compilation_cache_dir"]
+    folder = str(cache_home() / platform.node()) if given is None else given
+    if "://" in folder:  # in the cloud, where only JAX can write
+        return
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        check_writable(Path(folder) / "program")
+    except OSError as error:
+        if given is not None:
+            raise ValueError(
+                f"JAX_COMPILATION_CACHE_DIR is {given}, which cannot be written: {error.strerror}"
+            ) from error
+        warnings.warn(f"compiled programs are not kept, for {folder}: {error.strerror}", stacklevel=1)
+        return
+    if given is None:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+        jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+class Standard(io.FileIO):
+    """Standard output or error, whose reader may leave.
+
+    What is written after the reader has gone (``laya evaluate RUN | head -1``) is dropped. Other errors are
+    raised once, and not for standard error: a command does not fail because its progress cannot be shown.
+
+    Attributes:
+      label: Name of the stream in messages.
+    """
+
+    def __init__(self, descriptor: int, label: str) -> None:
+        super().__init__(descriptor, "w", closefd=False)
+        self.label = label
+        self._lost = False
+
+    def write(self, data: Any) -> int:
+        """Writes bytes, or drops them."""
+        if not self._lost:
+            try:
+                return super().write(data)
+            except OSError as error:
+                self._lost = True
+                if self.label != "standard error" and not isinstance(error, BrokenPipeError):
+                    error.filename = self.label
+                    raise
+        return memoryview(data).nbytes
+
+
+def _open_streams() -> None:
+    """Keeps standard output for results: libraries in C++ that write there get standard error."""
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # closed; the next file that is opened must not take its place
+            os.open(os.devnull, os.O_RDWR)
+    output, error = os.dup(1), os.dup(2)
+    os.dup2(2, 1)
+    sys.stdout = _text(output, "standard output", sys.stdout)
+    sys.stderr = _text(error, "standard error", sys.stderr)
+
+
+def _text(descriptor: int, label: str, before: TextIO | None) -> TextIO:
+    """A text stream that never fails over a character."""
+    return io.TextIOWrapper(
+        io.BufferedWriter(Standard(descriptor, label)),
+        encoding=before.encoding if before else "utf-8",
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
+def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    """Shows a warning once, in one line, without the place in the source that warns."""
+    text = " ".join(str(message).split())
+    # JAX warns of each program that a full disk keeps out, or that a killed process has left damaged.
+    found = re.match("Error (reading|writing) persistent compilation cache entry for '.*?': (.*)", text)
+    if found:
+        import jax
+
+        folder = jax.config.values["jax_compilation_cache_dir"]
+        done = "read, and are compiled anew" if found[1] == "reading" else "kept"
+        text = f"compiled programs in {folder}, which may be deleted, cannot be {done}: {found[2]}"
+    if text not in _shown:
+        _shown.add(text)
+        print(f"warning: {text}", file=sys.stderr)
+
+
+def _stop(signal_number: int, frame: FrameType | None) -> None:
+    raise Stopped(signal_number)
+
+
+def _has_home() -> bool:
+    try:
+        return bool(Path.home())
+    except RuntimeError:
+        return False
+
+
+@cache
+def _check_xla_flags(flags: str) -> None:
+    """Raises if XLA refuses its flags, over which it would end the process: another process tries them."""
+    if not flags:
+        return
+    code = "from jaxlib import xla_client; xla_client.CompileOptions()"
+    tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    if tried.returncode:
+        reason = re.search(r"^[EF]\d{4} [^]]*\] (.*)$", tried.stderr, re.MULTILINE)
+        raise ValueError(f"XLA_FLAGS is {flags!r}, which XLA refuses" + (f": {reason[1]}" if reason else ""))

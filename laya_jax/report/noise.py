@@ -1,0 +1,49 @@
+"""Small noise on inputs, to see whether attention stays the same."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+NOISE = 0.05
+"""Standard deviation of the noise on images, features and hidden states of a frozen backbone, as a share of
+that of the inputs; share of a text's words that become unknown."""
+
+DRAWN_AT_ONCE = 128
+"""Examples whose noise is drawn at once: it takes eight bytes where an image may take one."""
+
+
+def with_noise(inputs: NDArray, unknown: int) -> NDArray:
+    """Adds noise to inputs, in their dtype.
+
+    Args:
+      inputs: Images, features, hidden states or tokens, [N, ...].
+      unknown: Token of unknown words.
+
+    Returns:
+      The same inputs with noise as ``NOISE`` says.
+    """
+    generator, noisy = np.random.default_rng(0), np.empty_like(inputs)
+    tokens = np.issubdtype(inputs.dtype, np.signedinteger)
+    deviation = 0.0 if tokens else NOISE * max(_deviation(inputs), 1e-12)
+    for start in range(0, len(inputs), DRAWN_AT_ONCE):
+        part = inputs[start : start + DRAWN_AT_ONCE]
+        if tokens:
+            changed = np.where((generator.random(part.shape) < NOISE) & (part > 0), unknown, part)
+        else:
+            changed = part + generator.normal(0, deviation, part.shape)
+        if inputs.dtype == np.uint8:
+            changed = np.clip(np.round(changed), 0, 255)
+        noisy[start : start + DRAWN_AT_ONCE] = changed
+    return noisy
+
+
+def _deviation(inputs: NDArray) -> float:
+    """Returns the standard deviation; of bytes by how often each occurs, as NumPy makes them float64."""
+    if inputs.dtype != np.uint8:
+        return float(inputs.std())
+    counts = sum(
+        np.bincount(inputs[start : start + DRAWN_AT_ONCE].ravel(), minlength=256)
+        for start in range(0, len(inputs), DRAWN_AT_ONCE)
+    )
+    values = np.arange(256)
+    mean = np.average(values, weights=counts)
+    return float(np.sqrt(np.average((values - mean) ** 2, weights=counts)))

@@ -108,7 +108,7 @@ def resume(
     parallel, pretrained = parallel or run.started_on(), pretrained_of(now)
     run.check_backbone(now.backbone.path, pretrained and checksum(pretrained.parameters))
     known = run.backbone()
-    check_read_alike(pretrained, known and known.sizes, now.backbone.path)
+    check_read_alike(pretrained, known.sizes if known else None, now.backbone.path)
 
     def check(dataset: Dataset) -> None:
         run.check_data(fingerprint(dataset), now)

@@ -71,7 +71,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     schema, pretrained = run.schema(), pretrained_of(run.config)
     run.check_backbone(run.config.backbone.path, pretrained and checksum(pretrained.parameters))
     known = run.backbone()
-    check_read_alike(pretrained, known and known.sizes, run.config.backbone.path)
+    check_read_alike(pretrained, known.sizes if known else None, run.config.backbone.path)
     classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
     # With a frozen backbone it is the head alone that was trained, and saved.
     frozen = run.config.backbone.freeze

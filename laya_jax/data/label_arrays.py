@@ -25,7 +25,8 @@ def label_values(array: NDArray, examples: int, where: str) -> list[Any]:
     """
     if array.dtype.kind not in "biufSU":
         raise ValueError(f"{where} are of {array.dtype}, expected whole numbers, names, or one-hot rows")
-    if array.ndim and array.size == max(array.shape):
+    is_one_hot = array.ndim == 2 and len(array) == examples and array.shape[1] > 1
+    if array.ndim and array.size == max(array.shape) and (array.size == examples or not is_one_hot):
         array = array.reshape(-1)
     elif array.ndim == 2 and array.dtype.kind in "biuf":
         array = _from_one_hot(array, where)

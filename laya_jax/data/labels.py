@@ -94,6 +94,8 @@ def labels_of(
     values, labels = list(values), []
     for row, value in enumerate(values):
         text = _text(value, where, place, row)
+        if text is None and isinstance(value, str) and clean(value) in exact:
+            text = clean(value)  # a class of the model's, though it looks like a missing label
         label = -1 if text is None else exact.get(text, cleaned.get(whole_number(text)))
         if label is None:
             raise ValueError(

@@ -206,5 +206,9 @@ def test_labels_that_are_not_all_there_are_not_used():
     assert labels_among([None, ""], ("a", "b"), WHERE) == (None, ())
 
 
+def test_a_class_of_the_model_is_one_though_it_looks_like_a_missing_label():
+    assert labels_among(["NA", "EU", "NA "], ("EU", "NA"), WHERE)[0].tolist() == [1, 0, 1]
+
+
 def test_names_of_older_models_are_found_as_they_are():
     assert labels_among(["1", "1.0", "pos ", "pos"], ("1.0", "pos "), WHERE)[0].tolist() == [0, 0, 1, 1]

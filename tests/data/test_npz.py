@@ -252,6 +252,18 @@ def test_what_is_not_read_is_named_with_what_may_have_been_meant(npz):
     assert found.notes[0].endswith(note)
 
 
+def test_a_class_may_have_a_name_that_looks_like_a_missing_label(npz):
+    source = npz(inputs=FEATURES, labels=LABELS, class_names=["EU", "NA", "AS"])
+    dataset = load(DataConfig(source=source))
+    assert dataset.class_names == ("EU", "NA", "AS")
+    assert dataset.class_counts == (20, 20, 20)
+
+
+def test_one_example_may_have_one_hot_labels(npz):
+    for labels in (np.eye(3)[[2]], np.array([[2]]), np.array([2])):
+        assert read_inputs(npz(X=FEATURES[:1], y=labels), SCHEMA, DataConfig()).labels.tolist() == [2]
+
+
 def test_class_names_that_no_label_has_are_no_classes(npz):
     source = npz(inputs=FEATURES, labels=np.array([0, 2, 5])[LABELS], class_names=list("fedcba"))
     dataset = load(DataConfig(source=source))

@@ -1,7 +1,5 @@
 """Ordered hidden states out of any Linen model; ``laya_jax.nnx.capture`` does it for NNX."""
 
-import functools
-import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +8,7 @@ import jax
 from flax.core import DenyList
 from flax.core.scope import union_filters
 
-from laya_jax.layer_calls import Call, LayerOutput, Stored, outputs_of, traced
+from laya_jax.layer_calls import Call, LayerOutput, Stored, key_of, outputs_of, traced
 from laya_jax.layer_choice import as_hidden_states, as_patterns, check_pooling, choose, may_reach, names_of
 from laya_jax.linen_calls import Recorder
 from laya_jax.model_checks import check_linen, check_variables, saying_what_variables_lack
@@ -121,10 +119,11 @@ def layer_names(
     )
 
 
-_ADVICE = (
+_LOST = (
     "runs under a Flax transform that does not return its intermediates, such as nn.scan; expected "
     'variable_axes={"params": 0, "intermediates": 0} there'
 )
+_FAILING = "runs under a transform out of which nothing can be stored, such as nn.cond, or jax.vmap by itself"
 
 
 def _run(
@@ -138,7 +137,7 @@ def _run(
     """Outputs of the layers that the patterns may mean, in the order of their calls."""
     # Intermediates left over from init would come first among the outputs of each layer.
     kept = {name: value for name, value in variables.items() if name != "intermediates"}
-    key = _key(patterns, output)
+    key = key_of(patterns, output)
 
     def recorded(recorder: Recorder) -> Any:
         mutable = _with(options.get("mutable", False), key)
@@ -149,7 +148,7 @@ def _run(
         def wanted(layer: str, method: str) -> bool:
             return any(may_reach(pattern, layer, method) for pattern in patterns)
 
-        return Recorder(kept.get("params", {}), wanted, output, key, _ADVICE)
+        return Recorder(kept.get("params", {}), wanted, output, key, _LOST)
 
     def run() -> tuple[list[Call], dict[str, list[Stored]]]:
         storing = recorder(key)
@@ -161,16 +160,7 @@ def _run(
             recorded(seeing)
         return seeing.calls
 
-    return outputs_of(run, survey, (inputs, dict(options)), _ADVICE)
-
-
-@functools.lru_cache(maxsize=256)
-def _key(patterns: tuple[str, ...], output: Output) -> str:
-    """Names what is stored, where and by what choice: what nn.jit has traced for another is not reused."""
-    return f"laya_jax_{next(_numbers)}"
-
-
-_numbers = itertools.count()
+    return outputs_of(run, survey, (inputs, dict(options)), _LOST, _FAILING)
 
 
 def _with(mutable: Any, key: str) -> Any:

@@ -1,7 +1,10 @@
 """Calls of layers as a model makes them, and what came of them: the same for Linen and NNX models."""
 
+import functools
+import itertools
+import textwrap
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -80,20 +83,50 @@ def taken(
         return LayerOutput(layer, None, method, problem=str(error), empty=empty), None
 
 
-def mark_of(array: Array) -> Array:
-    """Makes an array of as many axes, all of size 0, so that the axes that transforms add can be told from them.
+class Reduction(NamedTuple):
+    """Function for ``sow`` that keeps every value with its mark, or one of all where the layer reduces them.
 
-    >>> mark_of(jnp.ones((2, 3))).shape
-    (0, 0)
+    A mark has as many axes as the value, all of size 0: those that transforms add stand out.
     """
-    return jnp.zeros((0,) * array.ndim, bool)
+
+    reduce_fn: Callable[[Any, Any], Any] | None = None
+    init_fn: Callable[[], Any] = tuple
+
+    def __call__(self, old: tuple[Stored, ...], new: Array | None) -> tuple[Stored, ...]:
+        """Adds a value to those stored before."""
+        if self.reduce_fn is not None:
+            new, old = self.reduce_fn(old[0][0] if old else self.init_fn(), new), ()
+        return (*old, (new, None if new is None else jnp.zeros((0,) * jnp.ndim(new), bool)))
+
+
+def key_of(patterns: tuple[str, ...], output: Output) -> str:
+    """Names what a run stores; a trace that jit kept of another run stores something else, and is not reused.
+
+    >>> key_of(("block_*",), 0) == key_of(("block_*",), 0), key_of(("block_*",), 0) == key_of(("block_*",), 1)
+    (True, False)
+    """
+    return _kept_key(patterns, output) if isinstance(output, Hashable) else new_key()
+
+
+def new_key() -> str:
+    """Names a run that shares no trace with any other."""
+    return f"laya_jax_{next(_numbers)}"
+
+
+@functools.lru_cache(maxsize=256)
+def _kept_key(patterns: tuple[str, ...], output: Output) -> str:
+    return new_key()
+
+
+_numbers = itertools.count()
 
 
 def outputs_of(
     run: Callable[[], tuple[Sequence[Call], Mapping[str, Sequence[Stored]]]],
     survey: Callable[[], Sequence[Call]],
     inputs: Any,
-    advice: str,
+    lost: str,
+    failing: str,
 ) -> list[LayerOutput]:
     """Runs a model and gathers what its layers returned, in the order of the calls.
 
@@ -102,26 +135,30 @@ def outputs_of(
       survey: Function that runs the model without storing anything, and sees every call. It is traced only,
         where a transform cannot store, or has kept an older trace in which layers are not seen again.
       inputs: Inputs of the model.
-      advice: Problem of a layer whose output did not come out of the transforms around it.
+      lost: Problem of a layer whose output did not come out of the transforms around it.
+      failing: Problem of a layer if the model runs, but not while it stores.
     """
     try:
         calls, stored = run()
+        jax.tree.map(jax.lax.stop_gradient, stored)  # raises if one leaked out of a transform of JAX itself
     except (TypeError, ValueError, FlaxError) as error:
         try:
             calls, stored = traced(survey), {}
         except Exception:
             raise error from None  # it was not for the storing
-        advice = f"{advice} ({str(error).strip().splitlines()[0]})"
+        if len({call.output.name for call in calls}) > 1:
+            failing = f"is one of several asked for together, of which at least one {failing}"
+        lost = f"{failing} ({textwrap.shorten(str(error), 120)})"
     else:
         seen = Counter(call.output.name for call in calls)
         if any(len(values) > seen[name] for name, values in stored.items()):
             calls = traced(survey)
     batches = {array.shape[0] for array in arrays(inputs) if array.ndim}
-    return _joined(calls, stored, batches, advice)
+    return _joined(calls, stored, batches, lost)
 
 
 def _joined(
-    calls: Sequence[Call], stored: Mapping[str, Sequence[Stored]], batches: set[int], advice: str
+    calls: Sequence[Call], stored: Mapping[str, Sequence[Stored]], batches: set[int], lost: str
 ) -> list[LayerOutput]:
     """Joins calls with what they stored; a layer with a problem comes once."""
     problems = {call.output.name: call.output for call in reversed(calls) if call.output.problem}
@@ -132,7 +169,7 @@ def _joined(
         values = stored.get(name, ())
         if name in problems or not values:
             if not joined[name]:
-                outputs.append(problems.get(name) or call.output._replace(problem=advice))
+                outputs.append(problems.get(name) or call.output._replace(problem=lost))
         elif joined[name] < len(values):  # a transform may trace a layer more often than it runs
             outputs.append(_unstacked(call, *values[joined[name]], batches))
         joined[name] += 1
@@ -140,7 +177,7 @@ def _joined(
 
 
 def _unstacked(call: Call, value: Array | None, mark: Array | None, batches: set[int]) -> LayerOutput:
-    """Names the axes that transforms added: depth comes to the front, samples stay, others are refused."""
+    """Names the axes that transforms added: depth comes to the front, samples stay, others are a problem."""
     if value is None or mark is None:
         return call.output._replace(problem="returned something else in another call")
     added = [axis for axis, size in enumerate(mark.shape) if size > 0]
@@ -158,10 +195,10 @@ def _unnamed(call: Call, value: Array, added: list[int], batches: set[int]) -> s
     scans = len(added) - call.vmaps
     if not added:
         return ""
-    if call.vmaps and call.mapped:
-        return MEMBERS
     if call.vmaps and scans:
         return f"runs under both vmap and scan, so that the axes of {value.shape} cannot be told apart"
+    if call.vmaps and call.mapped:
+        return MEMBERS
     if scans and call.mapped < scans:
         return (
             f"runs under a scan that shares its parameters, so that axis {added[0]} of {value.shape} may be "

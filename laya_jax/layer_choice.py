@@ -129,7 +129,9 @@ def as_hidden_states(
     values = [(output.value, output.scanned) for output in outputs if output.value is not None]
     if len(values) == 1 and values[0][1]:
         return jax.vmap(pooled)(values[0][0])
-    return tuple(pooled(state) for value, scanned in values for state in (list(value) if scanned else [value]))
+    return tuple(
+        pooled(state) for value, scanned in values for state in (list(value) if scanned else [value])
+    )
 
 
 def check_pooling(pooling: str | None, pooling_mask: Any) -> None:

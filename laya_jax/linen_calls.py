@@ -1,18 +1,19 @@
 """Calls of layers inside a Linen model, stored among its intermediates."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 from flax.traverse_util import flatten_dict
 
-from laya_jax.layer_calls import MEMBERS, Call, Stored, mark_of, taken
+from laya_jax.layer_calls import MEMBERS, Call, Reduction, Stored, taken
 from laya_jax.returned import Output
 
 
 class Recorder:
-    """Sees every call of a layer while a model runs, and every value that a layer sows.
+    """Sees every call of a layer while a model runs, and every value that a layer sows or perturbs.
 
     Args:
       parameters: Parameters of the whole model.
@@ -40,68 +41,88 @@ class Recorder:
 
     def intercept(self, method: Any, args: Any, kwargs: Any, context: Any) -> Any:
         """Runs a method of a module; made for ``nn.intercept_methods``."""
-        if context.method_name == "setup":
+        module, name = context.module, context.method_name
+        if name == "setup":
             return method(*args, **kwargs)
-        module, caller = context.module, self._running[-1] if self._running else None
-        if caller:
-            self._record_sown(caller)
-        running = _Running(module, self._mapped(module), _sown(module))
-        self._running.append(running)
-        try:
-            returned = method(*args, **kwargs)
-            self._record_sown(running, finished=True)
-            # What a layer calls of its own, such as super().__call__, is no call of a layer.
-            if module.path and not (caller and caller.module.path == module.path):
-                name = "" if context.method_name == "__call__" else context.method_name
-                self._record(running, "/".join(module.path), name, returned, (args, kwargs))
-        finally:
-            self._running.pop()
+        running = _Running(module.path, self._mapped(module))
+        with self._seeing_sown(module, running):
+            if not hasattr(type(module), name):  # a function that a transform lifted
+                return method(*args, **kwargs)
+            caller = self._running[-1].path if self._running else None
+            self._running.append(running)
+            try:
+                returned = method(*args, **kwargs)
+            finally:
+                self._running.pop()
+        # What a layer calls of its own, such as super().__call__, is no call of a layer.
+        if module.path and module.path != caller:
+            method_name = "" if name == "__call__" else name
+            self._record(module, running, module.path, method_name, returned, (args, kwargs))
         return returned
 
     def stored(self, state: Mapping[str, Any]) -> dict[str, list[Stored]]:
         """Finds what was stored, by name, in the state that the model returned."""
         own = f"{self._key}:"
+        flat = flatten_dict(state.get("intermediates", {}))
         return {
-            ("/".join(path[:-1]) + path[-1].removeprefix(own)).removeprefix("/"): list(values)
-            for path, values in flatten_dict(state.get("intermediates", {})).items()
+            "/".join(path[:-1]) + path[-1].removeprefix(own): list(values)
+            for path, values in flat.items()
             if path[-1].startswith(own)
         }
 
-    def _record_sown(self, running: "_Running", finished: bool = False) -> None:
-        for name, value in _sown(running.module).items():
-            layer, before = "/".join([*running.module.path, name]), running.sown.get(name, ())
-            if isinstance(value, tuple):
-                for new in value[len(before) :]:
-                    self._record(running, layer, "", new)
-            elif finished and value is not before:  # a reduce_fn made one value of all
-                self._record(running, layer, "", value, reduced=True)
-            running.sown[name] = value
+    @contextmanager
+    def _seeing_sown(self, module: nn.Module, running: "_Running") -> Iterator[None]:
+        """Sees what a module sows, by attributes of this one, which lives only while the model runs."""
+        if "sow" in vars(module):
+            yield
+            return
+
+        def sow(col: str, name: str, value: Any, *args: Any, **kwargs: Any) -> bool:
+            self._record(module, running, (*module.path, name), "", value, (), *args, **kwargs)
+            return type(module).sow(module, col, name, value, *args, **kwargs)
+
+        def perturb(name: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+            perturbed = type(module).perturb(module, name, value, *args, **kwargs)
+            self._record(module, running, (*module.path, name), "", perturbed)
+            return perturbed
+
+        object.__setattr__(module, "sow", sow)
+        object.__setattr__(module, "perturb", perturb)
+        try:
+            yield
+        finally:
+            object.__delattr__(module, "sow")
+            object.__delattr__(module, "perturb")
 
     def _record(
         self,
+        module: nn.Module,
         running: "_Running",
-        layer: str,
+        path: tuple[str, ...],
         method: str,
         returned: Any,
         arguments: Any = (),
-        reduced: bool = False,
+        *reduction: Any,
+        **reductions: Any,
     ) -> None:
+        layer = "/".join(path)
         if not self._wanted(layer, method):
             return
-        module = running.module
         output, array = taken(layer, method, returned, self._output, arguments)
+        assert module.scope is not None
         vmaps = "".join(module.scope.debug_path).count("vmap(")
         if not output.problem and not module.is_mutable_collection("intermediates"):
             output = output._replace(problem=MEMBERS if vmaps and running.mapped else self._advice)
         self.calls.append(Call(output, () if array is None else array.shape, vmaps, running.mapped))
         if self._key:
-            name = output.name.removeprefix("/".join(module.path))
-            mark = None if array is None else mark_of(array)
-            reduce = {"reduce_fn": lambda _, new: (new,)} if reduced else {}
-            module.sow("intermediates", f"{self._key}:{name}", (array, mark), **reduce)
+            # The name inside the module, since nn.jit uses the trace of one block for all that are alike.
+            name = f"{self._key}:{output.name.removeprefix('/'.join(module.path))}"
+            reduction = Reduction(*reduction, **reductions)
+            type(module).sow(module, "intermediates", name, array, reduction, tuple)
 
     def _mapped(self, module: nn.Module) -> int:
         """Number of transforms around a module that map over its parameters, which have fewer axes inside."""
+        assert module.scope is not None
         if not any(kind in part for part in module.scope.debug_path for kind in ("vmap(", "scan(")):
             return 0
         root = module.scope.root  # of what the innermost transform sees
@@ -116,17 +137,7 @@ class Recorder:
 
 
 class _Running(NamedTuple):
-    """Call of a module that has not returned: the module, transforms that map its parameters, what it sowed."""
+    """Call of a module that has not returned, and how many transforms map over its parameters."""
 
-    module: nn.Module
+    path: tuple[str, ...]
     mapped: int
-    sown: dict[str, Any]
-
-
-def _sown(module: nn.Module) -> dict[str, Any]:
-    """Values that a module has sowed itself, by name; a mapping belongs to a layer inside."""
-    return {
-        name: value
-        for name, value in module.variables.get("intermediates", {}).items()
-        if not isinstance(value, Mapping) and not name.startswith("laya_jax_")
-    }

@@ -45,7 +45,7 @@ def check_variables(variables: Any) -> None:
     if not isinstance(variables, Mapping):
         bare = ': {"params": variables.params}' if hasattr(variables, "params") else ""
         raise TypeError(
-            f"variables is a {_name(variables)}, expected {{\"params\": ...}} as model.init returns it{bare}"
+            f'variables is a {_name(variables)}, expected {{"params": ...}} as model.init returns it{bare}'
         )
 
 
@@ -73,7 +73,11 @@ def _described(model: Any) -> str:
     if isinstance(model, type):
         return f"the class {model.__name__}"
     origin = _origin(model)
-    return f"{'an' if origin[:1] in 'EN' else 'a'} {origin} module ({_name(model)})" if origin else f"a {_name(model)}"
+    return (
+        f"{'an' if origin[:1] in 'EN' else 'a'} {origin} module ({_name(model)})"
+        if origin
+        else f"a {_name(model)}"
+    )
 
 
 def _advice(model: Any) -> str:

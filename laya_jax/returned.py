@@ -58,7 +58,7 @@ the hidden state is not clear; expected output=0, output=1, or a function of wha
         return jnp.asarray(candidates[0])
     raise NoHiddenStateError(
         f"returns {describe(returned)}{_at(output)}, and which of these is the hidden state is not clear; "
-        f"expected {_choices(returned)}or a function of what it returns"
+        f"expected {_choices(returned)}"
     )
 
 
@@ -97,10 +97,14 @@ def describe(value: Any) -> str:
 def _described(value: Any) -> str:
     if _is_array(value):
         return f"{value.dtype}[{','.join(map(str, value.shape))}]"
-    children = [] if _is_module(value) else list(_children(value))
-    if _is_record(value) or not (children or isinstance(value, tuple | list | Mapping)):
+    if value is None:
+        return "None"
+    children = [] if _is_module(value) else _children(value)
+    if not isinstance(value, tuple | list | Mapping) and not children:
+        return type(value).__name__
+    if _is_record(value):
         inside = ", ".join(f"{key}={_described(child)}" for key, child in children if child is not None)
-        return f"{type(value).__name__}({inside})" if value is not None else "None"
+        return f"{type(value).__name__}({inside})"
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key!r}: {_described(child)}" for key, child in children) + "}"
     inside = ", ".join(_described(child) for _, child in children)
@@ -153,18 +157,20 @@ def _element(returned: Any, output: Any) -> Any:
             return attribute
     raise NoHiddenStateError(
         f"returns {describe(returned)}, which has nothing at output={output!r}; expected "
-        f"{_choices(returned)}or a function of what it returns"
+        f"{_choices(returned)}"
     )
 
 
 def _at(output: Output) -> str:
-    return "" if output is None else f" (output={output!r})"
+    if output is None:
+        return ""
+    return f" (output={getattr(output, '__name__', 'function') if callable(output) else repr(output)})"
 
 
 def _choices(returned: Any) -> str:
-    return "".join(
-        f"output={key!r}, " for key, child in _children(returned) if next(arrays(child), None) is not None
-    )
+    keys = [key for key, child in _children(returned) if next(arrays(child), None) is not None]
+    function = "a function of what it returns"
+    return ", ".join([*(f"output={key!r}" for key in keys), f"or {function}"]) if keys else function
 
 
 def _may_be_hidden(array: Array) -> bool:

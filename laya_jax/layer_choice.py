@@ -1,45 +1,20 @@
 """Which layers' outputs become hidden states, and in what form: the same for Linen and NNX models."""
 
 from collections.abc import Callable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 
 from laya_jax.checks import check_choice
+from laya_jax.layer_calls import LayerOutput
 from laya_jax.pooling import POOLINGS, pool
 from laya_jax.typing import Array, HiddenStates
 
 
-class LayerOutput(NamedTuple):
-    """What one call of a layer returned; ``scanned`` if it stands for a whole stack, axis 0 being depth."""
-
-    name: str
-    value: Array
-    scanned: bool
-
-
-def traced_names(run: Callable[..., Sequence[LayerOutput]], *arguments: Any) -> tuple[str, ...]:
-    """Names of the outputs of a run, which is traced; arrays among the arguments may be shapes only.
-
-    >>> traced_names(lambda x: [LayerOutput("a", x + 1, False)], jax.ShapeDtypeStruct((2,), "float32"))
-    ('a',)
-    """
-    leaves, structure = jax.tree.flatten(arguments)
-    places = [place for place, leaf in enumerate(leaves) if hasattr(leaf, "shape")]
-    names: dict[str, None] = {}
-
-    def trace(arrays: list[Array]) -> None:
-        filled = dict(enumerate(leaves)) | dict(zip(places, arrays, strict=True))
-        for output in run(*jax.tree.unflatten(structure, filled.values())):
-            names[output.name] = None
-
-    jax.eval_shape(trace, [leaves[place] for place in places])
-    return tuple(names)
-
-
 def as_patterns(layers: Any, names: Callable[[], Sequence[str]]) -> tuple[str, ...]:
-    """Layers as name patterns: indices are looked up among the names, which are asked for if needed.
+    """Turns layers into name patterns: indices are looked up among the names, which are asked for if needed.
 
     >>> as_patterns(["block_*", -1], lambda: ["block_0", "block_1", "norm"])
     ('block_*', 'norm')
@@ -62,38 +37,79 @@ def as_patterns(layers: Any, names: Callable[[], Sequence[str]]) -> tuple[str, .
     return tuple(layer if isinstance(layer, str) else known[layer] for layer in layers)
 
 
+def names_of(outputs: Sequence[LayerOutput]) -> tuple[str, ...]:
+    """Lists the layers that returned an array, each once.
+
+    >>> names_of([LayerOutput("a", None, problem="..."), LayerOutput("b", None, empty=True)])
+    ('a',)
+    """
+    return tuple(dict.fromkeys(output.name for output in outputs if not output.empty))
+
+
 def matches(name: str, pattern: str) -> bool:
-    """Whether a layer's name matches a pattern, level by level from the end.
+    """Tells whether a layer's name matches a pattern, level by level from the end.
 
     >>> matches("encoder/block_10", "block_*"), matches("encoder/block_1/mlp", "block_*")
     (True, False)
     """
-    return bool(PurePosixPath(pattern).parts) and PurePosixPath(name).match(pattern)
+    return name == pattern or (bool(PurePosixPath(pattern).parts) and PurePosixPath(name).match(pattern))
+
+
+def may_reach(pattern: str, layer: str, method: str = "") -> bool:
+    """Tells whether a pattern can mean a method of a layer: by its name, or as the layer's only way to run.
+
+    >>> [may_reach(pattern, "block_0", "encode") for pattern in ("block_*", "block_*.encode", "*.decode")]
+    [True, True, False]
+    """
+    return matches(layer, pattern) or (bool(method) and _names_method(pattern, layer, method))
 
 
 def choose(
     outputs: Sequence[LayerOutput], patterns: Sequence[str], names: Callable[[], Sequence[str]]
 ) -> list[LayerOutput]:
-    """Outputs pattern by pattern, each layer once; raises, listing the names, where a pattern has none.
+    """Chooses the outputs pattern by pattern, each layer once.
 
-    >>> choose([LayerOutput("a", jnp.ones(1), False)], ["b"], lambda: ["a"])
+    Raises:
+      ValueError: A pattern that no layer matches (the message lists the layers), or a layer with a problem.
+
+    >>> choose([LayerOutput("a", jnp.ones(1))], ["b"], lambda: ["a"])
     Traceback (most recent call last):
       ...
     ValueError: layers holds 'b', but no layer that returns an array matches it; there are: a
     """
     chosen: list[LayerOutput] = []
     for pattern in patterns:
-        # A layer's own name means that layer, also where it ends the names of others.
-        exact = [output for output in outputs if output.name == pattern]
-        found = exact or [output for output in outputs if matches(output.name, pattern)]
+        found = _found(outputs, pattern)
         if not found:
             raise ValueError(
                 f"layers holds {pattern!r}, but no layer that returns an array matches it; "
                 f"there are: {', '.join(names()) or 'none'}"
             )
+        for output in found:
+            if output.problem:
+                raise ValueError(f"layer {output.name!r} {output.problem}")
         already = {output.name for output in chosen}
         chosen += [output for output in found if output.name not in already]
     return chosen
+
+
+def _found(outputs: Sequence[LayerOutput], pattern: str) -> list[LayerOutput]:
+    # Methods beside a layer's __call__ are helpers, which only their own name reaches.
+    called = {output.layer for output in outputs if not output.method}
+    found = [
+        output
+        for output in outputs
+        if (matches(output.layer, pattern) and not (output.method and output.layer in called))
+        or (output.method and _names_method(pattern, output.layer, output.method))
+    ]
+    # A layer's own name means that layer, also where it ends the names of others.
+    found = [output for output in found if pattern in (output.name, output.layer)] or found
+    return [output for output in found if not output.empty] or found
+
+
+def _names_method(pattern: str, layer: str, method: str) -> bool:
+    of_layer, _, of_method = pattern.rpartition(".")
+    return matches(layer, of_layer) and fnmatchcase(method, of_method)
 
 
 def as_hidden_states(
@@ -101,7 +117,7 @@ def as_hidden_states(
 ) -> HiddenStates:
     """Pools the outputs and stops their gradient, as asked for.
 
-    >>> output = LayerOutput("a", jnp.ones((2, 5, 3)), scanned=False)
+    >>> output = LayerOutput("a", jnp.ones((2, 5, 3)))
     >>> as_hidden_states([output], "mean", None, frozen=True)[0].shape
     (2, 3)
     """
@@ -110,10 +126,12 @@ def as_hidden_states(
         state = jax.lax.stop_gradient(state) if frozen else state
         return state if pooling is None else pool(state, pooling, mask)
 
-    if len(outputs) == 1 and outputs[0].scanned:
-        return jax.vmap(pooled)(outputs[0].value)
-    states = [list(output.value) if output.scanned else [output.value] for output in outputs]
-    return tuple(pooled(state) for depth in states for state in depth)
+    values = [(output.value, output.scanned) for output in outputs if output.value is not None]
+    if len(values) == 1 and values[0][1]:
+        return jax.vmap(pooled)(values[0][0])
+    return tuple(
+        pooled(state) for value, scanned in values for state in (list(value) if scanned else [value])
+    )
 
 
 def check_pooling(pooling: str | None, pooling_mask: Any) -> None:
@@ -125,14 +143,3 @@ def check_pooling(pooling: str | None, pooling_mask: Any) -> None:
         check_choice("pooling", pooling, tuple(POOLINGS))
     elif pooling_mask is not None:
         raise ValueError(f"pooling_mask came without a pooling, expected one of {', '.join(POOLINGS)}")
-
-
-def first_array(output: Any) -> Array | None:
-    """The hidden state in what a layer returned: the array itself, or the first one of a tuple.
-
-    >>> first_array((jnp.zeros(1), "attention"))
-    Array([0.], dtype=float32)
-    """
-    while isinstance(output, tuple | list) and output:
-        output = output[0]
-    return output if isinstance(output, jax.Array) else None

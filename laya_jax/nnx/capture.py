@@ -1,22 +1,17 @@
 """Ordered hidden states out of any NNX model."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import jax.numpy as jnp
+import jax
 from flax import nnx
 
-from laya_jax.layer_choice import (
-    LayerOutput,
-    as_hidden_states,
-    as_patterns,
-    check_pooling,
-    choose,
-    first_array,
-    traced_names,
-)
+from laya_jax.layer_calls import Call, LayerOutput, Stored, key_of, new_key, outputs_of, traced
+from laya_jax.layer_choice import as_hidden_states, as_patterns, check_pooling, choose, may_reach, names_of
+from laya_jax.model_checks import check_nnx
+from laya_jax.nnx.calls import Recorder
+from laya_jax.returned import Output, check_output
 from laya_jax.typing import HiddenStates
 
 
@@ -24,6 +19,7 @@ def capture(
     model: nnx.Module,
     *inputs: Any,
     layers: str | int | Sequence[str | int],
+    output: Output = None,
     pooling: str | None = None,
     pooling_mask: Any = None,
     frozen: bool = True,
@@ -31,110 +27,128 @@ def capture(
 ) -> HiddenStates:
     """Runs an NNX model and returns the hidden states of the layers asked for, in order.
 
-    As ``laya_jax.capture`` does for Linen, but for the order: NNX does not tell the order of the calls,
-    so the outputs of a pattern come in the natural order of their names (``blocks/2`` before
-    ``blocks/10``). Name the layers one by one for another order. What ``nnx.capture`` cannot run, such
-    as a Linen model under ``nnx.bridge.ToNNX``, neither can this.
+    As ``laya_jax.capture`` does for Linen, with the same ``output``, and by the same rules for methods other
+    than ``__call__``. Values that a layer sows or perturbs, as in ``self.sow(nnx.Intermediate, "gelu", x)``,
+    go by the layer's name and their own: "blocks/*/gelu". Hidden states come in another order than Linen's:
+    the outputs of a pattern come in the natural order of their names (``blocks/2`` before ``blocks/10``).
+    Name the layers one by one for another order. What ``nnx.capture`` cannot run, such as a Linen model
+    under ``nnx.bridge.ToNNX``, neither can this.
 
     Args:
-      model: any NNX module; it is left as it is, its random state and batch statistics included: in training
-        mode dropout would leave out the same every time, so call ``eval()`` first.
-      *inputs: its inputs.
-      layers: names or patterns as "blocks/*", or indices; ``layer_names`` lists them.
-      pooling: how to bring them to [B, D], see ``laya_jax.pool``; None leaves them as they are.
-      pooling_mask: for the pooling, True where there is a token, [B, T].
-      frozen: whether the gradient stops here, so that the model's parameters get none.
-      **options: further keyword arguments of the model's call.
+      model: NNX module of any kind. It is left as it is, its random state and batch statistics included: in
+        training mode dropout would leave out the same every time, so call ``eval()`` first.
+      *inputs: Inputs of the model; NNX objects among them, such as a cache or ``nnx.Rngs``, are left as they
+        are, too.
+      layers: Names or patterns as "blocks/*", or indices; ``layer_names`` lists them.
+      output: Index, key or attribute of the hidden state among what a layer returns, unless that is an array
+        by itself; or a function from what a layer returns to an array.
+      pooling: Pooling that brings hidden states to [B, D], see ``laya_jax.pool``; None leaves them as they
+        are.
+      pooling_mask: Mask for the pooling, True where there is a token, [B, T].
+      frozen: Whether the gradient stops here, so that the model's parameters get none.
+      **options: Further keyword arguments of the model's call.
 
     Returns:
       A tuple of hidden states; or one array [L, B, ...] where the only layer that matches was run by
       ``nnx.scan``.
 
     Raises:
-      TypeError: layers that are neither names nor indices.
-      ValueError: a name or index that no layer has (the message lists the layers), a pooling that does
-        not fit, or a mask without a pooling.
+      TypeError: Layers that are neither names nor indices; a model that is no NNX module.
+      ValueError: A name or index that no layer has (the message lists the layers), a layer that returns no
+        array or several possible ones, a pooling that does not fit, a mask without a pooling, or a layer
+        under a transform that adds an axis which is neither depth nor samples, or returns no intermediates.
 
     >>> model = nnx.Sequential(nnx.Linear(16, 8, rngs=nnx.Rngs(0)), nnx.Linear(8, 4, rngs=nnx.Rngs(1)))
     >>> [state.shape for state in capture(model, jnp.ones((2, 16)), layers="layers/*")]
     [(2, 8), (2, 4)]
     """
+    check_nnx(model)
+    check_output(output)
     check_pooling(pooling, pooling_mask)
-    outputs = _run(model, inputs, options)
 
-    def names() -> list[str]:
-        return list(dict.fromkeys(output.name for output in outputs))
+    def names() -> tuple[str, ...]:
+        return layer_names(model, *inputs, **options)
 
-    return as_hidden_states(choose(outputs, as_patterns(layers, names), names), pooling, pooling_mask, frozen)
+    patterns = as_patterns(layers, names)
+    outputs = _run(model, inputs, options, patterns, output)
+    return as_hidden_states(choose(outputs, patterns, names), pooling, pooling_mask, frozen)
 
 
 def layer_names(model: nnx.Module, *inputs: Any, **options: Any) -> tuple[str, ...]:
-    """Names of the layers whose output ``capture`` can return, in natural order; nothing is computed.
+    """Lists the layers whose output ``capture`` can return, in natural order; nothing is computed.
+
+    Values that layers sow and methods other than ``__call__`` are among them, and layers of whose arrays
+    ``output=`` has to choose one. Arrays, also of the model, may be given as ``jax.ShapeDtypeStruct``.
 
     >>> layer_names(nnx.Sequential(nnx.Linear(16, 8, rngs=nnx.Rngs(0))), jnp.ones((2, 16)))
     ('layers/0',)
     """
-    return traced_names(lambda inputs: _run(model, inputs, options), inputs)
+    check_nnx(model)
+    parts, copies = _split(model, inputs, options)
+    return traced(lambda *parts: names_of(_run(*copies(*parts))), *parts)
 
 
-def _run(model: nnx.Module, inputs: tuple[Any, ...], options: dict[str, Any]) -> list[LayerOutput]:
-    # nnx.capture writes on the modules, which inside jit only a copy allows.
-    model = nnx.clone(model)
-    with _sowing(model):
-        _, state = nnx.capture(model, nnx.Intermediate)(*inputs, **options)
-    sown = {tuple(map(str, path)): variable.get_value() for path, variable in nnx.to_flat_state(state)}
-    outputs = []
-    for (*levels, name), values in sown.items():
-        if name == _OUTPUT and levels:
-            for value, scalar in zip(values, sown[*levels, _SCALAR], strict=True):
-                depth = scalar.ndim
-                value = value.reshape(-1, *value.shape[depth:]) if depth else value
-                outputs.append(LayerOutput("/".join(levels), value, bool(depth)))
+_LOST = (
+    "runs under an NNX transform that does not return its intermediates, such as nnx.scan; expected them among "
+    "its axes: nnx.StateAxes({nnx.Intermediate: 0, ...: ...})"
+)
+_FAILING = (
+    "runs under a transform out of which nothing can be stored, such as nnx.RNN, or nnx.vmap of a shared layer "
+    "without nnx.StateAxes({nnx.Intermediate: 0, ...: None})"
+)
+
+
+def _run(
+    model: nnx.Module,
+    inputs: tuple[Any, ...],
+    options: dict[str, Any],
+    patterns: tuple[str, ...] = ("*",),
+    output: Output = None,
+) -> list[LayerOutput]:
+    """Outputs of the layers that the patterns may mean, in the natural order of their names."""
+    parts, copies = _split(model, inputs, options)
+
+    def wanted(layer: str, method: str) -> bool:
+        return any(may_reach(pattern, layer, method) for pattern in patterns)
+
+    def run() -> tuple[list[Call], dict[str, list[Stored]]]:
+        copy, arguments, keywords = copies(*parts)
+        recorder = Recorder(copy, wanted, output, key_of(patterns, output), storing=True)
+        stored = recorder.run(*arguments, **keywords)
+        stacked = any(
+            mark is not None and any(mark.shape) for values in stored.values() for _, mark in values
+        )
+        return [] if stacked else recorder.calls, stored  # the survey tells what a stack is
+
+    def survey() -> list[Call]:
+        copy, arguments, keywords = copies(*parts)
+        recorder = Recorder(copy, wanted, output, new_key(), storing=False)
+        recorder.run(*arguments, **keywords)
+        return recorder.calls
+
+    outputs = outputs_of(run, survey, (inputs, options), _LOST, _FAILING)
     return sorted(outputs, key=lambda output: _natural(output.name))
 
 
-_OUTPUT, _SCALAR = "laya_jax_output", "laya_jax_scalar"
+def _split(model: nnx.Module, inputs: Any, options: Any) -> tuple[tuple[Any, Any], Callable[..., Any]]:
+    """Takes a model and its inputs apart, into arrays and a function that makes copies of all out of them.
 
-
-@contextmanager
-def _sowing(model: nnx.Module) -> Iterator[None]:
-    """Makes all calls inside the model sow what they return, and beside it a scalar.
-
-    A scan over layers stacks both; the scalar's rank then tells that it did. (The option of nnx.capture
-    that sows what methods return says nothing of scans and passes over inherited calls.)
+    NNX objects among the inputs are copied with the model, so that what they share stays shared.
     """
-    classes = {type(module) for _, module in nnx.iter_modules(model)}
-    calls = {cls: cls.__call__ for cls in classes if any("__call__" in vars(base) for base in cls.__mro__)}
-    own = {cls for cls in calls if "__call__" in vars(cls)}
-    running: list[nnx.Module] = []
 
-    def sowing(call: Callable[..., Any]) -> Callable[..., Any]:
-        def sow_output(self: nnx.Module, *args: Any, **kwargs: Any) -> Any:
-            inner = any(self is module for module in running)  # a call of super().__call__
-            running.append(self)
-            try:
-                output = call(self, *args, **kwargs)
-            finally:
-                running.pop()
-            array = first_array(output)
-            # Only what belongs to the model is captured, not all that is of a class it uses.
-            if array is not None and not inner and hasattr(self, "__captures__"):
-                self.sow(nnx.Intermediate, _OUTPUT, array)
-                self.sow(nnx.Intermediate, _SCALAR, jnp.zeros(()))
-            return output
+    def is_object(value: Any) -> bool:
+        return isinstance(value, nnx.Pytree | nnx.Variable)
 
-        return sow_output
+    leaves, structure = jax.tree.flatten((inputs, options), is_leaf=is_object)
+    objects = {place: leaf for place, leaf in enumerate(leaves) if is_object(leaf)}
+    graph, state = nnx.split((model, list(objects.values())))
 
-    for cls, call in calls.items():
-        setattr(cls, "__call__", sowing(call))  # noqa: B010
-    try:
-        yield
-    finally:
-        for cls, call in calls.items():
-            if cls in own:
-                setattr(cls, "__call__", call)  # noqa: B010
-            else:
-                del cls.__call__
+    def copies(state: Any, others: list[Any]) -> tuple[nnx.Module, Any, Any]:
+        copy, copied = nnx.merge(graph, state, copy=True)
+        filled = dict(enumerate(others)) | dict(zip(objects, copied, strict=True))
+        return copy, *jax.tree.unflatten(structure, filled.values())
+
+    return (state, [None if place in objects else leaf for place, leaf in enumerate(leaves)]), copies
 
 
 def _natural(name: str) -> list[int | str]:

@@ -92,7 +92,7 @@ class Reduction(NamedTuple):
     reduce_fn: Callable[[Any, Any], Any] | None = None
     init_fn: Callable[[], Any] = tuple
 
-    def __call__(self, old: tuple[Stored, ...], new: Array | None) -> tuple[Stored, ...]:
+    def __call__(self, old: Any, new: Any) -> Any:
         """Adds a value to those stored before."""
         if self.reduce_fn is not None:
             new, old = self.reduce_fn(old[0][0] if old else self.init_fn(), new), ()

@@ -117,8 +117,8 @@ class Recorder:
         if self._key:
             # The name inside the module, since nn.jit uses the trace of one block for all that are alike.
             name = f"{self._key}:{output.name.removeprefix('/'.join(module.path))}"
-            reduction = Reduction(*reduction, **reductions)
-            type(module).sow(module, "intermediates", name, array, reduction, tuple)
+            reduce: Any = Reduction(*reduction, **reductions)
+            type(module).sow(module, "intermediates", name, array, reduce, tuple)
 
     def _mapped(self, module: nn.Module) -> int:
         """Number of transforms around a module that map over its parameters, which have fewer axes inside."""

@@ -26,8 +26,9 @@ class Captured(nnx.Intermediate[Any]):
 class Recorder:
     """Sees every call of a layer while a copy of a model runs, and every value that a layer sows.
 
-    NNX has no way to intercept calls, so the classes are patched meanwhile, for one run at a time. (The option
-    of ``nnx.capture`` that stores what methods return passes over inherited ones, and stores everything.)
+    NNX has no way to intercept calls, so the classes are patched meanwhile, for one run at a time. (The
+    option of ``nnx.capture`` that stores what methods return passes over inherited ones, and stores
+    everything.)
 
     Args:
       model: Copy of the model, which is written on.
@@ -85,7 +86,7 @@ class Recorder:
                 for cls, name, method in own:
                     setattr(cls, name, method)
 
-    def _patches(self, cls: type) -> dict[str, Callable[..., Any]]:
+    def _patches(self, cls: type[nnx.Module]) -> dict[str, Callable[..., Any]]:
         methods = {
             name: method
             for base in reversed(cls.__mro__)
@@ -95,8 +96,8 @@ class Recorder:
         }
         return {
             **{name: self._seeing(name, getattr(cls, name)) for name in methods if _is_method(cls, name)},
-            "sow": self._seeing_sown(getattr(cls, "sow")),
-            "perturb": self._seeing_perturbed(getattr(cls, "perturb")),
+            "sow": self._seeing_sown(cls.sow),
+            "perturb": self._seeing_perturbed(cls.perturb),
         }
 
     def _seeing(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -174,10 +175,11 @@ class Recorder:
             self._count_vmaps((place, "parameter"), running.parameter)
             return
 
-        module.sow(Captured, output.name, array, Reduction(*reduction, **reductions), tuple)
+        reduce: Any = Reduction(*reduction, **reductions)
+        module.sow(Captured, output.name, array, reduce, tuple)
 
     def _count_vmaps(self, place: tuple[int, str], array: Array | None) -> None:
-        """Counts the vmaps around, also beyond jit or remat: JAX applies this rule where it batches the array."""
+        """Counts the surrounding vmaps, also outside jit or remat: JAX applies the rule when it batches."""
         if array is None:
             return
 

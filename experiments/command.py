@@ -66,8 +66,8 @@ def places_of(asked: argparse.Namespace) -> Places:
 @contextmanager
 def errors_in_a_line(program: str) -> Iterator[None]:
     """Ends the process with a line: status 2 for wrong input, 1 if a run failed, 128 + signal if stopped."""
-    # Orbax tells by it what it does on every read.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # Orbax logs every read.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     try:
         yield
     except Interrupted as interrupted:

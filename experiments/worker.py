@@ -43,7 +43,7 @@ def train(asked: dict[str, Any]) -> int:
     from laya_jax.training.pretrained import load_for
     from laya_jax.training.run import CONFIG, RunDirectory
 
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     keep_compilations()
     config = from_json(Config, asked["config"])
     path, one_device = Path(asked["runs"]) / asked["name"], ParallelConfig(devices=1)

@@ -30,7 +30,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("LAYA_TRACEBACK") and isinstance(error, Exception):
             raise
         message, status = _explain(error)
+        # Training that a signal interrupts ends in all of its processes alike.
+        peers = None if type(error).__name__ == "Interrupted" else sys.modules.get("laya_jax.training.peers")
+        if peers:
+            peers.settle()
         print(f"laya: {message}", file=sys.stderr)
+        if peers:
+            peers.leave(status)
         return status
     return 0
 

@@ -51,8 +51,8 @@ def prepare_jax() -> None:
     _check_xla_flags(os.environ.get("XLA_FLAGS", ""))
     from laya_jax.training.chips import expect_no_tpu, has_tpu
 
-    # Orbax logs every save at INFO.
-    logging.getLogger("absl").setLevel(logging.ERROR)
+    # Orbax logs every save, and the stacks of all threads in one that fails; the error itself is raised.
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     if not has_tpu():
         expect_no_tpu()
     keep_compilations()

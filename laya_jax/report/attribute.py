@@ -78,6 +78,7 @@ def attribute(
         "seed": explainer.model.config.seed,
         "config": _to_json(to_json(explainer.model.config)),
         "class_names": list(explainer.model.schema.class_names),
+        "warnings": list(explainer.model.warnings),
         "metrics": dataclasses.asdict(measure(logits, attention, labels)),
         "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
         "outliers": None,

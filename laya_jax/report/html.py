@@ -101,7 +101,7 @@ def _facts(explainer: Explainer) -> list[tuple[str, str]]:
         facts.append(("width shared by the layers", str(head.dim)))
     if head.kind == "laya":
         facts += [("temperature", str(head.temperature)), ("psi", head.psi)]
-    return facts
+    return facts + [("warning", warning) for warning in explainer.model.warnings]
 
 
 def _policy(css: str, script: str) -> str:

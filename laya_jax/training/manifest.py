@@ -197,6 +197,9 @@ def _load(directory: Path) -> Files | None:
         return None
     if manifest.version != VERSION:
         raise ValueError(f"{path} is of version {manifest.version}, expected {VERSION}")
+    for name in manifest.files:
+        if Path(name).name != name:
+            raise ValueError(f"{path} lists {name!r}, expected files of its directory alone")
     if manifest.sha256 != _digest_of(manifest.files):
         raise ValueError(f"{path} is not what was written; {_advice(directory)}")
     return manifest.files
@@ -216,4 +219,5 @@ def _sha256(content: bytes) -> str:
 
 
 def _advice(directory: Path) -> str:
-    return f"restore it, or delete {directory / MANIFEST} if that is intended, so that nothing is checked"
+    manifest = directory / MANIFEST
+    return f"restore it, or, if that is intended, delete {manifest}, and the files are no longer checked"

@@ -1,7 +1,7 @@
 """Ends a process in one line, at once, when another process of its run has died.
 
 JAX alone would abort it from a thread in C++ and print that thread's stack: at once if process 0 has died,
-and after a minute or two if another one has. So every process keeps a connection to process 0 that only ever
+after a minute or two if another one has. So every process keeps a connection to process 0 that only ever
 carries a last word, and JAX's own connections to process 0 pass through relays, which keep a death from JAX
 until this process has ended. Clusters that JAX finds by itself (``--coordinator auto``) do without.
 """
@@ -55,7 +55,7 @@ def join(coordinator: str, process: int) -> str:
 
 
 def settle() -> None:
-    """Waits before an error is reported: if another process died of it, this process ends here."""
+    """Waits before an error is told: if another process's death has caused it, this process ends here."""
     if _watched:
         _failing.set()
         time.sleep(PATIENCE)

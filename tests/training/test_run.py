@@ -187,7 +187,7 @@ def test_no_run_and_a_broken_one_are_told_apart(tmp_path, run):
     with pytest.raises(FileNotFoundError, match="no run in"):
         RunDirectory.open(tmp_path)
     (run.path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is not what was written; restore it, or delete"):
+    with pytest.raises(ValueError, match=r"config\.json is not what was written; restore it, or, if"):
         RunDirectory.open(run.path)
     (run.path / "manifest.json").unlink()
     with pytest.raises(ValueError, match=r"config\.json cannot be read as JSON"):

@@ -16,6 +16,7 @@ class Files(http.server.ThreadingHTTPServer):
       tells_length: Whether an answer says how long it is.
       failures: Number of requests that are answered by 503 before the others.
       redirects: Other paths by path.
+      headers: More headers of every answer that has a file.
     """
 
     daemon_threads = True
@@ -23,7 +24,7 @@ class Files(http.server.ThreadingHTTPServer):
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.files, self.redirects, self.requests = {}, {}, []
+        self.files, self.redirects, self.headers, self.requests = {}, {}, {}, []
         self.heeds_ranges = self.tells_length = True
         self.breaks_after, self.failures = None, 0
 
@@ -63,6 +64,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         if server.tells_length:
             self.send_header("Content-Length", str(len(content) - start))
+        for name, value in server.headers.items():
+            self.send_header(name, value)
         self.end_headers()
         end = len(content) if server.breaks_after is None else start + server.breaks_after
         self.wfile.write(content[start:end])

@@ -1,5 +1,6 @@
 """Downloads from a real server on localhost."""
 
+import gzip
 import hashlib
 import random
 import resource
@@ -62,6 +63,13 @@ def test_a_server_that_sends_everything_again_is_understood(server, tmp_path):
     (tmp_path / "file.part").write_bytes(CONTENT[:200_000])
     fetch(remote(f"{server.url}/file"), tmp_path)
     assert contents(tmp_path) == {"file": CONTENT}
+
+
+def test_a_compressed_file_stays_compressed_even_if_the_server_calls_that_an_encoding(server, tmp_path):
+    server.files["/file"] = compressed = gzip.compress(CONTENT, mtime=0)
+    server.headers["Content-Encoding"] = "gzip"
+    fetch(remote(f"{server.url}/file", compressed), tmp_path)
+    assert contents(tmp_path) == {"file": compressed}
 
 
 @pytest.mark.parametrize("left", [b"of another file", CONTENT + b"and more", b"x" * len(CONTENT)])

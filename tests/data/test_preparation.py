@@ -196,21 +196,21 @@ def test_a_directory_without_its_description_is_not_touched(server, tmp_path):
 
 
 def test_the_second_of_two_processes_waits_for_the_first(server, tmp_path):
-    waits, heard = threading.Event(), []
+    begun, waits, heard = threading.Event(), threading.Event(), []
 
     def first(*moved):
+        begun.set()
         assert waits.wait(60)
 
     def second(what, *moved):
         heard.append(what)
         waits.set()
 
-    threads = [threading.Thread(target=prepare, args=("imdb_reviews", tmp_path), kwargs={"moved": first})]
-    threads[0].start()
-    while not server.requests:
-        pass
+    thread = threading.Thread(target=prepare, args=("imdb_reviews", tmp_path), kwargs={"moved": first})
+    thread.start()
+    assert begun.wait(60)
     prepare("imdb_reviews", tmp_path, moved=second)
-    threads[0].join()
+    thread.join()
     assert heard == ["waiting for another process that prepares imdb_reviews"]
     assert len(server.requests) == 1
 

@@ -124,7 +124,7 @@ def test_another_config_on_resume_is_refused_with_the_difference(laya, run, tmp_
         ),
         (["digits", "--backbone", "resnet:x"], "backbone is 'resnet:x', expected vit:PATH or bert:PATH"),
         (["digits", "--backbone"], "backbone is '', expected vit:PATH or bert:PATH"),
-        (["digits", "--backbone", "vit:nowhere"], "no pretrained model in nowhere: it has no config.json"),
+        (["digits", "--backbone", "vit:nowhere"], "no pretrained model in nowhere: there is no such folder"),
         (["digits", "--backbone", "bert:vit"], "backbone.path is vit, a ViT, expected a BERT"),
         (["texts:t.csv", "--backbone", "vit:vit"], "backbone.kind is 'vit', which does not read tokens"),
         (

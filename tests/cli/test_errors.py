@@ -80,9 +80,9 @@ import warnings
 from laya_jax.cli import process
 process.own()
 for name in ("jit_a", "jit_b"):
-    warnings.warn(f"Error reading persistent compilation cache entry for '{name}': OSError: full", stacklevel=1)
+    warnings.warn(f"Error reading persistent compilation cache entry for '{name}': OSError: full")
 for _ in range(2):
-    warnings.warn("a file\\n  is odd", UserWarning, stacklevel=1)
+    warnings.warn("a file\\n  is odd")
 """
     run = subprocess.run(
         [sys.executable, "-W", "always", "-c", code], capture_output=True, text=True, check=True

@@ -38,7 +38,7 @@ from experiments.frozen_tables import path_of, tables_of
 from experiments.records import RESULTS
 from experiments.tables import write_tables
 from laya_jax.checks import check_count
-from laya_jax.cli.process import keep_compilations
+from laya_jax.cli.process import prepare_jax
 from laya_jax.data import DataConfig, Dataset
 from laya_jax.data.batches import steps_per_epoch
 from laya_jax.files import read_json, write_json
@@ -226,7 +226,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser.parse_args(arguments)
     with errors_in_a_line("frozen"):
         check_count("seeds", asked.seeds, least=0)
-        keep_compilations()
+        prepare_jax()
         for name in asked.problems if asked.seeds else ():
             _check_given(asked, {"paintings": ("vit", "paintings"), "imdb": ("bert",)}[name])
             compute_missing(asked, load_problem(name, asked))

@@ -1,7 +1,6 @@
 """Trains one run in a process of its own, on one core, and writes its record; ``runs`` starts this."""
 
 import json
-import logging
 import os
 import signal
 import sys
@@ -36,15 +35,14 @@ def train(asked: dict[str, Any]) -> int:
     if asked["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {asked["core"]})
     from experiments.records import Job, write_record
-    from laya_jax.cli.process import keep_compilations
+    from laya_jax.cli.process import prepare_jax
     from laya_jax.training import Config, ParallelConfig, resume, start
     from laya_jax.training.config import from_json
     from laya_jax.training.loop import Interrupted
     from laya_jax.training.pretrained import load_for
     from laya_jax.training.run import CONFIG, RunDirectory
 
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
-    keep_compilations()
+    prepare_jax()
     config = from_json(Config, asked["config"])
     path, one_device = Path(asked["runs"]) / asked["name"], ParallelConfig(devices=1)
     try:

@@ -2,6 +2,8 @@ import importlib.metadata
 import subprocess
 import sys
 
+import pytest
+
 import laya_jax
 
 HEAVY = ("tensorflow", "torch", "tensorflow_datasets", "matplotlib", "sklearn", "flax.nnx")
@@ -22,6 +24,7 @@ class Blocked:
 
 sys.meta_path.insert(0, Blocked())
 import laya_jax, laya_jax.backbones, laya_jax.interop
+from laya_jax import *
 print(sorted(set({HEAVY!r}) & set(sys.modules)))
 """
     result = run(code)
@@ -56,3 +59,20 @@ def test_the_public_names_are_there():
 
 def test_the_version_is_that_of_the_distribution():
     assert laya_jax.__version__ == importlib.metadata.version("laya-jax")
+
+
+def test_a_function_is_not_hidden_by_a_module_of_its_name():
+    code = """
+import pkgutil, importlib, laya_jax
+for module in pkgutil.iter_modules(laya_jax.__path__):
+    if module.name != "__main__":
+        importlib.import_module(f"laya_jax.{module.name}")
+print([name for name in laya_jax.__all__ if not callable(getattr(laya_jax, name))])
+"""
+    result = run(code)
+    assert (result.returncode, result.stdout.strip()) == (0, "[]"), result.stderr
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="has no attribute 'LayerHead'"):
+        laya_jax.LayerHead  # noqa: B018

@@ -5,9 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from laya_jax.cli import process
-
-LONGEST = 2000
-"""Characters of an error's message that are shown."""
+from laya_jax.cli.text import one_line
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,26 +57,18 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted", 130
     if (number := getattr(error, "signal_number", None)) is not None:
-        return _one_line(error), 128 + number
+        return one_line(error), 128 + number
     commands = sys.modules.get("laya_jax.cli.commands")
     if commands is not None and isinstance(error, commands.FAILURES):
-        return _one_line(error), 1
+        return one_line(error), 1
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
-        return f"out of memory: {_one_line(error)}; a smaller --batch-size needs less", 1
+        return f"out of memory: {one_line(error)}; a smaller --batch-size needs less", 1
     if isinstance(error, ModuleNotFoundError) and str(error) == f"No module named {error.name!r}":
         return f"{error.name} is missing; the command line needs: pip install 'laya-jax[train]'", 2
     if isinstance(error, ValueError | TypeError | OSError | ImportError):
-        return _one_line(error), 2
+        return one_line(error), 2
     kind = type(error).__name__
     return (
-        f"{kind}: {_one_line(error)} (a defect in laya_jax, or a damaged file that it does not recognise; "
+        f"{kind}: {one_line(error)} (a defect in laya_jax, or a damaged file that it does not recognise; "
         "LAYA_TRACEBACK=1 shows where)"
     ), 2
-
-
-def _one_line(error: BaseException) -> str:
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    line = " ".join(text.split()) or type(error).__name__
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]} ..."

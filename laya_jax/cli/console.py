@@ -1,7 +1,6 @@
 """Text for people: results on standard output, progress, warnings and notes on standard error."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 
 from laya_jax.cli.progress import Progress
+from laya_jax.cli.text import printable
 from laya_jax.data import Dataset
 from laya_jax.training.loop import Listener
 from laya_jax.training.run import RunDirectory
@@ -22,17 +22,6 @@ SHOWN_CLASSES = 20
 
 WIDEST = 160
 """Characters of a line of a table where there is no terminal whose width counts."""
-
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def printable(text: str) -> str:
-    r"""Escapes what would change a terminal, or the order of letters: names may come from anybody.
-
-    >>> print(printable("a cat\x1b[2J"))
-    a cat\x1b[2J
-    """
-    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], text)
 
 
 class Console(Listener):

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO
 
+from laya_jax.cli.text import printable
 from laya_jax.files import cache_home, check_writable
 
 _shown: set[str] = set()
@@ -139,7 +140,7 @@ def _text(descriptor: int, label: str, before: TextIO | None) -> TextIO:
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
     """Shows a warning once, in one line, without the place in the source that warns."""
-    text = " ".join(str(message).split())
+    text = printable(" ".join(str(message).split()))
     # JAX warns of each program that a full disk keeps out, or that a killed process has left damaged.
     found = re.match("Error (reading|writing) persistent compilation cache entry for '.*?': (.*)", text)
     if found:

@@ -93,6 +93,7 @@ class Progress:
         stage = self._stage
         if stage is None or (stage.what, stage.total) != (what, total) or done < stage.done:
             stage = Stage(what, unit, time.monotonic(), done, done, total)
+            self._bar.reset(self._task, total=total)
         self._stage = stage._replace(done=done)
         self._bar.update(self._task, description=what, completed=done, total=total, visible=True)
         self._bar.start()

@@ -197,7 +197,8 @@ def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, t
     accuracy = json.loads(out)["runs"][0]["test"]["accuracy"]
     status, out, err = laya("evaluate", "run", "--devices", "1", "--json")
     assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy)
-    assert laya("predict", "run", "--data", "images:photos", "--devices", "1")[0] == 0
+    status, _, err = laya("predict", "run", "--data", "images:photos", "--devices", "1")
+    assert (status, err) == (0, "hidden states of 40 examples are in the cache\n")
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 41
     status, _, err = laya("report", "run", "--out", "report.html", "--devices", "1")
     assert status == 0, err

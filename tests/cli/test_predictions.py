@@ -69,6 +69,6 @@ def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path, outputs, form)
 
 def test_whatever_fails_leaves_nothing(tmp_path, outputs):
     given = Unlabelled(np.zeros((3, 2)), ("a", "b"), None)  # a name too few
-    with pytest.raises(ValueError, match="shorter"):
+    with pytest.raises(ValueError, match="zip"):
         write_predictions(tmp_path / "p.csv", given, outputs, NAMES)
     assert list(tmp_path.iterdir()) == []

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import io
 import os
 import shutil
@@ -135,7 +136,7 @@ def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> 
     builder._split_generators = lambda dl_manager: generators
     try:
         # It prints of a download that does not take place.
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(io.StringIO()), _no_collection():
             builder.download_and_prepare(file_format="array_record")
     except RuntimeError as error:  # of the writer, in C++: no room
         raise OSError(f"{root}: {str(error).partition(';')[0]}") from error
@@ -146,3 +147,15 @@ def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> 
         settings.rename(root / source / ".config")
     shutil.rmtree(draft / source)
     shutil.rmtree(draft / "downloads")
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Pauses the garbage collector, since JAX's hook on it swallows an interruption that falls into it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()

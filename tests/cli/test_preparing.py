@@ -36,6 +36,7 @@ def test_a_data_set_is_prepared_and_the_second_time_it_is_there(laya, server, tm
         "source": "fashion_mnist",
         "directory": place,
         "examples": {"train": 90, "test": 30},
+        "notes": [],
     }
     assert json.loads(out) == {**expected, "prepared": True}
     assert f"fashion_mnist is not in {place}: downloading 1 MB" in err

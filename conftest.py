@@ -19,6 +19,9 @@ import pytest
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
+pytest_plugins = ["run_fixtures"]
+"""Fixtures of small runs and what they read, for the tests of several packages."""
+
 
 @pytest.fixture(autouse=True)
 def example_names(doctest_namespace: dict[str, Any]) -> None:

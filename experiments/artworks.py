@@ -22,11 +22,10 @@ from experiments.records import MOST_SEEDS, Job, finished
 from experiments.runs import train_missing
 from experiments.statistics import summarize
 from experiments.tables import Table, write_tables
-from laya_jax.attribution.plots import STYLE
+from laya_jax.attribution import STYLE
+from laya_jax.engine import config_for
+from laya_jax.inputs import fingerprint, known_by, load_for, pretrained_of
 from laya_jax.training import Config, HeadConfig, OptimizerConfig
-from laya_jax.training.experiments import config_for
-from laya_jax.training.material import fingerprint, known_by
-from laya_jax.training.pretrained import load_for, pretrained_of
 
 VIT, PAINTINGS = "~/.cache/laya_models/vit-s14", "~/datasets/wikiart11"
 

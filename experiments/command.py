@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from experiments.records import RESULTS
-from laya_jax.training.parallel import cores
+from laya_jax.engine import cores
 
 RUNS = Path("runs") / "experiments"
 

@@ -20,7 +20,7 @@ from experiments.command import errors_in_a_line
 from experiments.configs import MODULES
 from experiments.records import MOST_SEEDS, RESULTS, finished
 from experiments.table1 import jobs_of
-from laya_jax.attribution.plots import STYLE
+from laya_jax.attribution import STYLE
 
 TITLES = {"fashion-mnist": "Fashion-MNIST", "cifar10": "CIFAR-10", "imdb": "IMDB", "digits": "Digits"}
 SEEDS_TITLE = (

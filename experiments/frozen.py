@@ -39,14 +39,11 @@ from experiments.records import RESULTS
 from experiments.tables import write_tables
 from laya_jax.checks import check_count
 from laya_jax.cli.process import prepare_jax
-from laya_jax.data import DataConfig, Dataset
-from laya_jax.data.batches import steps_per_epoch
+from laya_jax.data import DataConfig, Dataset, steps_per_epoch
+from laya_jax.engine import make_parallel, measure, to_json
 from laya_jax.files import read_json, write_json
+from laya_jax.inputs import FROZEN, gather
 from laya_jax.training import BackboneConfig, Config, Engine, OptimizerConfig, ParallelConfig
-from laya_jax.training.config import to_json
-from laya_jax.training.material import FROZEN, gather
-from laya_jax.training.metrics import measure
-from laya_jax.training.parallel import make_parallel
 
 ONE = ParallelConfig(devices=1)
 IMAGE_SIZE = 224

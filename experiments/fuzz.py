@@ -38,8 +38,8 @@ from PIL import Image
 
 from experiments.mutations import mutate
 from experiments.records import RESULTS
+from laya_jax.engine import cores
 from laya_jax.files import write_json
-from laya_jax.training.parallel import cores
 
 SMALL_VIT = Path(__file__).parents[1] / "tests" / "golden" / "small_vit"
 QUICK = ["--epochs", "2", "--batch-size", "16", "--devices", "1"]

@@ -29,9 +29,9 @@ import orbax.checkpoint
 from PIL import Image
 
 from experiments.records import RESULTS
+from laya_jax.engine import TrainedModel
 from laya_jax.files import digest, write_json
-from laya_jax.training.exported import TrainedModel
-from laya_jax.training.trained import load_model
+from laya_jax.training import load_model
 
 TIMES = ("seconds", "examples_per_second", "run")
 SMALL_VIT = Path(__file__).parents[1] / "tests" / "golden" / "small_vit"

@@ -17,8 +17,8 @@ from experiments.configs import MODULES
 from experiments.records import Job, finished
 from experiments.runs import train_missing
 from experiments.tables import Table, write_tables
+from laya_jax.engine import from_json
 from laya_jax.training import OptimizerConfig
-from laya_jax.training.config import from_json
 
 PILOTED = ("cifar10", "imdb")
 """Data sets of which the paper leaves something open."""

@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.attribution import profiles
-from laya_jax.data import Dataset
-from laya_jax.data.config import kind_of
+from laya_jax.data import Dataset, kind_of
+from laya_jax.engine import ParallelConfig, differences, from_json, to_json
 from laya_jax.files import read_json, write_text
-from laya_jax.training import Config, load_model, predict
-from laya_jax.training.config import differences, from_json, to_json
-from laya_jax.training.parallel import ParallelConfig
-from laya_jax.training.run import ENVIRONMENT, RunDirectory
+from laya_jax.training import ENVIRONMENT, Config, RunDirectory, load_model, predict
 
 RESULTS = Path(__file__).parent / "results"
 MOST_SEEDS = 20

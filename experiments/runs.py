@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 from experiments.command import Interrupted, Places
 from experiments.records import Job
 from experiments.worker import WRONG_INPUT
-from laya_jax.training.config import to_json
-from laya_jax.training.run import RESULT
+from laya_jax.engine import to_json
+from laya_jax.training import RESULT
 
 
 class _Worker(NamedTuple):

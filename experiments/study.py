@@ -11,8 +11,8 @@ from experiments.configs import MODULES
 from experiments.records import Job, check_config
 from experiments.runs import train_missing
 from experiments.tables import Table, write_tables
+from laya_jax.engine import to_json
 from laya_jax.files import write_json
-from laya_jax.training.config import to_json
 
 
 class Study(NamedTuple):

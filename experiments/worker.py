@@ -36,11 +36,9 @@ def train(asked: dict[str, Any]) -> int:
         os.sched_setaffinity(0, {asked["core"]})
     from experiments.records import Job, write_record
     from laya_jax.cli.process import prepare_jax
-    from laya_jax.training import Config, ParallelConfig, resume, start
-    from laya_jax.training.config import from_json
-    from laya_jax.training.loop import Interrupted
-    from laya_jax.training.pretrained import load_for
-    from laya_jax.training.run import CONFIG, RunDirectory
+    from laya_jax.engine import from_json
+    from laya_jax.inputs import load_for
+    from laya_jax.training import CONFIG, Config, Interrupted, ParallelConfig, RunDirectory, resume, start
 
     prepare_jax()
     config = from_json(Config, asked["config"])

@@ -4,13 +4,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from laya_jax._capture import capture, layer_names
-    from laya_jax.base_head import Head
     from laya_jax.classifier import Classifier
     from laya_jax.cost import describe
-    from laya_jax.functional import HeadOutput
-    from laya_jax.heads import ConcatHead, LastLayerHead, LayaHead, ScalarMixHead
-    from laya_jax.pooling import pool
+    from laya_jax.heads import ConcatHead, Head, HeadOutput, LastLayerHead, LayaHead, ScalarMixHead
+    from laya_jax.hidden_states import capture, layer_names, pool
 
 __version__ = "0.1.0"
 
@@ -28,20 +25,34 @@ __all__ = [
     "pool",
 ]
 
-_MODULES = {
-    "_capture": ("capture", "layer_names"),
-    "base_head": ("Head",),
+_NAMES = {
     "classifier": ("Classifier",),
     "cost": ("describe",),
-    "functional": ("HeadOutput",),
-    "heads": ("ConcatHead", "LastLayerHead", "LayaHead", "ScalarMixHead"),
-    "pooling": ("pool",),
+    "heads": ("ConcatHead", "Head", "HeadOutput", "LastLayerHead", "LayaHead", "ScalarMixHead"),
+    "hidden_states": ("capture", "layer_names", "pool"),
 }
-_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
+
+_PACKAGES = (
+    "attribution",
+    "backbones",
+    "data",
+    "engine",
+    "heads",
+    "hidden_states",
+    "inputs",
+    "interop",
+    "nnx",
+    "report",
+    "tpu",
+    "training",
+)
 
 
 def __getattr__(name: str) -> Any:
-    # JAX is imported with the first name: ``laya --version`` needs none, and ``laya`` tells what it refuses.
+    # Everything is imported with its first use: ``laya --version`` needs no JAX, and the heads no Optax.
+    if name in _PACKAGES:
+        return import_module(f"laya_jax.{name}")
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(f"laya_jax.{_MODULE_OF[name]}"), name)
@@ -49,4 +60,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_PACKAGES})

@@ -6,9 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from laya_jax.base_head import Head
-from laya_jax.checks import check_hidden_states
-from laya_jax.functional import HeadOutput
+from laya_jax.heads import Head, HeadOutput, check_hidden_states
 
 
 class Classifier(nn.Module):

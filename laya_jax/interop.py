@@ -11,9 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from laya_jax.backbones import MLP
-from laya_jax.checks import check_temperature
 from laya_jax.classifier import Classifier
-from laya_jax.heads import LayaHead
+from laya_jax.heads import LayaHead, check_temperature
 from laya_jax.typing import Parameters
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from experiments.benchmarks.timing import compare, report
 from laya_jax.attribution import Explanation, layer_curves, leave_one_out, shapley_values
 from laya_jax.data import Examples, Preprocessing, Schema
+from laya_jax.engine import initial_parameters, make_classifier
 from laya_jax.report import Explainer, attribute
 from laya_jax.training import EXPERIMENTS, ParallelConfig, TrainedModel, predict
-from laya_jax.training.model import initial_parameters, make_classifier
 
 EXAMPLES, LAYERS, CLASSES = 10_000, 12, 10
 

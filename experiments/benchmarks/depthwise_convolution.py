@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmarks.timing import compare, report
-from laya_jax.backbones.separable_cnn import depthwise_convolution, grouped_convolution, shifted_multiply_adds
+from laya_jax.backbones import depthwise_convolution, grouped_convolution, shifted_multiply_adds
 from laya_jax.typing import Array
 
 FORMS = {

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from experiments.benchmarks.timing import compare, report
 from laya_jax import Classifier, ConcatHead, LastLayerHead, LayaHead, ScalarMixHead
 from laya_jax.backbones import MLP
-from laya_jax.base_head import Head
+from laya_jax.heads import Head
 
 HEADS = {
     "last layer": LastLayerHead(num_classes=10),

@@ -21,9 +21,9 @@ from torch import nn
 from experiments.benchmarks.timing import compare, report
 from laya_jax.backbones import ViT
 from laya_jax.data import Preprocessing
+from laya_jax.engine import make_parallel
+from laya_jax.inputs import make_extractor
 from laya_jax.training import ParallelConfig
-from laya_jax.training.hidden_states import make_extractor
-from laya_jax.training.parallel import make_parallel
 
 IMAGES, ROUNDS, SIZES = 64, 5, (1, 4, 16)
 BACKBONE = ViT(patch_size=14, width=384, depth=12, heads=6, grid=(16, 16), layer_scale=True)

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from experiments.benchmarks.timing import compare, report
-from laya_jax.backbones.lstm import LSTM
+from laya_jax.backbones import LSTM
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from experiments.benchmarks.problems import PROBLEMS, VOCABULARY, Problem, Training, serve
-from laya_jax.training.parallel import cores
+from laya_jax.engine import cores
 
 
 class Laya(nn.Module):

@@ -27,8 +27,7 @@ from experiments.benchmarks.timing import report, results, table
 from experiments.command import errors_in_a_line
 from laya_jax.checks import check_choice
 from laya_jax.cost import count_flops
-from laya_jax.data import Dataset, Examples, Preprocessing
-from laya_jax.data.vocabulary import Vocabulary
+from laya_jax.data import Dataset, Examples, Preprocessing, Vocabulary
 from laya_jax.training import EXPERIMENTS, Engine, ParallelConfig
 
 ROUNDS = 5

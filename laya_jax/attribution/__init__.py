@@ -16,16 +16,26 @@ diagnostics     detection of mistakes, out-of-distribution inputs and wrong labe
 plots           figures of all of it
 """
 
-from laya_jax.attribution.agreement import (
-    Agreement,
-    RankAgreement,
-    agreement,
-    attributions,
-    leave_one_out,
-    rank_agreement,
+from laya_jax.attribution.adapter_scaling import Rescaling, rescaled, rescaling
+from laya_jax.attribution.attention_similarity import (
+    Similarity,
+    Stability,
+    centred_correlation,
+    jensen_shannon,
+    similarity,
+    stability,
 )
 from laya_jax.attribution.contributions import margins, of_class
 from laya_jax.attribution.curves import LayerCurves, layer_curves
+from laya_jax.attribution.depth_profiles import (
+    ClassProfile,
+    Profiles,
+    class_profile,
+    effective_depth,
+    entropy,
+    mutual_information,
+    profiles,
+)
 from laya_jax.attribution.diagnostics import (
     Detection,
     detection,
@@ -42,29 +52,21 @@ from laya_jax.attribution.faithfulness import (
     opposing_top_layer,
     replaced_attention,
 )
-from laya_jax.attribution.profiles import (
-    ClassProfile,
-    Profiles,
-    class_profile,
-    effective_depth,
-    entropy,
-    mutual_information,
-    profiles,
-)
+from laya_jax.attribution.plots import STYLE
 from laya_jax.attribution.randomization import randomizations
-from laya_jax.attribution.rescaling import Rescaling, rescaled, rescaling
-from laya_jax.attribution.shapley import ShapleyValues, shapley_of_class, shapley_values
-from laya_jax.attribution.similarity import (
-    Similarity,
-    Stability,
-    centred_correlation,
-    jensen_shannon,
-    similarity,
-    stability,
+from laya_jax.attribution.rank_agreement import (
+    Agreement,
+    RankAgreement,
+    agreement,
+    attributions,
+    leave_one_out,
+    rank_agreement,
 )
+from laya_jax.attribution.shapley import ShapleyValues, shapley_of_class, shapley_values
 from laya_jax.attribution.subsets import all_masks, masked_logits
 
 __all__ = [
+    "STYLE",
     "Agreement",
     "ClassProfile",
     "Detection",

@@ -12,7 +12,7 @@ from laya_jax.attribution import subsets
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.attribution.subsets import all_masks, arrays_of, in_parts, logits_of_mask, logits_of_masks
 from laya_jax.checks import check_count
-from laya_jax.layer_attention import EXACT
+from laya_jax.heads import EXACT
 from laya_jax.typing import Array
 
 

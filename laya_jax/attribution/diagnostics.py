@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax
 from scipy.stats import rankdata
 
+from laya_jax.attribution.attention_similarity import jensen_shannon
 from laya_jax.attribution.contributions import margins
+from laya_jax.attribution.depth_profiles import ClassProfile, class_profile, entropy
 from laya_jax.attribution.explanation import Explanation
-from laya_jax.attribution.profiles import ClassProfile, class_profile, entropy
-from laya_jax.attribution.similarity import jensen_shannon
 
 
 class Detection(NamedTuple):

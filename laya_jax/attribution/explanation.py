@@ -8,12 +8,17 @@ from flax.core import meta
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from laya_jax.base_head import Head
-from laya_jax.checks import check_hidden_states, check_parameters
-from laya_jax.heads import LayaHead, ScalarMixHead
-from laya_jax.layer_attention import vote
-from laya_jax.parameters import hidden_widths, promote
-from laya_jax.reading import read_layers
+from laya_jax.heads import (
+    Head,
+    LayaHead,
+    ScalarMixHead,
+    check_hidden_states,
+    check_parameters,
+    hidden_widths,
+    promote,
+    read_layers,
+    vote,
+)
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.attribution.contributions import margins
+from laya_jax.attribution.depth_profiles import class_profile
 from laya_jax.attribution.explanation import Explanation
-from laya_jax.attribution.profiles import class_profile
 from laya_jax.typing import Array, Bool, Float
 
 

@@ -14,11 +14,11 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
+from laya_jax.attribution.attention_similarity import similarity
 from laya_jax.attribution.contributions import of_class
 from laya_jax.attribution.curves import LayerCurves
+from laya_jax.attribution.depth_profiles import ClassProfile, Profiles
 from laya_jax.attribution.explanation import Explanation
-from laya_jax.attribution.profiles import ClassProfile, Profiles
-from laya_jax.attribution.similarity import similarity
 
 LAYERS = ("#4477aa", "#ee8866", "#44aa99", "#ddaa33", "#aa4499", "#77aadd", "#bb5566", "#999933", "#332288")
 """Colours of the layers, after Paul Tol; they repeat if there are more layers."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.attribution.subsets import all_masks, in_parts, logits_of_masks
 from laya_jax.checks import check_count
-from laya_jax.layer_attention import EXACT, attend
+from laya_jax.heads import EXACT, attend
 from laya_jax.typing import Array
 
 EXHAUSTIVE = 14

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.attribution.explanation import Explanation
-from laya_jax.layer_attention import EXACT, attend
+from laya_jax.heads import EXACT, attend
 from laya_jax.typing import Array
 
 EXHAUSTIVE = 12

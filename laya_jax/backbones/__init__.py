@@ -2,9 +2,29 @@
 
 from laya_jax.backbones.bert import BERT
 from laya_jax.backbones.bilstm import BiLSTM
+from laya_jax.backbones.lstm import LSTM
 from laya_jax.backbones.mlp import MLP
 from laya_jax.backbones.pretrained import Pretrained, load_pretrained
-from laya_jax.backbones.separable_cnn import SeparableCNN
+from laya_jax.backbones.pretrained.hub import local_path
+from laya_jax.backbones.separable_cnn import (
+    SeparableCNN,
+    depthwise_convolution,
+    grouped_convolution,
+    shifted_multiply_adds,
+)
 from laya_jax.backbones.vit import ViT
 
-__all__ = ["BERT", "MLP", "BiLSTM", "Pretrained", "SeparableCNN", "ViT", "load_pretrained"]
+__all__ = [
+    "BERT",
+    "LSTM",
+    "MLP",
+    "BiLSTM",
+    "Pretrained",
+    "SeparableCNN",
+    "ViT",
+    "depthwise_convolution",
+    "grouped_convolution",
+    "load_pretrained",
+    "local_path",
+    "shifted_multiply_adds",
+]

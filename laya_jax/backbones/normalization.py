@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from laya_jax.layer_attention import gelu
+from laya_jax.heads import gelu
 from laya_jax.typing import Array, Float
 
 

@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 
-from laya_jax.layer_attention import gelu
-from laya_jax.pooling import POOLINGS, pool
+from laya_jax.heads import gelu
+from laya_jax.hidden_states import POOLINGS, pool
 from laya_jax.typing import Array, Bool, Float
 
 

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from laya_jax.training.config import Config
-from laya_jax.training.parallel import DeviceConfig, ParallelConfig
+from laya_jax.engine import Config, DeviceConfig, ParallelConfig
 
 Flat = tyro.conf.arg(name="", prefix_name=False)
 Switch = tyro.conf.FlagCreatePairsOff

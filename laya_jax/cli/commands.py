@@ -16,13 +16,20 @@ from laya_jax.cli.parsing import parse, without_backbone
 from laya_jax.cli.results import show_trainings
 from laya_jax.cli.starting import started
 from laya_jax.cli.tensorboard import TensorBoard
-from laya_jax.training import EXPERIMENTS, Config, NonFiniteLossError, find_runs, resume, start
-from laya_jax.training.abstract import lower
-from laya_jax.training.compile_check import DoesNotFitError, compile_check
-from laya_jax.training.experiments import config_for
-from laya_jax.training.loop import Interrupted
-from laya_jax.training.run import RunDirectory, free_path
-from laya_jax.training.session import all_of
+from laya_jax.engine import config_for
+from laya_jax.tpu import DoesNotFitError, compile_check, lower
+from laya_jax.training import (
+    EXPERIMENTS,
+    Config,
+    Interrupted,
+    NonFiniteLossError,
+    RunDirectory,
+    all_of,
+    find_runs,
+    free_path,
+    resume,
+    start,
+)
 
 USAGE = f"""\
 laya {__version__}: classifiers that read all layers of a network, and say which ones they used.

@@ -11,8 +11,7 @@ from rich.table import Table
 from laya_jax.cli.progress import Progress
 from laya_jax.cli.text import printable
 from laya_jax.data import Dataset
-from laya_jax.training.loop import Listener
-from laya_jax.training.run import RunDirectory
+from laya_jax.training import Listener, RunDirectory
 
 BAR = 24
 """Characters of a bar that stands for all of the attention."""

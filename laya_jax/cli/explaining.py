@@ -27,9 +27,7 @@ from laya_jax.report import (
     write_numbers,
     write_samples,
 )
-from laya_jax.training import find_runs, load_model
-from laya_jax.training.exported import WEIGHTS
-from laya_jax.training.trained import read_split
+from laya_jax.training import WEIGHTS, find_runs, load_model, read_split
 
 
 class Measured(NamedTuple):

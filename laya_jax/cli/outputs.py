@@ -5,7 +5,7 @@ from pathlib import Path
 
 from laya_jax.checks import check_choice
 from laya_jax.files import check_writable
-from laya_jax.training.run import check_is_new
+from laya_jax.training import check_is_new
 
 
 def check_new_file(path: Path, suffixes: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 import tyro
 
 from laya_jax.cli.switches import with_values
-from laya_jax.training.experiments import backbone_named
+from laya_jax.engine import backbone_named
 
 T = TypeVar("T")
 

@@ -13,10 +13,8 @@ from laya_jax.cli.predictions import SUFFIXES, write_predictions
 from laya_jax.cli.results import show_evaluation, show_prediction
 from laya_jax.cli.starting import started
 from laya_jax.data import Examples, Unlabelled, read_inputs
-from laya_jax.training import TrainedModel, export_model, load_model, predict
-from laya_jax.training.metrics import measure
-from laya_jax.training.recorder import faithfulness
-from laya_jax.training.trained import read_split
+from laya_jax.engine import measure
+from laya_jax.training import TrainedModel, export_model, faithfulness, load_model, predict, read_split
 
 
 def evaluate_command(arguments: Sequence[str]) -> None:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from laya_jax.data import Unlabelled
+from laya_jax.engine import Outputs, softmax
 from laya_jax.files import writing
 from laya_jax.spreadsheet import write_rows
-from laya_jax.training.metrics import softmax
-from laya_jax.training.steps import Outputs
 
 SUFFIXES = (".csv", ".jsonl", ".npz")
 

@@ -8,10 +8,7 @@ from laya_jax.cli.arguments import Prepare
 from laya_jax.cli.console import Console
 from laya_jax.cli.parsing import parse
 from laya_jax.cli.starting import started
-from laya_jax.data import prepare
-from laya_jax.data.config import DataConfig, kind_of
-from laya_jax.data.originals import megabytes, original_files
-from laya_jax.data.prepared import find_builder
+from laya_jax.data import DataConfig, find_builder, kind_of, megabytes, original_files, prepare
 from laya_jax.training import EXPERIMENTS
 
 NAMES = {

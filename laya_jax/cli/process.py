@@ -50,7 +50,7 @@ def prepare_jax() -> None:
       ValueError: ``XLA_FLAGS`` or ``JAX_COMPILATION_CACHE_DIR`` is set to what cannot be used.
     """
     _check_xla_flags(os.environ.get("XLA_FLAGS", ""))
-    from laya_jax.training.chips import expect_no_tpu, has_tpu
+    from laya_jax.tpu import expect_no_tpu, has_tpu
 
     # Orbax logs every save, and the stacks of all threads in one that fails; the error itself is raised.
     logging.getLogger("absl").setLevel(logging.CRITICAL)

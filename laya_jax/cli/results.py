@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from laya_jax.cli.console import Console
-from laya_jax.report.findings import WORDS, Finding
+from laya_jax.report import WORDS, Finding
 
 Result = Mapping[str, Any]
 

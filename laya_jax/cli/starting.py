@@ -8,7 +8,7 @@ import jax
 
 from laya_jax.cli.arguments import Output
 from laya_jax.cli.console import Console
-from laya_jax.training.parallel import DeviceConfig, ParallelConfig, connect
+from laya_jax.engine import DeviceConfig, ParallelConfig, connect
 
 
 @contextmanager

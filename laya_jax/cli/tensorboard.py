@@ -6,8 +6,7 @@ from typing import Any
 import jax
 
 from laya_jax.data import Dataset
-from laya_jax.training.loop import Listener
-from laya_jax.training.run import RunDirectory
+from laya_jax.training import Listener, RunDirectory
 
 
 class TensorBoard(Listener):

@@ -10,6 +10,9 @@ from laya_jax.data.config import DataConfig
 
 T = TypeVar("T")
 
+VERSION = 2
+"""Version of how data are read and split. Since 2, shuffled splits are stratified by class."""
+
 
 class Splits(NamedTuple, Generic[T]):
     """Something for each split, such as the rows of its examples."""

@@ -1,6 +1,6 @@
 """The same heads as NNX modules, and hidden states out of any NNX model."""
 
-from laya_jax.nnx.capture import capture, layer_names
+from laya_jax.nnx.capturing import capture, layer_names
 from laya_jax.nnx.heads import (
     ConcatHead,
     Head,

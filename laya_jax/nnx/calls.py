@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import jax
 from flax import nnx
 
-from laya_jax.layer_calls import Call, Reduction, Stored, taken
-from laya_jax.returned import Output
+from laya_jax.hidden_states import Call, Output, Reduction, Stored, taken
 from laya_jax.typing import Array
 
 _PATH = "_laya_jax_path"

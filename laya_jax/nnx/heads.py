@@ -14,10 +14,17 @@ from flax.core import meta
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
-from laya_jax import base_head, heads
-from laya_jax.checks import check_counts, check_hidden_states, check_layer_masks, check_parameters
-from laya_jax.functional import HeadOutput
-from laya_jax.parameters import hidden_widths, initial_value, promote
+from laya_jax import heads
+from laya_jax.checks import check_counts
+from laya_jax.heads import (
+    HeadOutput,
+    check_hidden_states,
+    check_layer_masks,
+    check_parameters,
+    hidden_widths,
+    initial_value,
+    promote,
+)
 from laya_jax.typing import Array, Parameters
 
 
@@ -32,7 +39,7 @@ class Head(nnx.Module):
         no dropout or there was no such stream.
     """
 
-    def __init__(self, settings: base_head.Head, widths: Sequence[int], rngs: nnx.Rngs) -> None:
+    def __init__(self, settings: heads.Head, widths: Sequence[int], rngs: nnx.Rngs) -> None:
         check_counts("widths", widths)
         self.settings = settings
         self.widths = tuple(widths)

@@ -1,12 +1,13 @@
 """Measurements of a trained model's attention, as files and as one page."""
 
-from laya_jax.report.attribute import Attributed, attribute, stability
 from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.report.files import write_figures, write_numbers, write_samples
-from laya_jax.report.findings import Finding, findings, summary
+from laya_jax.report.findings import WORDS, Finding, findings, summary
 from laya_jax.report.html import render
+from laya_jax.report.measuring import Attributed, attribute, stability
 
 __all__ = [
+    "WORDS",
     "Attributed",
     "Explained",
     "Explainer",

@@ -9,14 +9,10 @@ from numpy.typing import NDArray
 from laya_jax.attribution import Explanation, explain
 from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
+from laya_jax.engine import Feed, Predictor, Reader, divisible, make_parallel
 from laya_jax.heads import LayaHead, ScalarMixHead
-from laya_jax.training import DeviceConfig, TrainedModel
-from laya_jax.training.feed import Feed
-from laya_jax.training.loop import SILENT, Listener
-from laya_jax.training.material import head_alone, readable
-from laya_jax.training.parallel import divisible, make_parallel
-from laya_jax.training.predictor import Predictor
-from laya_jax.training.steps import Reader
+from laya_jax.inputs import head_alone, readable
+from laya_jax.training import SILENT, DeviceConfig, Listener, TrainedModel
 from laya_jax.typing import Array, Parameters
 
 

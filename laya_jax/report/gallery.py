@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from laya_jax.attribution import label_suspicion, of_class
-from laya_jax.data import Schema
-from laya_jax.data.encoder import TextEncoder
-from laya_jax.report.attribute import Attributed
-from laya_jax.training.metrics import softmax
+from laya_jax.data import Schema, TextEncoder
+from laya_jax.engine import softmax
+from laya_jax.report.measuring import Attributed
 
 SHEET_COLUMNS, SHEET_ROWS = 20, 25
 LARGEST_THUMBNAIL = 64

@@ -1,24 +1,31 @@
-"""Training of classifiers: configs, compiled steps, checkpoints, runs that can be killed at any time."""
+"""Life of a run: its directory, checkpoints, the training loop, loading and export."""
 
-from laya_jax.training.config import (
+from laya_jax.engine import (
+    EXPERIMENTS,
     BackboneConfig,
     Config,
+    DeviceConfig,
+    Engine,
     HeadConfig,
     LossConfig,
     OptimizerConfig,
+    ParallelConfig,
+    TrainedModel,
 )
-from laya_jax.training.engine import Engine
-from laya_jax.training.experiments import EXPERIMENTS
-from laya_jax.training.exported import TrainedModel, export_model, import_model
-from laya_jax.training.loop import Interrupted, Listener
-from laya_jax.training.parallel import DeviceConfig, ParallelConfig
-from laya_jax.training.recorder import NonFiniteLossError
-from laya_jax.training.run import RunDirectory
-from laya_jax.training.session import resume, start
-from laya_jax.training.trained import find_runs, load_model, predict, split_of
+from laya_jax.training.export import WEIGHTS, export_model, import_model
+from laya_jax.training.loading import find_runs, load_model, predict, read_split, split_of
+from laya_jax.training.loop import SILENT, Interrupted, Listener
+from laya_jax.training.recorder import NonFiniteLossError, faithfulness
+from laya_jax.training.run_directory import CONFIG, ENVIRONMENT, RESULT, RunDirectory, check_is_new, free_path
+from laya_jax.training.session import all_of, resume, start
 
 __all__ = [
+    "CONFIG",
+    "ENVIRONMENT",
     "EXPERIMENTS",
+    "RESULT",
+    "SILENT",
+    "WEIGHTS",
     "BackboneConfig",
     "Config",
     "DeviceConfig",
@@ -32,11 +39,16 @@ __all__ = [
     "ParallelConfig",
     "RunDirectory",
     "TrainedModel",
+    "all_of",
+    "check_is_new",
     "export_model",
+    "faithfulness",
     "find_runs",
+    "free_path",
     "import_model",
     "load_model",
     "predict",
+    "read_split",
     "resume",
     "split_of",
     "start",

@@ -13,10 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import jax
-import numpy as np
-
-from laya_jax.training.state import TrainState
+from laya_jax.engine import TrainState, checksum
 
 VERSION = 2
 """Version of what a checkpoint holds. Version 1, which had no checksum of the progress, is read, too."""
@@ -230,18 +227,6 @@ class _LatestTwoAndBest:
         latest = sorted(steps)[-2:]
         kept = {*latest, *(self.best_steps.get(step, step) for step in latest)}
         return [step in kept for step in steps]
-
-
-def checksum(tree: Any) -> int:
-    """Computes CRC-32 over all arrays of a tree, in order.
-
-    >>> checksum({"a": np.zeros(3)}) == checksum({"a": np.zeros(4)})
-    False
-    """
-    value = 0
-    for leaf in jax.tree.leaves(tree):
-        value = zlib.crc32(np.ascontiguousarray(leaf).reshape(-1).view(np.uint8).data, value)
-    return value
 
 
 def _checksum_of_json(values: Mapping[str, Any]) -> int:

@@ -8,20 +8,14 @@ from typing import Any
 import numpy as np
 
 from laya_jax.checks import check_count
-from laya_jax.data import Dataset, Preprocessing, Schema
-from laya_jax.data.tokenizer import Tokenizer
-from laya_jax.data.vocabulary import Vocabulary
+from laya_jax.data import VERSION, Dataset, Preprocessing, Schema, Tokenizer, Vocabulary
+from laya_jax.engine import Config, read_record
 from laya_jax.files import read_text, write_json, write_text
-from laya_jax.training.config import Config
-from laya_jax.training.typed import read_record
 
 DATA = "data.json"
 
 ENCODERS = (Vocabulary, Tokenizer)
 """Kinds of what turns texts into numbers, each with a file of its own."""
-
-VERSION = 2
-"""Version of how data are read and split. Since 2, shuffled splits are stratified by class."""
 
 LARGEST_INPUT = 2**31
 """Numbers of one input, at most."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import jax
 
-from laya_jax.training.parallel import ParallelConfig
+from laya_jax.engine import ParallelConfig
 from laya_jax.training.records import EnvironmentRecord
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "laya-jax")

@@ -10,12 +10,9 @@ from types import FrameType
 from typing import Any
 
 from laya_jax.data import Dataset
-from laya_jax.training.engine import Engine, PlacedState
-from laya_jax.training.metrics import measure
-from laya_jax.training.parallel import any_process
+from laya_jax.engine import Engine, PlacedState, TrainState, any_process, measure
 from laya_jax.training.recorder import NonFiniteLossError, Recorder, recording
-from laya_jax.training.run import RunDirectory
-from laya_jax.training.state import TrainState
+from laya_jax.training.run_directory import RunDirectory
 
 SAVE_EVERY = 300.0
 """Seconds after which a long epoch is saved in between."""

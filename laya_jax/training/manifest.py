@@ -12,9 +12,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from laya_jax.engine import flat, read_record
 from laya_jax.files import append_text, digest, read_bytes, refuse_links, write_json, write_text
-from laya_jax.training.config import flat
-from laya_jax.training.typed import read_record
 
 MANIFEST = "manifest.json"
 VERSION = 1

@@ -10,14 +10,12 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.engine import COLLAPSE, Metrics, TrainState, from_json
 from laya_jax.training.checkpoint import Checkpoints, DamagedCheckpointError
 from laya_jax.training.early_stopping import EarlyStopping
-from laya_jax.training.metrics import COLLAPSE, Metrics
 from laya_jax.training.progress import EpochTotals, Progress
 from laya_jax.training.records import Result
-from laya_jax.training.run import CHECKPOINTS, METRICS, RunDirectory
-from laya_jax.training.state import TrainState
-from laya_jax.training.typed import from_json
+from laya_jax.training.run_directory import CHECKPOINTS, METRICS, RunDirectory
 
 
 class NonFiniteLossError(ArithmeticError):

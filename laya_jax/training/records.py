@@ -1,10 +1,8 @@
 """Contents of a run's JSON files, as they are checked when they are read."""
 
 import dataclasses
-from typing import Any
 
-from laya_jax.training.metrics import Metrics
-from laya_jax.training.parallel import ParallelConfig
+from laya_jax.engine import Metrics, ParallelConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,19 +26,6 @@ class EnvironmentRecord:
     devices: tuple[str, ...]
     processors: int | None
     started_on: ParallelConfig = ParallelConfig()
-
-
-@dataclasses.dataclass(frozen=True)
-class BackboneRecord:
-    """The content of ``backbone.json``.
-
-    Attributes:
-      sizes: Sizes of the pretrained backbone.
-      weights: Checksum of its weights; None in an exported model, which holds them.
-    """
-
-    sizes: dict[str, Any]
-    weights: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,16 +11,21 @@ from typing import Any, TypeVar
 import jax
 
 from laya_jax.data import Dataset
-from laya_jax.training.checkpoint import checksum
-from laya_jax.training.config import Config, differences
+from laya_jax.engine import (
+    Config,
+    Engine,
+    ParallelConfig,
+    any_process,
+    barrier,
+    checksum,
+    differences,
+    make_parallel,
+)
+from laya_jax.inputs import Material, check_read_alike, fingerprint, gather, pretrained_of
 from laya_jax.training.data_record import class_counts
-from laya_jax.training.engine import Engine
 from laya_jax.training.loop import SILENT, Listener, train
-from laya_jax.training.material import Material, fingerprint, gather
-from laya_jax.training.parallel import ParallelConfig, any_process, barrier, make_parallel
-from laya_jax.training.pretrained import check_read_alike, pretrained_of
 from laya_jax.training.recorder import NonFiniteLossError
-from laya_jax.training.run import CONFIG, RunDirectory, check_is_new
+from laya_jax.training.run_directory import CONFIG, RunDirectory, check_is_new
 
 T = TypeVar("T")
 

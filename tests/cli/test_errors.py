@@ -8,8 +8,8 @@ import zlib
 import pytest
 
 from laya_jax.cli import commands, main, process
+from laya_jax.tpu.checking import DoesNotFitError
 from laya_jax.training import NonFiniteLossError
-from laya_jax.training.compile_check import DoesNotFitError
 from laya_jax.training.loop import Interrupted
 
 DEFECT = "(a defect in laya_jax, or a damaged file that it does not recognise; LAYA_TRACEBACK=1 shows where)"

@@ -8,7 +8,7 @@ import pytest
 
 from laya_jax.cli.predictions import write_predictions
 from laya_jax.data import Unlabelled
-from laya_jax.training.steps import Outputs
+from laya_jax.engine.steps import Outputs
 
 NAMES = ("cat", "dog")
 

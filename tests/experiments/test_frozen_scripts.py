@@ -135,7 +135,7 @@ def test_a_missing_path_is_named(tmp_path, capsys):
 
 
 def test_the_artworks_figures_are_drawn_from_real_runs(place, monkeypatch, capsys):
-    monkeypatch.setattr("laya_jax.training.experiments.PRETRAINED_IMAGE_SIZE", 12)
+    monkeypatch.setattr("laya_jax.engine.presets.PRETRAINED_IMAGE_SIZE", 12)
     given = ["--vit", str(place / "vit"), "--paintings", str(place / "photos"), "--epochs", "2"]
     given += ["--results", str(place / "results"), "--runs", str(place / "runs"), "--processes", "2"]
     artworks.main([*given, "--seeds", "1"])

@@ -10,9 +10,9 @@ from dataclasses import replace
 import pytest
 
 from experiments.configs import config_of
+from laya_jax.engine.config import to_json
 from laya_jax.training import BackboneConfig, OptimizerConfig
-from laya_jax.training.config import to_json
-from laya_jax.training.run import RunDirectory
+from laya_jax.training.run_directory import RunDirectory
 
 COMMAND = """
 import json, sys
@@ -21,7 +21,7 @@ from experiments.command import Places, errors_in_a_line
 from experiments.records import Job
 from experiments.runs import train_missing
 from laya_jax.training import Config
-from laya_jax.training.config import from_json
+from laya_jax.engine.config import from_json
 
 folder, processes, configs = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 jobs = [Job(name, "digits", from_json(Config, config)) for name, config in configs.items()]

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 import pytest
 
+from laya_jax.engine.parallel import ParallelConfig
+from laya_jax.engine.state import TrainState, checksum
 from laya_jax.training import checkpoint, load_model, resume
-from laya_jax.training.checkpoint import Checkpoints, DamagedCheckpointError, checksum
-from laya_jax.training.parallel import ParallelConfig
-from laya_jax.training.run import RunDirectory
-from laya_jax.training.state import TrainState
+from laya_jax.training.checkpoint import Checkpoints, DamagedCheckpointError
+from laya_jax.training.run_directory import RunDirectory
 
 ONE_DEVICE = ParallelConfig(devices=1)
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from laya_jax.training import manifest
-from laya_jax.training.run import RunDirectory
+from laya_jax.training.run_directory import RunDirectory
 
 
 def change_a_digit(path):

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from laya_jax.data import Preprocessing, Schema
+from laya_jax.engine.config import OptimizerConfig
+from laya_jax.engine.metrics import Metrics
+from laya_jax.engine.parallel import ParallelConfig
+from laya_jax.engine.state import TrainState
 from laya_jax.training import Config, load_model, resume, start
 from laya_jax.training.checkpoint import Checkpoints, DamagedCheckpointError
-from laya_jax.training.config import OptimizerConfig
-from laya_jax.training.metrics import Metrics
-from laya_jax.training.parallel import ParallelConfig
 from laya_jax.training.recorder import recording
-from laya_jax.training.run import RunDirectory
-from laya_jax.training.state import TrainState
+from laya_jax.training.run_directory import RunDirectory
 
 ONE_DEVICE = ParallelConfig(devices=1)
 SCHEMA = Schema(("no", "yes"), Preprocessing("features", (3,)), None)

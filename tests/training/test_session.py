@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from laya_jax.data import DataConfig, load
+from laya_jax.engine.state import checksum
 from laya_jax.training import (
     OptimizerConfig,
     ParallelConfig,
@@ -21,10 +22,10 @@ from laya_jax.training import (
     session,
     start,
 )
-from laya_jax.training.checkpoint import Checkpoints, checksum
+from laya_jax.training.checkpoint import Checkpoints
 from laya_jax.training.loop import Interrupted, Listener
 from laya_jax.training.recorder import NonFiniteLossError, Recorder
-from laya_jax.training.run import RunDirectory
+from laya_jax.training.run_directory import RunDirectory
 
 ONE_DEVICE = ParallelConfig(devices=1)
 TIMES = ("seconds", "examples_per_second", "run")
@@ -74,7 +75,7 @@ def test_interrupted_anywhere_a_run_ends_in_the_same_bits(
     small_config, finished_run, silent, tmp_path, monkeypatch, chunk, number
 ):
     # 21 steps an epoch, so chunks of 5 interrupt within an epoch, and the fifth at its end.
-    monkeypatch.setattr("laya_jax.training.feed.CHUNK", 5)
+    monkeypatch.setattr("laya_jax.engine.feed.CHUNK", 5)
     run = tmp_path / "run"
     with pytest.raises(
         Interrupted, match=f"interrupted by {number.name}, saved; to go on: laya resume {run}$"
@@ -84,7 +85,7 @@ def test_interrupted_anywhere_a_run_ends_in_the_same_bits(
     saved = Checkpoints(run / "checkpoints", read_only=True).steps()
     assert saved == [min(5 * chunk, 23)]
     monkeypatch.undo()
-    monkeypatch.setattr("laya_jax.training.feed.CHUNK", 5)
+    monkeypatch.setattr("laya_jax.engine.feed.CHUNK", 5)
     resume(RunDirectory.open(run), ONE_DEVICE, silent)
     reference = tmp_path / "reference"
     start([small_config], [reference], ONE_DEVICE, silent)
@@ -92,7 +93,7 @@ def test_interrupted_anywhere_a_run_ends_in_the_same_bits(
 
 
 def test_a_long_epoch_is_saved_in_between(small_config, silent, tmp_path, monkeypatch):
-    monkeypatch.setattr("laya_jax.training.feed.CHUNK", 5)
+    monkeypatch.setattr("laya_jax.engine.feed.CHUNK", 5)
     monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
     with pytest.raises(Interrupted):
         start([small_config], [tmp_path / "run"], ONE_DEVICE, Interrupter(3))
@@ -199,7 +200,7 @@ def test_data_that_have_changed_are_refused(unfinished_run, silent, monkeypatch)
     run = RunDirectory.open(unfinished_run)
     dataset = load(run.config.data)
     changed = dataclasses.replace(dataset, test=dataset.test._replace(labels=dataset.test.labels[::-1]))
-    monkeypatch.setattr("laya_jax.training.material.load_for", lambda config, decode: changed)
+    monkeypatch.setattr("laya_jax.inputs.gathering.load_for", lambda config, decode: changed)
     with pytest.raises(ValueError, match="the data of 'digits' are not those"):
         resume(run, ONE_DEVICE, silent)
 

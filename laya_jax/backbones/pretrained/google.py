@@ -16,7 +16,7 @@ from laya_jax.typing import Parameters
 
 def from_google(path: Path, options: Mapping[str, Any]) -> tuple[ViT, Parameters]:
     """A ViT in the layout of vision_transformer; its sizes are read off the shapes."""
-    from laya_jax.data.archive import read_npz
+    from laya_jax.data import read_npz
 
     arrays = read_npz(path)
     depth = len(

@@ -1,0 +1,258 @@
+"""What a training run is: one frozen dataclass, every field of which the command line can set."""
+
+import dataclasses
+import typing
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from laya_jax.checks import check_choice, check_count, check_counts, check_number
+from laya_jax.data import PATHS, DataConfig, kind_of
+from laya_jax.engine.typed import from_json as from_json  # which reads what ``to_json`` wrote
+from laya_jax.heads import check_temperature
+
+LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
+"""Widths beyond these are a mistake, or a file that somebody made up; they would only fill the memory."""
+
+PRETRAINED = ("vit", "bert")
+"""Kinds of backbones that do not start at random."""
+
+
+def _check_literal(section: str, config: Any, field: str) -> None:
+    choices = typing.get_args(typing.get_type_hints(type(config))[field])
+    check_choice(f"{section}.{field}" if section else field, getattr(config, field), choices)
+
+
+def _check_width(name: str, width: int) -> None:
+    check_count(name, width)
+    if width > LARGEST_WIDTH:
+        raise ValueError(f"{name} is {width}, expected at most {LARGEST_WIDTH:,}")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """The network whose hidden states the head reads.
+
+    Attributes:
+      kind: mlp (images or features), separable_cnn (images) or bilstm (texts), which start at random; vit
+        (images) or bert (texts), which are pretrained.
+      widths: of the hidden states, in order; of one direction for bilstm; not for vit and bert.
+      embedding_dim: width of the token embedding; bilstm only.
+      path: of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or an .npz of
+        a ViT by Google.
+      pooling: how the positions of a vit or bert become one vector; None takes cls for vit, mean for bert.
+      freeze: whether the weights of a vit or bert stay as they are. Hidden states are then computed once, and
+        kept for every later run.
+    """
+
+    kind: Literal["mlp", "separable_cnn", "bilstm", "vit", "bert"] = "mlp"
+    widths: tuple[int, ...] = (512, 256, 128)
+    embedding_dim: int = 128
+    path: str | None = None
+    pooling: Literal["cls", "mean", "cls+mean"] | None = None
+    freeze: bool = False
+
+    def __post_init__(self) -> None:
+        _check_literal("backbone", self, "kind")
+        check_counts("backbone.widths", self.widths)
+        if len(self.widths) > MOST_WIDTHS:
+            raise ValueError(f"backbone.widths are {len(self.widths):,}, expected at most {MOST_WIDTHS:,}")
+        for index, width in enumerate(self.widths):
+            _check_width(f"backbone.widths[{index}]", width)
+        _check_width("backbone.embedding_dim", self.embedding_dim)
+        if self.pooling is not None:
+            check_choice("backbone.pooling", self.pooling, ("cls", "mean", "cls+mean"))
+        pretrained = self.kind in PRETRAINED
+        if pretrained != (self.path is not None):
+            expected = f"a pretrained {self.kind}" if pretrained else f"None for {self.kind!r}"
+            raise ValueError(f"backbone.path is {self.path!r}, expected {expected}")
+        if self.pooling is not None and not pretrained:
+            raise ValueError(f"backbone.pooling is {self.pooling!r}, expected None for {self.kind!r}")
+        if self.freeze and not pretrained:
+            raise ValueError(
+                f"backbone.freeze is True for {self.kind!r}, which starts at random; expected a pretrained "
+                f"backbone, {' or '.join(PRETRAINED)}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeadConfig:
+    """The output head.
+
+    Attributes:
+      kind: laya (attention over layers, per input), last_layer (the usual output layer), concat (all
+        layers side by side) or scalar_mix (one weight per layer for all inputs).
+      dim: width that all layers are brought to; not for last_layer.
+      temperature: divides the scores of the layers, smaller is sharper; laya only.
+      psi: what the scorer reads of a layer, itself (identity) or a shared MLP of it (mlp); laya only.
+      scorer_width: hidden width of the scorer, None takes dim; laya only.
+      attention_heads: parts of dim that weigh the layers each on their own; laya only.
+      uniform_start: lets attention start uniform; laya only.
+      rms_normalized: brings every adapted layer to the same root mean square; not for last_layer.
+      layer_normalized: brings every hidden state to mean 0 and standard deviation 1 before it is read.
+      dropout: share of the numbers of the adapted layers that training leaves out; not for last_layer.
+      layer_dropout: share of each example's layers that training masks; not for last_layer.
+    """
+
+    kind: Literal["laya", "last_layer", "concat", "scalar_mix"] = "laya"
+    dim: int = 96
+    temperature: float = 1.0
+    psi: Literal["identity", "mlp"] = "identity"
+    scorer_width: int | None = None
+    attention_heads: int = 1
+    uniform_start: bool = False
+    rms_normalized: bool = False
+    layer_normalized: bool = False
+    dropout: float = 0.0
+    layer_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_literal("head", self, "kind")
+        _check_literal("head", self, "psi")
+        _check_width("head.dim", self.dim)
+        check_temperature(self.temperature, "head.temperature")
+        if self.scorer_width is not None:
+            _check_width("head.scorer_width", self.scorer_width)
+        check_count("head.attention_heads", self.attention_heads)
+        if self.dim % self.attention_heads:
+            raise ValueError(
+                f"head.attention_heads is {self.attention_heads}, expected a divisor of dim, {self.dim}"
+            )
+        for name in ("dropout", "layer_dropout"):
+            share = getattr(self, name)
+            check_number(f"head.{name}", share, lambda share: 0 <= share < 1, "from 0 to below 1")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """Adam, and how its learning rate runs.
+
+    Attributes:
+      learning_rate: the highest one.
+      schedule: constant, or cosine or linear decay to 0 over all epochs.
+      warmup_steps: steps over which the learning rate rises from 0.
+      weight_decay: decoupled (AdamW), on kernels and embeddings.
+      clip_norm: largest norm of the gradient; None does not clip.
+      epsilon: of Adam; the default is Keras's, as in the paper.
+    """
+
+    learning_rate: float = 1e-3
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    warmup_steps: int = 0
+    weight_decay: float = 0.0
+    clip_norm: float | None = None
+    epsilon: float = 1e-7
+
+    def __post_init__(self) -> None:
+        _check_literal("optimizer", self, "schedule")
+        check_number("optimizer.learning_rate", self.learning_rate, lambda rate: rate > 0, "above 0")
+        check_count("optimizer.warmup_steps", self.warmup_steps, least=0)
+        check_number("optimizer.weight_decay", self.weight_decay, lambda decay: decay >= 0, "of at least 0")
+        check_number("optimizer.epsilon", self.epsilon, lambda epsilon: epsilon > 0, "above 0")
+        if self.clip_norm is not None:
+            check_number("optimizer.clip_norm", self.clip_norm, lambda norm: norm > 0, "above 0")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LossConfig:
+    """Cross-entropy and what is added to it.
+
+    Attributes:
+      label_smoothing: share of the target that goes to all classes alike, from 0 to below 1.
+      attention_entropy: this times the mean entropy of the attention is subtracted from the loss, so
+        that more than 0 spreads attention over layers and less than 0 sharpens it.
+    """
+
+    label_smoothing: float = 0.0
+    attention_entropy: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(
+            "loss.label_smoothing", self.label_smoothing, lambda share: 0 <= share < 1, "from 0 to below 1"
+        )
+        check_number("loss.attention_entropy", self.attention_entropy)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything that a run's result depends on.
+
+    Attributes:
+      data: which data set, and how it is read and split.
+      backbone: the network whose hidden states the head reads.
+      head: what predicts from them.
+      optimizer: Adam and its learning rate.
+      loss: what is minimised.
+      seed: of the initial weights and of the order of the examples.
+      epochs: at most.
+      batch_size: Number of examples per step, over all devices; fewer of your own are taken all at once.
+      patience: epochs without a better validation accuracy after which training stops.
+      dtype: of the computation; parameters are always float32.
+    """
+
+    data: DataConfig = DataConfig()
+    backbone: BackboneConfig = BackboneConfig()
+    head: HeadConfig = HeadConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    loss: LossConfig = LossConfig()
+    seed: int = 0
+    epochs: int = 50
+    batch_size: int = 128
+    patience: int = 5
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+    def __post_init__(self) -> None:
+        check_count("seed", self.seed, least=0)
+        check_count("epochs", self.epochs)
+        check_count("batch_size", self.batch_size)
+        check_count("patience", self.patience)
+        if self.seed >= 2**32:
+            raise ValueError(f"seed is {self.seed}, expected less than 2**32")
+        _check_literal("", self, "dtype")
+        if self.loss.attention_entropy and self.head.kind != "laya":
+            raise ValueError(
+                f"loss.attention_entropy is {self.loss.attention_entropy}, expected 0: a head of kind "
+                f"{self.head.kind!r} has no attention per input to regularise"
+            )
+
+
+def to_json(config: Any) -> dict[str, Any]:
+    """Turns a config into what JSON holds.
+
+    >>> to_json(HeadConfig(dim=8))["dim"]
+    8
+    """
+    return dataclasses.asdict(config)
+
+
+def placed_as(config: Config, other: Config) -> Config:
+    """Moves a config's data and weights to the places of another config's, if both are of the same kind."""
+    data, backbone, kind = config.data, config.backbone, kind_of(config.data.source)
+    if kind == kind_of(other.data.source):
+        source = other.data.source if kind in PATHS else data.source
+        data = dataclasses.replace(data, source=source, directory=other.data.directory)
+    if None not in (backbone.path, other.backbone.path):
+        backbone = dataclasses.replace(backbone, path=other.backbone.path)
+    return dataclasses.replace(config, data=data, backbone=backbone)
+
+
+def differences(saved: Any, given: Any) -> list[str]:
+    """Lists the fields in which two configs differ, each as a line.
+
+    >>> differences(HeadConfig(dim=8), HeadConfig(dim=16))
+    ['dim: 8 -> 16']
+    """
+    before, after = dict(flat(to_json(saved))), dict(flat(to_json(given)))
+    return [
+        f"{name}: {before.get(name)!r} -> {after.get(name)!r}"
+        for name in before | after
+        if before.get(name) != after.get(name)
+    ]
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the values of nested objects with their names, joined by dots."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value

@@ -1,0 +1,195 @@
+"""A config's compiled functions with the data they read: trains and predicts, knows nothing of files."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.backbones import Pretrained
+from laya_jax.data import Dataset, Schema, batch_indices, is_own, steps_per_epoch
+from laya_jax.engine.config import Config
+from laya_jax.engine.feed import LARGEST_RESIDENT, Feed
+from laya_jax.engine.model import initial_parameters, make_classifier
+from laya_jax.engine.parallel import ParallelConfig, make_parallel
+from laya_jax.engine.predictor import Predictor
+from laya_jax.engine.state import TrainState, initial_state, make_optimizer
+from laya_jax.engine.steps import Outputs, StepMetrics, make_train_chunk, output_reader
+from laya_jax.typing import Parameters
+
+Split: TypeAlias = Literal["train", "validation", "test"]
+
+IN_CACHE = {"separable_cnn": 8}
+"""Examples whose activations stay in a CPU's cache, by kind of backbone, where that makes training faster."""
+
+PlacedState: TypeAlias = TrainState
+"""The states of all seeds on the devices, as the compiled functions take it."""
+
+
+class Engine:
+    """Trains one seed, or several side by side in one vmapped program.
+
+    States at rest are one ``TrainState`` of NumPy arrays per seed, whatever the devices; ``place`` puts
+    them to work and ``fetch`` copies them back.
+
+    Attributes:
+      dataset: Data set to train and test on.
+      seeds: trained side by side.
+      parallel: Devices that arrays live on.
+      classifier: Classifier that is trained.
+      train_chunk: the function that is compiled to take steps.
+      steps_per_epoch: steps in which every training example comes once.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        parallel: ParallelConfig,
+        seeds: Sequence[int] = (),
+        largest_resident: int = LARGEST_RESIDENT,
+        pretrained: Pretrained | None = None,
+    ) -> None:
+        self.dataset = dataset
+        self.seeds = tuple(seeds) or (config.seed,)
+        self.parallel = make_parallel(parallel, batch_size=config.batch_size)
+        examples, share = len(dataset.train.labels), len(self.parallel.devices) * (parallel.microbatches or 1)
+        self.batch_size = fitting_batch_size(config, examples, share)
+        self.steps_per_epoch = steps_per_epoch(examples, self.batch_size)
+        self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
+        self._pretrained = pretrained.parameters if pretrained else {}
+        self.optimizer = make_optimizer(config.optimizer, config.epochs * self.steps_per_epoch)
+        self._largest_resident = largest_resident
+        self._feeds: dict[Split, Feed] = {}
+        sizes = {"batch_size": self.batch_size, "seeds": len(self.seeds)}
+        self._predictors = {
+            explain: Predictor(
+                output_reader(self.classifier, explain=explain),
+                dataset.preprocessing,
+                self.parallel,
+                **sizes,
+            )
+            for explain in (False, True)
+        }
+        self.train_chunk = make_train_chunk(
+            self.classifier,
+            dataset.preprocessing,
+            self.optimizer,
+            config.loss,
+            axis_name=self.parallel.axis_name,
+            seeds=len(self.seeds) > 1,
+            microbatches=_microbatches(parallel, config, self.batch_size // len(self.parallel.devices)),
+        )
+        self._train = self.parallel.compile(self.train_chunk, donate=True)
+        self._draw = jax.jit(self._initial)
+
+    def with_seeds(self, seeds: Sequence[int]) -> "Engine":
+        """The same for other seeds, as many: nothing is compiled again, and no data are moved again."""
+        if len(seeds) != len(self.seeds):
+            raise ValueError(f"seeds are {tuple(seeds)}, expected {len(self.seeds)} of them")
+        engine = copy.copy(self)
+        engine.seeds = tuple(seeds)
+        return engine
+
+    def initial(self) -> list[TrainState]:
+        """The state of each seed before its first step."""
+        return [_copy(self._draw(np.uint32(seed), self._pretrained)) for seed in self.seeds]
+
+    def place(self, states: Sequence[TrainState]) -> PlacedState:
+        """Puts the seeds' states on the devices, side by side."""
+        if len(self.seeds) == 1:
+            return self.parallel.replicate(states[0])
+        return self.parallel.replicate(jax.tree.map(lambda *leaves: np.stack(leaves), *states))
+
+    def fetch(self, placed: PlacedState) -> list[TrainState]:
+        """Copies the seeds' states from the devices."""
+        state = self.parallel.local(placed)
+        if len(self.seeds) == 1:
+            return [_copy(state)]
+        return [_copy(jax.tree.map(lambda leaf, i=i: leaf[i], state)) for i in range(len(self.seeds))]
+
+    def train(
+        self, placed: PlacedState, first_step: int, steps: int
+    ) -> Iterator[tuple[PlacedState, StepMetrics]]:
+        """Takes steps. The state that goes in is gone; go on with the one that comes out.
+
+        Yields:
+          After every chunk: the state, and the metrics of its steps, [seed, step].
+        """
+        feed = self._feed("train")
+        sizes = (len(feed), self.batch_size)
+        indices = [batch_indices(*sizes, seed, first_step, steps) for seed in self.seeds]
+        for batches, count in feed.chunks(_side_by_side(indices)):
+            placed, metrics = self._train(placed, feed.data, batches, count)
+            yield placed, StepMetrics(*(self._by_seed(leaf, count) for leaf in metrics))
+
+    def outputs(self, placed: PlacedState, split: Split, *, explain: bool = False) -> list[Outputs]:
+        """Predictions of each seed for every example of a split, in its order.
+
+        Args:
+          placed: the states, on the devices.
+          split: Name of the split.
+          explain: True to measure, too, how far attention can be believed.
+        """
+        return self._predictors[explain].outputs(placed.parameters, self._feed(split))
+
+    def _initial(self, seed: jax.Array, pretrained: Parameters) -> TrainState:
+        parameters = initial_parameters(self.classifier, self.dataset.preprocessing, seed, pretrained)
+        return initial_state(parameters, self.optimizer, seed if self.classifier.head.is_random else None)
+
+    def _feed(self, split: Split) -> Feed:
+        if split not in self._feeds:
+            self._feeds[split] = Feed(getattr(self.dataset, split), self.parallel, self._largest_resident)
+        return self._feeds[split]
+
+    def _by_seed(self, leaf: jax.Array, count: int) -> NDArray:
+        steps = np.asarray(self.parallel.local(leaf))[:count]
+        return steps.reshape(count, len(self.seeds)).T
+
+
+def fitting_batch_size(config: Config, examples: int, divisor: int) -> int:
+    """Batch size that all examples of one's own fit in, if they are fewer than a batch, which is filled up.
+
+    Args:
+      config: Config of the run.
+      examples: Number of examples to train on.
+      divisor: Number of parts that a batch is divided into, over all devices.
+
+    Raises:
+      ValueError: A batch is larger than a data set by name, of which more is known.
+
+    >>> from laya_jax.data import DataConfig
+    >>> fitting_batch_size(Config(data=DataConfig(source="npz:a.npz")), 81, 8)
+    88
+    """
+    if config.batch_size > examples and not is_own(config.data.source):
+        raise ValueError(
+            f"batch_size is {config.batch_size}, expected at most the {examples} examples to train on"
+        )
+    return min(config.batch_size, -(-examples // divisor) * divisor)
+
+
+def _microbatches(parallel: ParallelConfig, config: Config, share: int) -> int:
+    """Number of parts into which each device divides its share of a batch."""
+    if parallel.microbatches is not None:
+        if share % parallel.microbatches:
+            raise ValueError(
+                f"microbatches is {parallel.microbatches}, expected a divisor of the {share} examples of a "
+                "batch on each device"
+            )
+        return parallel.microbatches
+    examples = IN_CACHE.get(config.backbone.kind)
+    if examples is None or share % examples or jax.default_backend() != "cpu":
+        return 1
+    return share // examples
+
+
+def _side_by_side(indices: Sequence[NDArray]) -> NDArray:
+    return indices[0] if len(indices) == 1 else np.stack(indices, axis=1)
+
+
+def _copy(tree: Any) -> Any:
+    # A view of a buffer that the next step is given to overwrite would not do.
+    return jax.tree.map(lambda leaf: np.array(leaf, copy=True), tree)

@@ -1,0 +1,308 @@
+"""Where arrays live and how a step is compiled, on 1 ... N devices and hosts.
+
+Two ways that agree: ``MeshParallel`` (the default) shards the batch over a mesh and leaves the rest to the
+compiler; ``PmapParallel`` runs one copy of the step per device, which sum their gradients themselves.
+"""
+
+import dataclasses
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from laya_jax.checks import check_choice, check_count
+from laya_jax.engine import peers
+
+AXIS = "batch"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeviceConfig:
+    """On which devices to compute; the result does not depend on it but for rounding.
+
+    Attributes:
+      parallel: jit (the compiler distributes the batch over all devices and hosts) or pmap (one copy of
+        the step per device).
+      devices: how many of the devices to use; None takes all.
+      require_backend: stops at once if JAX found another one.
+    """
+
+    parallel: Literal["jit", "pmap"] = "jit"
+    devices: int | None = None
+    require_backend: Literal["cpu", "gpu", "tpu"] | None = None
+
+    def __post_init__(self) -> None:
+        check_choice("parallel", self.parallel, ("jit", "pmap"))
+        if self.require_backend is not None:
+            check_choice("require_backend", self.require_backend, ("cpu", "gpu", "tpu"))
+        if self.devices is not None:
+            check_count("devices", self.devices)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ParallelConfig(DeviceConfig):
+    """On which devices, and in how many processes, to train.
+
+    With dropout, pmap and microbatches leave out other numbers than one device that takes the batch whole.
+
+    Attributes:
+      coordinator: HOST:PORT of process 0 for a run over several processes; "auto" where the cluster says
+        (TPU pods, Slurm). None is a run of one process.
+      processes: how many processes; not with "auto".
+      process: which of them this one is, from 0; not with "auto".
+      microbatches: parts of a device's share of the batch whose gradients are formed one after the other
+        and added up, which saves memory; None takes as many as are fast.
+    """
+
+    coordinator: str | None = None
+    processes: int | None = None
+    process: int | None = None
+    microbatches: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.microbatches is not None:
+            check_count("microbatches", self.microbatches)
+        several = self.coordinator not in (None, "auto")
+        for name in ("processes", "process"):
+            value = getattr(self, name)
+            if several != (value is not None):
+                expected = "a number, as coordinator is given" if several else "none without coordinator"
+                raise ValueError(f"{name} is {value}, expected {expected}")
+
+
+def connect(config: ParallelConfig) -> None:
+    """Joins the other processes of a run over several; to be called before anything else of JAX.
+
+    Raises:
+      ConnectionError: They are not there.
+    """
+    try:
+        if config.coordinator == "auto":
+            jax.distributed.initialize()
+        elif config.coordinator is not None and config.process is not None:
+            address = peers.join(config.coordinator, config.process)
+            bind = address if config.process == 0 else None
+            jax.distributed.initialize(
+                address, config.processes, config.process, coordinator_bind_address=bind
+            )
+    except RuntimeError as error:
+        reason = next(iter(str(error).splitlines()), "")
+        raise ConnectionError(
+            f"the {config.processes} processes did not find each other: {reason}"
+        ) from error
+
+
+class Parallel(Protocol):
+    """What the training loop asks of either way.
+
+    Attributes:
+      devices: all of the run, over all hosts.
+      axis_name: of the devices, over which compiled functions have to sum by themselves; None if the
+        compiler does it.
+    """
+
+    devices: Sequence[jax.Device]
+
+    @property
+    def axis_name(self) -> str | None:
+        """The name of the devices' axis under pmap."""
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts arrays on every device."""
+
+    def split(self, batches: Any, axis: int) -> Any:
+        """Divides host arrays over the devices along this axis, the batch."""
+
+    def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
+        """Compiles a function of (replicated, replicated, batches, count); its results are replicated."""
+
+    def local(self, tree: Any) -> Any:
+        """One copy of replicated arrays."""
+
+
+class MeshParallel:
+    """``jax.jit`` over a mesh of one axis: the batch sharded, everything else replicated.
+
+    >>> parallel = MeshParallel(jax.devices()[:2])
+    >>> double = parallel.compile(lambda state, data, batches, count: state * batches.sum() * count)
+    >>> state = parallel.replicate(np.float32(1))
+    >>> float(double(state, None, parallel.split(np.ones(4, np.float32), axis=0), 2))
+    8.0
+    """
+
+    axis_name = None
+
+    def __init__(self, devices: Sequence[jax.Device]) -> None:
+        self.devices = devices
+        self.mesh = _mesh(devices)
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts arrays on every device."""
+        return jax.tree.map(lambda leaf: _place(leaf, self.replicated), tree)
+
+    def split(self, batches: Any, axis: int) -> Any:
+        """Divides host arrays over the devices along this axis, the batch."""
+        sharding = self.divided(axis)
+        return jax.tree.map(lambda leaf: _place(leaf, sharding), batches)
+
+    def divided(self, axis: int) -> NamedSharding:
+        """How an array is laid out that is divided along this axis."""
+        return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
+
+    def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
+        """Compiles with ``jax.jit``."""
+        return jax.jit(function, out_shardings=self.replicated, donate_argnums=(0,) if donate else ())
+
+    def local(self, tree: Any) -> Any:
+        """The arrays themselves."""
+        return tree
+
+
+class PmapParallel:
+    """``jax.pmap``: arrays have a leading axis of this host's devices.
+
+    >>> parallel = PmapParallel(jax.devices()[:2])
+    >>> def double(state, data, batches, count):
+    ...     return jax.lax.psum(state * batches.sum(), parallel.axis_name) * count
+    >>> state = parallel.replicate(np.float32(1))
+    >>> batches = parallel.split(np.ones(4, np.float32), axis=0)
+    >>> float(parallel.local(parallel.compile(double)(state, None, batches, 2)))
+    8.0
+    """
+
+    axis_name = AXIS
+
+    def __init__(self, devices: Sequence[jax.Device]) -> None:
+        self.devices = devices
+        self.here = [device for device in devices if device.process_index == jax.process_index()]
+        self.by_device = NamedSharding(_mesh(self.here), PartitionSpec(AXIS))
+
+    def replicate(self, tree: Any) -> Any:
+        """Puts arrays on every device of this host."""
+        return jax.tree.map(lambda leaf: self._place([leaf] * len(self.here)), tree)
+
+    def split(self, batches: Any, axis: int) -> Any:
+        """Divides host arrays along this axis over all devices, and puts this host's parts on its own."""
+        return jax.tree.map(lambda leaf: self._split(leaf, axis), batches)
+
+    def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
+        """Compiles with ``jax.pmap``."""
+        return jax.pmap(
+            function,
+            axis_name=AXIS,
+            in_axes=(0, 0, 0, None),
+            devices=self.devices,
+            donate_argnums=(0,) if donate else (),
+        )
+
+    def local(self, tree: Any) -> Any:
+        """The first device's copy."""
+        return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data[0], tree)
+
+    def _split(self, batches: Any, axis: int) -> Any:
+        parts = np.split(np.asarray(batches), len(self.devices), axis=axis)
+        return self._place([parts[self.devices.index(device)] for device in self.here])
+
+    def _place(self, parts: Sequence[Any]) -> jax.Array:
+        return jax.device_put(np.stack([np.asarray(part) for part in parts]), self.by_device)
+
+
+def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
+    """The way that is configured, over the devices that there are.
+
+    Args:
+      config: what was asked for.
+      batch_size: of training, which has to divide; 0 for what has no batches yet.
+
+    Raises:
+      ValueError: another backend than required, more devices than there are, or a batch that does not
+        divide by them.
+
+    >>> make_parallel(DeviceConfig(devices=3), batch_size=128)
+    Traceback (most recent call last):
+      ...
+    ValueError: batch_size is 128, expected a multiple of the 3 devices
+    """
+    if config.require_backend not in (None, jax.default_backend()):
+        found = ", ".join(str(device) for device in jax.devices())
+        raise ValueError(
+            f"require_backend is {config.require_backend!r}, but JAX found only {found}"
+            f"{_reason_against(config.require_backend)}; "
+            f"is the right jax installed (pip install 'laya-jax[cuda13]' or 'laya-jax[tpu]')?"
+        )
+    devices = jax.devices()
+    if config.devices is not None:
+        if config.devices > len(devices):
+            raise ValueError(
+                f"devices is {config.devices}, expected at most the {len(devices)} that there are"
+            )
+        devices = devices[: config.devices]
+    if batch_size % len(devices):
+        raise ValueError(f"batch_size is {batch_size}, expected a multiple of the {len(devices)} devices")
+    return MeshParallel(devices) if config.parallel == "jit" else PmapParallel(devices)
+
+
+def _reason_against(backend: str | None) -> str:
+    """Returns the reason, if there is one, for which JAX does not compute on a backend."""
+    try:
+        jax.devices(backend)
+    except RuntimeError as error:
+        return f" ({str(error).partition(chr(10))[0]})"
+    return ""
+
+
+def divisible(batch_size: int, parallel: Parallel) -> int:
+    """The least batch that is as large and divides by the devices: where nothing is trained, any will do.
+
+    >>> divisible(128, MeshParallel(jax.devices()[:3]))
+    129
+    """
+    devices = len(parallel.devices)
+    return -(-batch_size // devices) * devices
+
+
+def any_process(flag: bool) -> bool:
+    """Whether the flag is set in any process of the run, so that all act alike.
+
+    >>> any_process(True)
+    True
+    """
+    if jax.process_count() == 1:
+        return flag
+    from jax.experimental import multihost_utils
+
+    return bool(np.any(multihost_utils.process_allgather(jnp.asarray(flag))))
+
+
+def cores() -> int:
+    """Cores of the processor that this process may use.
+
+    >>> cores() > 0
+    True
+    """
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def barrier(name: str) -> None:
+    """Waits until all processes of the run have come to the point of this name."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(name)
+
+
+def _mesh(devices: Sequence[jax.Device]) -> Mesh:
+    # Explicit axes, the default, would ask the models to name shardings.
+    return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
+
+
+def _place(leaf: Any, sharding: NamedSharding) -> jax.Array:
+    # Every process holds the whole array and hands in the parts of its own devices.
+    array = np.asarray(leaf)
+    return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])

@@ -1,0 +1,97 @@
+"""Reads whole sets of examples, every example exactly once, with one set of parameters or several."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import starmap
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.data import Preprocessing, evaluation_indices
+from laya_jax.engine.feed import Feed
+from laya_jax.engine.parallel import Parallel
+from laya_jax.engine.steps import Batches, Reader, make_output_chunk
+from laya_jax.typing import Parameters
+
+
+class Predictor:
+    """A compiled reader, as ``output_reader`` makes one of a classifier.
+
+    Attributes:
+      parallel: where arrays live.
+      batch_size: examples that are predicted at once, over all devices.
+      seeds: how many sets of parameters there are side by side.
+    """
+
+    def __init__(
+        self,
+        read: Reader,
+        preprocessing: Preprocessing,
+        parallel: Parallel,
+        *,
+        batch_size: int,
+        seeds: int = 1,
+    ) -> None:
+        self.parallel = parallel
+        self.batch_size = batch_size
+        self.seeds = seeds
+        options: dict[str, Any] = {"axis_name": parallel.axis_name, "seeds": seeds > 1}
+        self._run = parallel.compile(make_output_chunk(read, preprocessing, **options))
+
+    def outputs(
+        self,
+        parameters: Parameters,
+        feed: Feed,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> list[Any]:
+        """What is read of every example with each set of parameters, in the order of the examples.
+
+        Args:
+          parameters: Parameters, on the devices.
+          feed: Examples.
+          progress: Called after every chunk with the number of examples that are done, and of all.
+        """
+        chunks, done = [], 0
+        for chunk in self.chunks(parameters, feed):
+            chunks.append(chunk)
+            done += len(jax.tree.leaves(chunk)[0]) * self.batch_size
+            progress(min(done, len(feed)), len(feed))
+        return [
+            jax.tree.map(lambda *leaves, seed=seed: self._join(leaves, seed)[: len(feed)], *chunks)
+            for seed in range(self.seeds)
+        ]
+
+    def chunks(self, parameters: Parameters, feed: Feed, at_once: int = 1) -> Iterator[Any]:
+        """The same as it is read, a number of batches at a time: [steps, B, ...] or [steps, S, B, ...].
+
+        Args:
+          parameters: on the devices.
+          feed: the examples.
+          at_once: chunks that are computed side by side, each by a thread; one needs none.
+        """
+
+        def read(batches: Batches, count: int) -> Any:
+            outputs = self.parallel.local(self._run(parameters, feed.data, batches, count))
+            return jax.tree.map(lambda leaf: np.asarray(leaf[:count]), outputs)
+
+        chunks = feed.chunks(evaluation_indices(len(feed), self.batch_size))
+        if at_once == 1:
+            yield from starmap(read, chunks)
+            return
+        running: deque[Future[Any]] = deque()
+        with ThreadPoolExecutor(at_once) as pool:
+            for batches, count in chunks:
+                running.append(pool.submit(read, batches, count))
+                if len(running) > at_once:
+                    yield running.popleft().result()
+            while running:
+                yield running.popleft().result()
+
+    def _join(self, chunks: Sequence[NDArray], seed: int) -> NDArray:
+        """One seed's outputs [N, ...], from chunks [steps, B, ...] or [steps, S, B, ...]."""
+        steps = np.concatenate(chunks)
+        mine = steps[:, seed] if self.seeds > 1 else steps
+        return mine.reshape(-1, *mine.shape[2:])

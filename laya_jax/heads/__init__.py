@@ -1,0 +1,30 @@
+"""Output heads: pure functions, and the Linen modules that hold their parameters."""
+
+from laya_jax.heads.base import Head
+from laya_jax.heads.checks import check_hidden_states, check_layer_masks, check_parameters, check_temperature
+from laya_jax.heads.functional import HeadOutput
+from laya_jax.heads.layer_attention import EXACT, attend, gelu, vote
+from laya_jax.heads.linen import ConcatHead, LastLayerHead, LayaHead, ScalarMixHead
+from laya_jax.heads.parameters import hidden_widths, initial_value, promote
+from laya_jax.heads.reading import read_layers
+
+__all__ = [
+    "EXACT",
+    "ConcatHead",
+    "Head",
+    "HeadOutput",
+    "LastLayerHead",
+    "LayaHead",
+    "ScalarMixHead",
+    "attend",
+    "check_hidden_states",
+    "check_layer_masks",
+    "check_parameters",
+    "check_temperature",
+    "gelu",
+    "hidden_widths",
+    "initial_value",
+    "promote",
+    "read_layers",
+    "vote",
+]

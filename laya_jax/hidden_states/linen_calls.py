@@ -1,0 +1,143 @@
+"""Calls of layers inside a Linen model, stored among its intermediates."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+from flax.traverse_util import flatten_dict
+
+from laya_jax.hidden_states.layer_calls import MEMBERS, Call, Reduction, Stored, taken
+from laya_jax.hidden_states.returned import Output
+
+
+class Recorder:
+    """Sees every call of a layer while a model runs, and every value that a layer sows or perturbs.
+
+    Args:
+      parameters: Parameters of the whole model.
+      wanted: Function of a layer's name and a method's that tells whether to record it.
+      output: Choice among the arrays that a layer returns.
+      key: Name under which to store; empty if nothing is to be stored.
+      advice: Problem of a layer that can store nothing.
+
+    Attributes:
+      calls: Calls in their order.
+    """
+
+    def __init__(
+        self,
+        parameters: Mapping[str, Any],
+        wanted: Callable[[str, str], bool],
+        output: Output,
+        key: str,
+        advice: str,
+    ):
+        self.calls: list[Call] = []
+        self._parameters, self._wanted, self._output = parameters, wanted, output
+        self._key, self._advice = key, advice
+        self._running: list[_Running] = []
+
+    def intercept(self, method: Any, args: Any, kwargs: Any, context: Any) -> Any:
+        """Runs a method of a module; made for ``nn.intercept_methods``."""
+        module, name = context.module, context.method_name
+        if name == "setup":
+            return method(*args, **kwargs)
+        running = _Running(module.path, self._mapped(module))
+        with self._seeing_sown(module, running):
+            if not hasattr(type(module), name):  # a function that a transform lifted
+                return method(*args, **kwargs)
+            caller = self._running[-1].path if self._running else None
+            self._running.append(running)
+            try:
+                returned = method(*args, **kwargs)
+            finally:
+                self._running.pop()
+        # What a layer calls of its own, such as super().__call__, is no call of a layer.
+        if module.path and module.path != caller:
+            method_name = "" if name == "__call__" else name
+            self._record(module, running, module.path, method_name, returned, (args, kwargs))
+        return returned
+
+    def stored(self, state: Mapping[str, Any]) -> dict[str, list[Stored]]:
+        """Finds what was stored, by name, in the state that the model returned."""
+        own = f"{self._key}:"
+        flat = flatten_dict(state.get("intermediates", {}))
+        return {
+            "/".join(path[:-1]) + path[-1].removeprefix(own): list(values)
+            for path, values in flat.items()
+            if path[-1].startswith(own)
+        }
+
+    @contextmanager
+    def _seeing_sown(self, module: nn.Module, running: "_Running") -> Iterator[None]:
+        """Sees what a module sows, by attributes of this one, which lives only while the model runs."""
+        if "sow" in vars(module):
+            yield
+            return
+
+        def sow(col: str, name: str, value: Any, *args: Any, **kwargs: Any) -> bool:
+            self._record(module, running, (*module.path, name), "", value, (), *args, **kwargs)
+            return type(module).sow(module, col, name, value, *args, **kwargs)
+
+        def perturb(name: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+            perturbed = type(module).perturb(module, name, value, *args, **kwargs)
+            self._record(module, running, (*module.path, name), "", perturbed)
+            return perturbed
+
+        object.__setattr__(module, "sow", sow)
+        object.__setattr__(module, "perturb", perturb)
+        try:
+            yield
+        finally:
+            object.__delattr__(module, "sow")
+            object.__delattr__(module, "perturb")
+
+    def _record(
+        self,
+        module: nn.Module,
+        running: "_Running",
+        path: tuple[str, ...],
+        method: str,
+        returned: Any,
+        arguments: Any = (),
+        *reduction: Any,
+        **reductions: Any,
+    ) -> None:
+        layer = "/".join(path)
+        if not self._wanted(layer, method):
+            return
+        output, array = taken(layer, method, returned, self._output, arguments)
+        assert module.scope is not None
+        vmaps = "".join(module.scope.debug_path).count("vmap(")
+        if not output.problem and not module.is_mutable_collection("intermediates"):
+            output = output._replace(problem=MEMBERS if vmaps and running.mapped else self._advice)
+        self.calls.append(Call(output, () if array is None else array.shape, vmaps, running.mapped))
+        if self._key:
+            # The name inside the module, since nn.jit uses the trace of one block for all that are alike.
+            name = f"{self._key}:{output.name.removeprefix('/'.join(module.path))}"
+            reduce: Any = Reduction(*reduction, **reductions)
+            type(module).sow(module, "intermediates", name, array, reduce, tuple)
+
+    def _mapped(self, module: nn.Module) -> int:
+        """Number of transforms around a module that map over its parameters, which have fewer axes inside."""
+        assert module.scope is not None
+        if not any(kind in part for part in module.scope.debug_path for kind in ("vmap(", "scan(")):
+            return 0
+        root = module.scope.root  # of what the innermost transform sees
+        inside = jax.tree.leaves(root.variables().get("params", {}))
+        parameters: Any = self._parameters
+        for level in root.path:
+            parameters = parameters.get(level, {})
+        outside = jax.tree.leaves(parameters)
+        if inside and outside:
+            return outside[0].ndim - inside[0].ndim
+        return self._running[-1].mapped if self._running else 0
+
+
+class _Running(NamedTuple):
+    """Call of a module that has not returned, and how many transforms map over its parameters."""
+
+    path: tuple[str, ...]
+    mapped: int

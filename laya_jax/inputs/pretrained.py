@@ -1,0 +1,160 @@
+"""Pretrained backbones as a config names them, and data as they read them."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from laya_jax.backbones import BERT, Pretrained, ViT, load_pretrained, local_path
+from laya_jax.backbones.pretrained import (
+    check_embedded,
+    image_notes,
+    read_normalization,
+    read_tokenizer,
+    text_notes,
+)
+from laya_jax.data import PADDING, Dataset, Tokenizer, is_own, load
+from laya_jax.engine import Config
+
+MODULES: Mapping[str, type[ViT] | type[BERT]] = {"vit": ViT, "bert": BERT}
+
+NOT_SIZES = ("parent", "name", "dtype", "param_dtype")
+"""Fields of a backbone that do not say how large it is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BackboneRecord:
+    """The content of ``backbone.json``.
+
+    Attributes:
+      sizes: Sizes of the pretrained backbone.
+      weights: Checksum of its weights; None in an exported model, which holds them.
+    """
+
+    sizes: dict[str, Any]
+    weights: int | None = None
+
+
+def pretrained_of(config: Config) -> Pretrained | None:
+    """The pretrained backbone of a config; None for one that starts at random.
+
+    Raises:
+      FileNotFoundError: There is none at its path.
+      ValueError: It cannot be read, is of another kind, or cannot read the texts.
+    """
+    backbone = config.backbone
+    if backbone.path is None:
+        return None
+    pretrained = load_pretrained(backbone.path, **_options(config))
+    expected = MODULES[backbone.kind]
+    if not isinstance(pretrained.backbone, expected):
+        found = type(pretrained.backbone).__name__
+        raise ValueError(f"backbone.path is {backbone.path}, a {found}, expected a {expected.__name__}")
+    if isinstance(pretrained.backbone, BERT):
+        _check_reads_texts(pretrained.backbone, config)
+    return pretrained
+
+
+def _check_reads_texts(backbone: BERT, config: Config) -> None:
+    if config.data.max_length > backbone.max_length:
+        raise ValueError(
+            f"data.max_length is {config.data.max_length}, expected at most {backbone.max_length}, for which "
+            "the backbone has positions"
+        )
+    if backbone.padding_id != PADDING:
+        raise ValueError(
+            f"pad_token_id of the model in {config.backbone.path} is {backbone.padding_id}, expected "
+            f"{PADDING}, which texts are filled up with"
+        )
+
+
+def load_for(config: Config, *, decode: bool = True) -> Dataset:
+    """Loads the data of a config as its backbone reads them, with its tokenizer or normalisation.
+
+    Args:
+      config: Config of the run.
+      decode: True to decode images in files at once, unless they are too many.
+
+    Raises:
+      FileNotFoundError: The data are not there.
+      ValueError: They cannot be read, or are no inputs of the backbone's.
+    """
+    dataset = _load_for(config, decode)
+    examples = len(dataset.train.labels)
+    if examples >= config.batch_size or not is_own(config.data.source):
+        return dataset
+    note = f"batch_size is {config.batch_size}, so every step takes all {examples} examples to train on"
+    return dataclasses.replace(dataset, notes=(*dataset.notes, note))
+
+
+def _load_for(config: Config, decode: bool) -> Dataset:
+    if config.backbone.path is None:
+        return load(config.data, decode=decode)
+    path = local_path(config.backbone.path)  # here, so that a model of the hub is looked up once
+    if config.backbone.kind == "bert":
+        tokenizer = Tokenizer(read_tokenizer(path))
+        check_embedded(path, tokenizer.size)
+        dataset = load(config.data, tokenizer)
+        return dataclasses.replace(dataset, notes=dataset.notes + text_notes(path, config.data.max_length))
+    if config.data.normalize:
+        raise ValueError("data.normalize is True, expected False: a pretrained backbone has its own")
+    # Whatever is wrong with the model's files shows before the images are read.
+    normalization, notes = read_normalization(path), image_notes(path, config.data.image_size)
+    dataset = load(dataclasses.replace(config.data, normalize=False), decode=decode)
+    stored = dataset.preprocessing
+    preprocessing = dataclasses.replace(
+        stored,
+        mean=tuple(stored.scale[0] * mean for mean in normalization.mean),
+        scale=tuple(stored.scale[0] * deviation for deviation in normalization.deviation),
+    )
+    return dataclasses.replace(dataset, preprocessing=preprocessing, notes=dataset.notes + notes)
+
+
+def sizes_of(backbone: nn.Module) -> dict[str, Any]:
+    """The sizes of a pretrained backbone, as what JSON holds.
+
+    >>> sizes_of(ViT(patch_size=14))["patch_size"]
+    14
+    """
+    fields = [field.name for field in dataclasses.fields(backbone) if field.name not in NOT_SIZES]
+    return {name: getattr(backbone, name) for name in fields}
+
+
+def check_read_alike(
+    pretrained: Pretrained | None, sizes: Mapping[str, Any] | None, path: str | None
+) -> None:
+    """Raises if a pretrained backbone is read otherwise than when a run started with it.
+
+    Older versions passed over keys of its files that are honoured now.
+
+    Args:
+      pretrained: Backbone as it is read now.
+      sizes: Sizes that the run knows of it, from ``sizes_of``.
+      path: Path of the backbone, for the message.
+
+    Raises:
+      ValueError: They differ.
+    """
+    if pretrained is None or sizes is None:
+        return
+    for name, value in sizes_of(pretrained.backbone).items():
+        now = list(value) if isinstance(value, tuple) else value
+        if sizes.get(name, now) != now:
+            raise ValueError(
+                f"{name} of the model in {path} is {now!r}, but the run started with {sizes[name]!r}, which "
+                "an earlier version read there: train again"
+            )
+
+
+def backbone_of(config: Config, sizes: Mapping[str, Any]) -> ViT | BERT:
+    """The backbone of these sizes, pooling included, without weights."""
+    tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
+    return MODULES[config.backbone.kind](**{**tuples, **_options(config)})
+
+
+def _options(config: Config) -> dict[str, Any]:
+    pooling = config.backbone.pooling
+    dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
+    return {"dtype": dtype, **({} if pooling is None else {"pooling": pooling})}

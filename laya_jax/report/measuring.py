@@ -1,0 +1,235 @@
+"""Measurements of a trained model's attention: profiles, faithfulness, diagnostics."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax import attribution
+from laya_jax.attribution import Explanation, randomizations
+from laya_jax.classifier import Classifier
+from laya_jax.data import Examples
+from laya_jax.engine import initial_parameters, measure, to_json
+from laya_jax.heads import LayaHead
+from laya_jax.report.explainer import Explained, Explainer
+from laya_jax.report.noise import with_noise
+from laya_jax.training import faithfulness as deletion
+
+RERUN = 5_000
+"""Maximum number of examples for which the network runs again, with other parameters or noise."""
+
+MEASUREMENTS = (
+    "Shapley values",
+    "curves over layers",
+    "layers left out",
+    "random parameters",
+    "noise on the inputs",
+)
+"""Names of what takes long, in its order, for people."""
+
+
+class Attributed(NamedTuple):
+    """Measurements of one run.
+
+    Attributes:
+      numbers: Summary of all measurements, in types that JSON holds.
+      explained: Logits and explanation of every example.
+      profiles: Attention by depth and class; None for a head that weighs no layers.
+      shapley: Shapley values of the layers for the predicted class, and their errors, [N, L] each; or None.
+      curves: Predictions without, and with only, the layers of most attention; or None.
+    """
+
+    numbers: dict[str, Any]
+    explained: Explained
+    profiles: attribution.Profiles | None
+    shapley: attribution.ShapleyValues | None
+    curves: attribution.LayerCurves | None
+
+
+def attribute(
+    explainer: Explainer,
+    examples: Examples,
+    *,
+    outliers: Examples | None = None,
+    random_labels: Explainer | None = None,
+) -> Attributed:
+    """Measures a model's attention to examples; the explainer's listener hears of the progress.
+
+    Args:
+      explainer: Explainer of the model.
+      examples: Examples with their labels.
+      outliers: Inputs that are not of the kind that the model was trained on, to be told from the examples.
+      random_labels: Explainer of a model that was trained on permuted labels. It is compared if it has the
+        same seed: other seeds give other attentions anyway.
+    """
+    examples = explainer.readable(examples)
+    explained = explainer(examples)
+    logits, explanation, labels = explained.logits, explained.explanation, examples.labels
+    attention = None if explanation is None else explanation.attention
+    wrong = np.argmax(logits, axis=1) != labels
+    numbers: dict[str, Any] = {
+        "head": explainer.model.config.head.kind,
+        "seed": explainer.model.config.seed,
+        "config": _to_json(to_json(explainer.model.config)),
+        "class_names": list(explainer.model.schema.class_names),
+        "warnings": list(explainer.model.warnings),
+        "metrics": dataclasses.asdict(measure(logits, attention, labels)),
+        "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
+        "outliers": None,
+        "profiles": None,
+        "faithfulness": None,
+    }
+    if outliers is not None:
+        numbers["outliers"] = _outliers(explained, explainer(outliers))
+    if explanation is None:
+        return Attributed(numbers, explained, None, None, None)
+    predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
+    _begin(explainer, "Shapley values")
+    shapley = attribution.shapley_of_class(explanation, predicted)
+    _begin(explainer, "curves over layers")
+    curves = attribution.layer_curves(explanation)
+    found = attribution.profiles(explanation.attention, labels, predicted, classes)
+    numbers["profiles"] = found.to_json()
+    numbers["faithfulness"] = {
+        **_inside_the_head(explanation, logits, labels, shapley, curves, explainer),
+        "randomization": _randomization(explainer, examples, explanation, random_labels),
+        "input_noise": _input_noise(explainer, examples, explanation),
+    }
+    return Attributed(numbers, explained, found, shapley, curves)
+
+
+def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
+    """Measures how alike the attentions of ``other_seeds(runs)`` are; None if there are none to compare."""
+    attentions = [run.explained.weighed().attention for run in other_seeds(runs)]
+    return _to_json(attribution.stability(attentions)) if attentions else None
+
+
+def other_seeds(runs: Sequence[Attributed]) -> list[Attributed]:
+    """Returns the first run and those that differ from it, and from each other, in their seed alone.
+
+    Returns nothing if there is only the first, or if its head weighs no layers.
+    """
+    if runs[0].explained.explanation is None:
+        return []
+    unseeded = {**runs[0].numbers["config"], "seed": None}
+    by_seed: dict[int, Attributed] = {}
+    for run in runs:
+        if {**run.numbers["config"], "seed": None} == unseeded:
+            by_seed.setdefault(run.numbers["seed"], run)
+    return list(by_seed.values()) if len(by_seed) > 1 else []
+
+
+def _begin(explainer: Explainer, measurement: str) -> None:
+    explainer.listener.measured(measurement, MEASUREMENTS.index(measurement), len(MEASUREMENTS))
+
+
+def _inside_the_head(
+    explanation: Explanation,
+    logits: NDArray,
+    labels: NDArray,
+    shapley: attribution.ShapleyValues,
+    curves: attribution.LayerCurves,
+    explainer: Explainer,
+) -> dict[str, Any]:
+    """Measures what follows from the explanation alone; no network runs."""
+    _begin(explainer, "layers left out")
+    masked, zeroed = attribution.leave_one_out(explanation)
+    head = explainer.model.config.head
+    scale_is_free = head.kind == "scalar_mix" or (head.psi == "identity")
+    flips = attribution.deletion_flips(
+        lambda mask: jnp.asarray(explanation.masked(mask)), jnp.asarray(explanation.attention)
+    )
+    return {
+        **deletion(np.asarray(flips)),
+        "completeness_gap": attribution.completeness_gap(explanation, logits),
+        "agreement": {
+            name: _to_json(attribution.agreement(values, masked, zeroed))
+            for name, values in attribution.attributions(explanation, shapley).items()
+        },
+        "shapley_error": None if shapley.errors is None else float(shapley.errors.mean()),
+        "curves": {
+            **_to_json(curves),
+            "comprehensiveness": curves.comprehensiveness,
+            "comprehensiveness_score": curves.comprehensiveness_score,
+            "sufficiency": curves.sufficiency,
+            "sufficiency_score": curves.sufficiency_score,
+        },
+        "replaced_attention": _to_json(attribution.replaced_attention(explanation, labels)),
+        "opposing_top_layer": attribution.opposing_top_layer(explanation),
+        "rescaling": _to_json(attribution.rescaling(explanation))
+        if scale_is_free and not head.rms_normalized
+        else None,
+    }
+
+
+def _randomization(
+    explainer: Explainer, examples: Examples, explanation: Explanation, random_labels: Explainer | None
+) -> dict[str, Any]:
+    """Measures how alike attention stays once a part of the parameters is random."""
+    _begin(explainer, "random parameters")
+    model = explainer.explained
+    some = examples.take(slice(RERUN))
+    before = explanation.take(slice(RERUN)).attention
+    fresh = initial_parameters(_drawn(model.classifier), model.schema.preprocessing, model.config.seed + 1)
+    found = {
+        part: _to_json(attribution.similarity(before, explainer(some, parameters).weighed().attention))
+        for part, parameters in randomizations(model.parameters, fresh)
+    }
+    if random_labels is not None and random_labels.model.config.seed == model.config.seed:
+        other = random_labels(some).weighed().attention
+        found["labels"] = _to_json(attribution.similarity(before, other))
+    return found
+
+
+def _drawn(classifier: Classifier) -> Classifier:
+    """Makes the scorer start at random: one of zeros has no attention to compare."""
+    head = classifier.head
+    return (
+        classifier.clone(head=head.clone(uniform_start=False)) if isinstance(head, LayaHead) else classifier
+    )
+
+
+def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:
+    """Measures how alike attention stays under small noise on the inputs."""
+    _begin(explainer, "noise on the inputs")
+    some = examples.take(slice(RERUN))
+    encoder = explainer.explained.schema.encoder
+    unknown = encoder.unknown if encoder else 0
+    noisy = explainer(Examples(with_noise(np.asarray(some.inputs), unknown), some.labels)).weighed()
+    before = explanation.take(slice(RERUN))
+    return {
+        **_to_json(attribution.similarity(before.attention, noisy.attention)),
+        "flips": float(np.mean(np.argmax(before.logits, axis=1) != np.argmax(noisy.logits, axis=1))),
+    }
+
+
+def _outliers(inside: Explained, outside: Explained) -> dict[str, Any]:
+    """Measures how well each score tells outliers from the examples, with the examples' class profiles."""
+    profile = None
+    if inside.explanation is not None:
+        predicted = np.argmax(inside.logits, axis=1)
+        profile = attribution.class_profile(inside.explanation.attention, predicted, inside.logits.shape[1])
+    scores = [attribution.uncertainty(*each, profile) for each in (inside, outside)]
+    strange = np.repeat([False, True], [len(inside.logits), len(outside.logits)])
+    joined = {name: np.concatenate([each[name] for each in scores]) for name in scores[0]}
+    return _detections(joined, strange)
+
+
+def _detections(scores: dict[str, NDArray], positive: NDArray) -> dict[str, Any]:
+    return {name: _to_json(attribution.detection(values, positive)) for name, values in scores.items()}
+
+
+def _to_json(value: Any) -> Any:
+    """Turns named tuples into objects, arrays and tuples into lists."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, dict):
+        return {name: _to_json(each) for name, each in value.items()}
+    if isinstance(value, tuple):
+        return [_to_json(each) for each in value]
+    return value

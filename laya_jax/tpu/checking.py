@@ -1,0 +1,214 @@
+"""Compiles training for a TPU that is not there, and says what a step costs on it."""
+
+import contextlib
+import dataclasses
+import re
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+import jax
+from jax.extend.core import Jaxpr, jaxprs_in_params
+from jax.interpreters.partial_eval import dce_jaxpr
+
+from laya_jax.cost import count_flops
+from laya_jax.engine import Config, MeshParallel
+from laya_jax.tpu.chips import EXTRA, Chip, find_topology
+from laya_jax.tpu.lowering import AbstractTraining, abstract_training
+
+
+class DoesNotFitError(Exception):
+    """A program that needs more memory than a chip has."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CompileReport:
+    """What training costs on each chip of a TPU; prints as a table.
+
+    Attributes:
+      program: what was compiled.
+      topology: what for.
+      chips: how many there are.
+      batch_size: examples of a step, over all chips.
+      flops: of a step's matrix products and convolutions, two for every multiply-add.
+      bytes_moved: what a step's instructions read and write, as the compiler counts them: wherever they are
+        kept, though what stays in the chip's caches costs less.
+      arguments: bytes of state, data and batches.
+      outputs: bytes of the results that do not take the place of the state.
+      temporaries: bytes of what is kept meanwhile.
+      chip: its peaks. That of bfloat16 is float32's, too: by default JAX multiplies it in one bfloat16 pass.
+    """
+
+    program: str
+    topology: str
+    chips: int
+    batch_size: int
+    flops: int
+    bytes_moved: int
+    arguments: int
+    outputs: int
+    temporaries: int
+    chip: Chip
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """What each peak allows a step; what chips tell each other is left out."""
+        return {
+            "matrix products": self.flops / self.chip.flops,
+            "memory bandwidth": self.bytes_moved / self.chip.bandwidth,
+        }
+
+    @property
+    def limit(self) -> str:
+        """The peak that bounds a step."""
+        return max(self.seconds, key=self.seconds.__getitem__)
+
+    @property
+    def examples_per_second(self) -> float:
+        """At this bound, on all chips."""
+        return self.batch_size / self.seconds[self.limit]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as what JSON holds."""
+        derived = ("seconds", "limit", "examples_per_second")
+        fields = {**dataclasses.asdict(self), "chip": self.chip._asdict()}
+        return fields | {name: getattr(self, name) for name in derived}
+
+    def __str__(self) -> str:
+        """The table."""
+        used, memory = self.arguments + self.outputs + self.temporaries, self.chip.memory
+        compute, bandwidth = (f"{_si(time, 's')} at the peak" for time in self.seconds.values())
+        rows = [
+            ("matrix products", _si(self.flops, "FLOP"), f"{compute} of bfloat16"),
+            ("bytes moved", _si(self.bytes_moved, "B"), bandwidth),
+            ("memory", _si(used, "B"), f"{used / memory:.1%} of {_si(memory, 'B')}"),
+            ("  arguments", _si(self.arguments, "B"), "state, data and batches"),
+            ("  outputs", _si(self.outputs, "B"), "beside the new state"),
+            ("  temporaries", _si(self.temporaries, "B"), ""),
+        ]
+        lines = [f"  {name:<18}{amount:>11}   {note}".rstrip() for name, amount, note in rows]
+        first = f"{self.program}, on {self.topology}; per step and chip:"
+        last = f"{self.examples_per_second:,.0f} examples per second at the peak of {self.limit}, all chips"
+        return "\n".join([first, *lines, last])
+
+
+def compile_check(config: Config, topology: str) -> CompileReport:
+    """Compiles a config's training for a TPU, as it would run there, on a machine without one.
+
+    Args:
+      config: what would be trained; see ``abstract_training``.
+      topology: what on, as in "v5e:2x4"; see ``find_topology``.
+
+    Returns:
+      A ``CompileReport``: print it.
+
+    Raises:
+      DoesNotFitError: it needs more memory than a chip has.
+      ModuleNotFoundError: libtpu is not installed.
+      ValueError: there is no such topology, the batch does not divide by its chips, or libtpu cannot
+        compile what this version of JAX gives it.
+    """
+    chip, devices = find_topology(topology)
+    if config.batch_size % len(devices):
+        raise ValueError(
+            f"batch_size is {config.batch_size}, expected a multiple of {topology}'s {len(devices)} chips"
+        )
+    training, parallel = abstract_training(config), MeshParallel(devices)
+    program = (
+        f"{config.data.source}, {config.backbone.kind}, {config.head.kind} head, {config.dtype}, "
+        f"batch {config.batch_size}"
+    )
+    try:
+        chunk = _compile(training.chunk, parallel, *training.arguments(parallel))
+        flops, bytes_moved = _costs_of_step(training, parallel)
+    except jax.errors.JaxRuntimeError as error:
+        reason = str(error).partition("\n")[0]
+        if "RESOURCE_EXHAUSTED" in reason:
+            sizes = re.search(r"\((\S+)\) exceeds available HBM \((\S+)\)", reason)
+            reason = f"it needs {sizes[1]} of each chip's {sizes[2]}" if sizes else reason
+            raise DoesNotFitError(f"{program}, does not fit on {topology}: {reason}") from error
+        raise ValueError(
+            f"libtpu {metadata.version('libtpu')} cannot compile what jax {jax.__version__} gives it "
+            f"({reason}); the one that belongs to it: {EXTRA}"
+        ) from error
+    memory = chunk.memory_analysis()
+    return CompileReport(
+        program=program,
+        topology=topology,
+        chips=len(devices),
+        batch_size=config.batch_size,
+        flops=flops,
+        bytes_moved=bytes_moved,
+        arguments=memory.argument_size_in_bytes,
+        outputs=memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        temporaries=memory.temp_size_in_bytes,
+        chip=chip,
+    )
+
+
+def _costs_of_step(training: AbstractTraining, parallel: MeshParallel) -> tuple[int, int]:
+    """Operations, and bytes moved, of one step on one chip.
+
+    The compiler counts what a chunk does before its first step, and the body of a loop once. So one step is
+    compiled by itself; its operations, all of which a recurrence would hide in its loop, are counted in the
+    program as it was written; and what loops read and write in their further passes is added to the bytes.
+    """
+
+    def step(state: Any, data: None, batches: Any) -> Any:
+        return training.chunk(state, data, batches, 1)
+
+    arguments = (training.state, None, training.batches(1, parallel))
+    jaxpr = jax.make_jaxpr(step)(*arguments).jaxpr
+    needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
+    compiled = _compile(step, parallel, *arguments)
+    chips = len(parallel.devices)
+    bytes_moved = compiled.cost_analysis()["bytes accessed"] + _further_passes(needed) / chips
+    return count_flops(needed) // chips, int(bytes_moved)
+
+
+def _further_passes(jaxpr: Jaxpr) -> int:
+    """Bytes of the sequences that scans read and write, less those of the first pass."""
+    total = 0
+    for equation in jaxpr.eqns:
+        bodies = [*jaxprs_in_params(equation.params)]
+        if equation.primitive.name == "scan":
+            (body,) = bodies
+            outside, inside = [*equation.invars, *equation.outvars], [*body.invars, *body.outvars]
+            # What is no sequence has the same size outside and inside.
+            total += sum(_bytes(of) - _bytes(one) for of, one in zip(outside, inside, strict=True))
+        total += sum(map(_further_passes, bodies))
+    return total
+
+
+def _bytes(variable: Any) -> int:
+    size: int = variable.aval.size * variable.aval.dtype.itemsize
+    return size
+
+
+def _compile(function: Any, parallel: MeshParallel, *arguments: Any) -> Any:
+    with _not_kept():
+        compiled: Any = parallel.compile(function, donate=True)
+        return compiled.lower(*arguments).compile()
+
+
+@contextlib.contextmanager
+def _not_kept() -> Iterator[None]:
+    """Keeps programs out of the compilation cache, from which they cannot be read where they cannot run."""
+    name = "jax_persistent_cache_min_compile_time_secs"
+    before = jax.config.values[name]
+    jax.config.update(name, float("inf"))
+    try:
+        yield
+    finally:
+        jax.config.update(name, before)
+
+
+def _si(value: float, unit: str) -> str:
+    """A number with a prefix of the SI.
+
+    >>> _si(101_557_248, "B"), _si(1.24e-4, "s"), _si(0, "B")
+    ('101.6 MB', '124.0 µs', '0.0 B')
+    """
+    prefixes = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1, ""), (1e-3, "m"), (1e-6, "µ"))
+    factor, prefix = next((pair for pair in prefixes if value >= pair[0]), (1e-9, "n") if value else (1, ""))
+    return f"{value / factor:.1f} {prefix}{unit}"

@@ -1,0 +1,148 @@
+"""Training without data, parameters or devices: only shapes, to compile or lower it for other machines."""
+
+import math
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from laya_jax.checks import check_choice
+from laya_jax.data import Examples, Preprocessing, Schema, Vocabulary, held_out, steps_per_epoch
+from laya_jax.engine import (
+    CHUNK,
+    LARGEST_RESIDENT,
+    Batch,
+    Config,
+    MeshParallel,
+    TrainChunk,
+    TrainState,
+    initial_parameters,
+    initial_state,
+    make_classifier,
+    make_optimizer,
+    make_train_chunk,
+)
+from laya_jax.inputs import FROZEN, load_for, of_hidden_states, pretrained_of
+
+IMAGES = {"fashion_mnist": (60_000, (28, 28, 1), 10), "cifar10": (50_000, (32, 32, 3), 10)}
+"""Training examples, shape of an image, and classes, of the data sets that need not be there."""
+
+TEXTS = {"imdb_reviews": (25_000, 2)}
+"""The same of texts, whose length is chosen."""
+
+
+class AbstractTraining(NamedTuple):
+    """What a config trains with, every array as its shape.
+
+    Attributes:
+      chunk: the function that takes several steps.
+      state: the state before the first one.
+      examples: those to train on.
+      batch_size: examples per step.
+    """
+
+    chunk: TrainChunk
+    state: TrainState
+    examples: Examples
+    batch_size: int
+
+    def arguments(self, parallel: MeshParallel) -> tuple[Any, ...]:
+        """The function's arguments as ``Engine`` and ``Feed`` place them: (state, data, batches, count)."""
+        state, examples = _placed((self.state, self.examples), parallel.replicated)
+        count = jax.ShapeDtypeStruct((), jnp.int32, sharding=parallel.replicated)
+        if examples.inputs.size * examples.inputs.dtype.itemsize > LARGEST_RESIDENT:
+            return state, None, self.batches(CHUNK, parallel), count
+        indices = jax.ShapeDtypeStruct((CHUNK, self.batch_size), jnp.int32, sharding=parallel.divided(1))
+        return state, examples, indices, count
+
+    def batches(self, steps: int, parallel: MeshParallel) -> Batch:
+        """Batches that hold the examples themselves."""
+        inputs, labels = (
+            jax.ShapeDtypeStruct((steps, self.batch_size, *of.shape[1:]), of.dtype) for of in self.examples
+        )
+        weights = jax.ShapeDtypeStruct(labels.shape, jnp.float32)
+        batches: Batch = _placed(Batch(inputs, labels, weights), parallel.divided(1))
+        return batches
+
+
+def abstract_training(config: Config) -> AbstractTraining:
+    """What a config trains with. The data sets of the named experiments need not be there; others are read.
+
+    >>> training = abstract_training(Config())
+    >>> training.examples.inputs.shape, training.state.parameters["head"]["classifier"]["kernel"].shape
+    ((1455, 64), (96, 10))
+
+    Raises:
+      ValueError: a batch larger than the data set, or a backbone that cannot read it.
+    """
+    pretrained = pretrained_of(config)
+    schema, examples = _data(config)
+    number = examples.labels.size
+    if config.batch_size > number:
+        raise ValueError(
+            f"batch_size is {config.batch_size}, expected at most the {number} examples to train on"
+        )
+    backbone = pretrained and pretrained.backbone
+    if pretrained and config.backbone.freeze:
+        read = of_hidden_states(schema.preprocessing, pretrained.backbone)
+        schema, backbone = schema._replace(preprocessing=read), FROZEN.backbone
+        examples = _flat_examples(number, read, jnp.float32)
+    classifier = make_classifier(config, schema, backbone)
+    optimizer = make_optimizer(config.optimizer, config.epochs * steps_per_epoch(number, config.batch_size))
+    chunk = make_train_chunk(classifier, schema.preprocessing, optimizer, config.loss)
+
+    def state() -> TrainState:
+        parameters = initial_parameters(classifier, schema.preprocessing, config.seed)
+        seed = jnp.zeros((), jnp.uint32) if classifier.head.is_random else None
+        return initial_state(parameters, optimizer, seed)
+
+    return AbstractTraining(chunk, jax.eval_shape(state), examples, config.batch_size)
+
+
+def lower(config: Config, platform: str = "cuda") -> export.Exported:
+    """Lowers a config's training for one device of a platform that need not be there; compiles nothing.
+
+    Args:
+      config: what would be trained.
+      platform: cpu, cuda, rocm or tpu.
+
+    Returns:
+      What ``jax.export`` makes of it; ``.mlir_module()`` is the program as text.
+
+    >>> lower(Config()).platforms
+    ('cuda',)
+    """
+    check_choice("platform", platform, ("cpu", "cuda", "rocm", "tpu"))
+    training, parallel = abstract_training(config), MeshParallel(jax.devices()[:1])
+    compiled: Any = parallel.compile(training.chunk, donate=True)
+    return export.export(compiled, platforms=(platform,))(*training.arguments(parallel))
+
+
+def _data(config: Config) -> tuple[Schema, Examples]:
+    """What a model knows of a config's data, and the shapes of the examples to train on."""
+    source, encoder = config.data.source, None
+    if source in IMAGES:
+        number, shape, classes = IMAGES[source]
+        preprocessing, dtype = Preprocessing("images", shape), jnp.uint8
+    elif source in TEXTS:
+        number, classes = TEXTS[source]
+        preprocessing, dtype = Preprocessing("tokens", (config.data.max_length,)), jnp.int32
+        encoder = Vocabulary(("",) * (config.data.vocabulary_size - 2))
+    else:
+        dataset = load_for(config, decode=False)
+        schema, dtype, number = Schema.of(dataset), dataset.train.inputs.dtype, len(dataset.train.labels)
+        return schema, _flat_examples(number, schema.preprocessing, dtype)
+    number -= held_out(number, config.data.validation_fraction)
+    schema = Schema(("",) * classes, preprocessing, encoder)
+    return schema, _flat_examples(number, preprocessing, dtype)
+
+
+def _flat_examples(number: int, preprocessing: Preprocessing, dtype: Any) -> Examples:
+    """Examples as ``Feed`` keeps them on a device."""
+    inputs = jax.ShapeDtypeStruct((number, math.prod(preprocessing.shape)), dtype)
+    return Examples(inputs, jax.ShapeDtypeStruct((number,), jnp.int32))
+
+
+def _placed(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)

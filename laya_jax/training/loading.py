@@ -1,0 +1,187 @@
+"""What has been trained: finding runs, loading a model, the data that it was trained on, predicting."""
+
+from functools import lru_cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpy.typing import NDArray
+
+from laya_jax.backbones import Pretrained
+from laya_jax.classifier import Classifier
+from laya_jax.data import Examples, Preprocessing, Unlabelled, load
+from laya_jax.engine import (
+    DeviceConfig,
+    Feed,
+    Outputs,
+    Predictor,
+    TrainedModel,
+    TrainState,
+    checksum,
+    divisible,
+    initial_parameters,
+    initial_state,
+    make_classifier,
+    make_optimizer,
+    make_parallel,
+    output_reader,
+)
+from laya_jax.inputs import check_read_alike, fingerprint, head_alone, known_by, pretrained_of, readable
+from laya_jax.training.checkpoint import Checkpoints
+from laya_jax.training.data_record import check_same_data
+from laya_jax.training.export import WEIGHTS, import_model, shapes_of, tell
+from laya_jax.training.loop import SILENT, Listener
+from laya_jax.training.run_directory import CHECKPOINTS, CONFIG, RunDirectory
+
+
+def find_runs(path: str | Path) -> list[RunDirectory]:
+    """The run at this path, or the runs in the folder that it is.
+
+    Raises:
+      FileNotFoundError: there is none.
+      ValueError: it is an exported model.
+    """
+    path = Path(path)
+    if (path / WEIGHTS).exists():
+        raise ValueError(f"run is {path}, an exported model, expected a run, or a folder of runs")
+    # What begins with a dot is the draft of a run that was killed while it was made.
+    inside = sorted(child for child in path.glob("[!.]*") if _is_run(child)) if path.is_dir() else []
+    if (path / CONFIG).exists() or not inside:
+        return [RunDirectory.open(path)]
+    return [RunDirectory.open(child) for child in inside]
+
+
+def _is_run(path: Path) -> bool:
+    # An exported model has a config, too.
+    return (path / CONFIG).exists() and not (path / WEIGHTS).exists()
+
+
+def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
+    """Loads the best parameters of a run, or an exported model, with all that predicting needs.
+
+    Args:
+      path: of the run's directory, or the exported model's.
+      latest: whether to take the latest parameters rather than the best on validation: for runs of which
+        validation tells nothing, as on random labels.
+
+    Raises:
+      FileNotFoundError: there is no run, or it has no checkpoint yet.
+      ValueError: the latest of an exported model are asked for, which holds the best alone.
+    """
+    path = Path(path)
+    if (path / WEIGHTS).exists():
+        if latest:
+            raise ValueError(
+                f"latest is True, expected False for {path}, an exported model of the best alone"
+            )
+        return import_model(path)
+    run = RunDirectory.open(path)
+    schema, pretrained = run.schema(), pretrained_of(run.config)
+    run.check_backbone(run.config.backbone.path, pretrained and checksum(pretrained.parameters))
+    known = run.backbone()
+    check_read_alike(pretrained, known.sizes if known else None, run.config.backbone.path)
+    classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
+    # With a frozen backbone it is the head alone that was trained, and saved.
+    frozen = run.config.backbone.freeze
+    optimizer = make_optimizer(run.config.optimizer, total_steps=1)
+
+    def initial() -> TrainState:
+        parameters = initial_parameters(classifier, schema.preprocessing, 0)
+        seed = jnp.zeros((), jnp.uint32) if classifier.head.is_random else None
+        return initial_state({"head": parameters["head"]} if frozen else parameters, optimizer, seed)
+
+    like = jax.tree.map(_without_memory, shapes_of(initial, path))
+    checkpoints, scores = Checkpoints(path / CHECKPOINTS, read_only=True), run.scores()
+    state, progress = checkpoints.latest(like) if latest else checkpoints.best(like, scores)
+    given = {"backbone": pretrained.parameters} if pretrained and frozen else {}
+    data = run.data()
+    tell(run.warnings)
+    return TrainedModel(
+        run.config,
+        schema,
+        classifier,
+        {**given, **state.parameters},
+        data.fingerprint,
+        data.version,
+        (*run.warnings, *progress.get("warnings", ()), *checkpoints.warnings),
+    )
+
+
+def _without_memory(leaf: jax.ShapeDtypeStruct) -> NDArray:
+    """Makes an array of a shape and a type that takes no memory, however large it is."""
+    return np.broadcast_to(np.empty((), leaf.dtype), leaf.shape)
+
+
+def split_of(model: TrainedModel, split: str) -> Examples:
+    """The examples of a split of the data that a model was trained on, as they are stored.
+
+    Args:
+      model: from ``load_model``.
+      split: "train", "validation" or "test".
+
+    Raises:
+      ValueError: the data have changed, so that its splits are others.
+    """
+    found = read_split(model, split)
+    return Examples(found.inputs, found.labels)
+
+
+def read_split(model: TrainedModel, split: str) -> Unlabelled:
+    """Reads the examples of ``split_of`` with their names in their source, and the notes on the data."""
+    frozen, encoder = model.config.backbone.freeze, model.schema.encoder
+    seen = dataset = load(model.config.data, encoder, decode=not frozen)
+    if frozen:
+        pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
+        seen = known_by(dataset, pretrained, model.schema.preprocessing)
+    otherwise = (
+        f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
+        f"{split} split may hold examples that were trained on"
+    )
+    known = (model.config, model.fingerprint, model.data_version)
+    check_same_data(*known, fingerprint(seen), model="the model", otherwise=otherwise)
+    inputs, labels = getattr(dataset, split)
+    names = tuple(str(name) for name in getattr(dataset.ids, split))
+    return Unlabelled(inputs, names, labels, f"{split} split", dataset.notes)
+
+
+def predict(
+    model: TrainedModel,
+    examples: Examples,
+    parallel: DeviceConfig = DeviceConfig(),
+    *,
+    explain: bool = False,
+    listener: Listener = SILENT,
+) -> Outputs:
+    """Predicts examples, in their order.
+
+    Args:
+      model: Model from ``load_model``.
+      examples: Examples, stored as in training; labels are not read.
+      parallel: Devices to compute on.
+      explain: Whether to measure, too, how faithful the attention is.
+      listener: Hears of the progress.
+    """
+    devices = make_parallel(parallel)
+    examples = readable(model, examples, devices, listener.extracted)
+    model = head_alone(model)
+    predictor = _predictor(
+        model.classifier, model.schema.preprocessing, parallel, model.config.batch_size, explain
+    )
+    placed, feed = devices.replicate(model.parameters), Feed(examples, devices)
+    outputs: Outputs = predictor.outputs(placed, feed, listener.predicted)[0]
+    return outputs
+
+
+@lru_cache(maxsize=8)
+def _predictor(
+    classifier: Classifier,
+    preprocessing: Preprocessing,
+    parallel: DeviceConfig,
+    batch_size: int,
+    explain: bool,
+) -> Predictor:
+    # Kept, so that a model that predicts again is not compiled again.
+    devices = make_parallel(parallel)
+    reader = output_reader(classifier, explain=explain)
+    return Predictor(reader, preprocessing, devices, batch_size=divisible(batch_size, devices))

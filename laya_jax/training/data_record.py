@@ -127,8 +127,9 @@ def _check_preprocessing(preprocessing: Preprocessing) -> None:
         check_count(f"preprocessing.shape[{index}]", size)
     if math.prod(shape) > LARGEST_INPUT:
         raise ValueError(f"preprocessing.shape is {shape}, expected at most {LARGEST_INPUT:,} numbers")
+    channels = (1, 3) if shape[-1] == 1 else (1, shape[-1])  # a pretrained model reads grey images as colours
     for name, values in (("mean", mean), ("scale", scale)):
-        if len(values) not in (1, shape[-1]) or not all(map(math.isfinite, values)) or not all(scale):
+        if len(values) not in channels or not all(map(math.isfinite, values)) or not all(scale):
             raise ValueError(
                 f"preprocessing.{name} is {list(values)[:3]}, expected a finite number, or one for each of "
                 f"{shape[-1]} channels, and no scale of 0"

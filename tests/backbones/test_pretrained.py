@@ -216,6 +216,10 @@ def test_a_model_of_the_hub_is_downloaded_first(folder, monkeypatch):
         assert not any(fnmatch(name, pattern) for pattern in asked[0][1]), name
     with pytest.raises(FileNotFoundError, match="nobody/nothing cannot be had from the hub: 404 There is no"):
         load_pretrained("hub:nobody/nothing")
+    (folder / "model.safetensors").unlink()
+    message = r"on the hub; .*A\.from_pretrained\(.somebody/vit.\)\.save_pretrained\(.vit.\)'$"
+    with pytest.raises(FileNotFoundError, match=message):
+        load_pretrained("hub:somebody/vit")
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(ModuleNotFoundError, match=r"pip install 'laya-jax\[hub\]'"):
         load_pretrained("hub:somebody/vit")

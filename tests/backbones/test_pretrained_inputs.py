@@ -101,6 +101,9 @@ def test_a_file_of_several_processors_comes_first_as_in_transformers_5(prepared,
     file = vit / "processor_config.json"
     file.write_text(json.dumps({"image_processor": {**VIT, "do_normalize": False}, "processor_class": "X"}))
     assert read_normalization(vit).mean == (0.0,) * 3
+    file.write_text(json.dumps({"image_processor": [VIT]}))
+    with pytest.raises(ValueError, match=r"image_processor of .* is .*, expected an object"):
+        read_normalization(vit)
     file.write_text(json.dumps({"processor_class": "X"}))
     assert read_normalization(vit).mean == (0.1, 0.2, 0.3)
     file.unlink()
@@ -425,6 +428,18 @@ def test_weights_and_tokenizer_may_be_in_the_folder_of_the_transformer(folder, b
         ([{**TRANSFORMER, "type": None}], "expected modules with a type and a path"),
         ([POOLING, TRANSFORMER], r"modules\.json begins with a Pooling, expected a Transformer"),
         ([{**TRANSFORMER, "type": f"{KIND}BoW"}], r"modules\.json begins with a BoW, expected a Transformer"),
+        (
+            [TRANSFORMER, {**POOLING, "type": "mine.NewPooling"}],
+            "has NewPooling after its Transformer, expected a Pool",
+        ),
+        (
+            [TRANSFORMER, {**POOLING, "type": f"{KIND}Dense"}, POOLING],
+            "has Dense, Pooling after its Transformer, expe",
+        ),
+        (
+            [TRANSFORMER, POOLING, {**POOLING, "type": f"{KIND}CNN"}],
+            "has Pooling, CNN after its Transformer, expected",
+        ),
         ({"a": 1}, r"modules\.json has .*, expected modules"),
         ([3], r"modules\.json has 3, expected modules"),
     ],

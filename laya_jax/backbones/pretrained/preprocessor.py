@@ -184,16 +184,17 @@ def image_notes(path: str | Path, size: int | None) -> tuple[str, ...]:
 
 
 def _read_preprocessor(path: Path) -> Preprocessor | None:
-    """The first of a model's files that says how images are prepared, if any does."""
-    if (path / PROCESSOR).exists():  # of transformers 5, which keeps several processors in one file
-        values = read_object(path / PROCESSOR).get("image_processor")
-        if isinstance(values, dict):
-            return Preprocessor(path / PROCESSOR, values)
-    return (
-        Preprocessor(path / PREPROCESSOR, read_object(path / PREPROCESSOR))
-        if (path / PREPROCESSOR).exists()
-        else None
-    )
+    """Reads the first of a model's files that says how images are prepared, if any does."""
+    file = path / PROCESSOR
+    if file.exists():  # of transformers 5, which keeps several processors in one file
+        values = read_object(file)
+        if "image_processor" in values:
+            if not isinstance(values["image_processor"], dict):
+                found = shown(values["image_processor"])
+                raise ValueError(f"image_processor of {file} is {found}, expected an object")
+            return Preprocessor(file, values["image_processor"])
+    file = path / PREPROCESSOR
+    return Preprocessor(file, read_object(file)) if file.exists() else None
 
 
 def _is_number(value: Any) -> bool:

@@ -22,6 +22,11 @@ MODES = {
 }
 """Their names of poolings, in the order in which flags of several are joined, and ours; None for none."""
 
+AFTER = {"Dense", "Dropout", "LayerNorm", "Normalize"}
+"""Modules that change the pooled last hidden state alone."""
+
+ANOTHER = "or choose a pooling (--backbone.pooling) of the transformer's hidden states as they are"
+
 LEGACY = "pooling_mode_"
 """Prefix of the flag of each mode, before there was one key for all."""
 
@@ -56,22 +61,28 @@ def transformer_folder(path: Path) -> Path:
 
 
 def default_pooling(path: Path) -> str | None:
-    """The pooling that ``modules.json`` leads to, or None where it leads to none.
+    """The pooling that follows the transformer, or None where nothing does.
 
     Raises:
-      ValueError: It is one that no backbone has.
+      ValueError: Something else follows, or a pooling that no backbone has.
     """
-    for module in _modules(path):
-        if module.kind == "Pooling":
-            file = module.folder / "config.json"
-            modes = list(_modes(read_object(file), file))
-            if any(MODES.get(mode) is None for mode in modes):
-                raise ValueError(
-                    f"pooling_mode of {file} is {shown(modes)}, expected some of cls, mean, max and "
-                    "lasttoken; another pooling can be chosen (--backbone.pooling)"
-                )
-            return "+".join(str(MODES[mode]) for mode in modes)
-    return None
+    modules = _modules(path)[1:]
+    if not modules:
+        return None
+    kinds = [module.kind for module in modules]
+    if kinds[0] != "Pooling" or not AFTER.issuperset(kinds[1:]):
+        raise ValueError(
+            f"{path / MODULES} has {', '.join(kinds)[:200]} after its Transformer, expected a Pooling, and "
+            f"then only {', '.join(sorted(AFTER))}; {ANOTHER}"
+        )
+    file = modules[0].folder / "config.json"
+    modes = list(_modes(read_object(file), file))
+    if any(MODES.get(mode) is None for mode in modes):
+        raise ValueError(
+            f"pooling_mode of {file} is {shown(modes)}, expected some of cls, mean, max and lasttoken; "
+            f"{ANOTHER}"
+        )
+    return "+".join(str(MODES[mode]) for mode in modes)
 
 
 def text_settings(path: Path) -> dict[str, Any]:
@@ -110,7 +121,7 @@ def _modules(path: Path) -> list[Module]:
 
 def _is_inside(folder: str) -> bool:
     """True for the path of a folder itself ("") and for the name of a folder in it."""
-    return folder != ".." and Path(folder).name == folder
+    return folder != ".." and Path(folder).name == folder and len(folder) < 100
 
 
 def _modes(values: dict[str, Any], file: Path) -> Iterator[str]:

@@ -91,7 +91,7 @@ def text_notes(path: str | Path, max_length: int) -> tuple[str, ...]:
         f"{folder / name}: texts had up to {longest} tokens in training, here they have up to {max_length} "
         "(data.max_length)"
         for name, longest in limits.items()
-        if isinstance(longest, int) and longest < max_length
+        if type(longest) is int and 0 < longest < max_length
     ]
     return (*exceeded, *not_applied(local))
 

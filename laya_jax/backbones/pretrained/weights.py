@@ -18,9 +18,11 @@ SHARD = r"[^/\\]+\.safetensors"
 FLOATS = ("F16", "BF16", "F32", "F64")
 """Types of arrays that are read, in the words of safetensors."""
 
+PYTORCH = "transformers torch"
+
 OTHERS = {
-    "pytorch_model.bin": ("transformers torch", ""),
-    "pytorch_model.bin.index.json": ("transformers torch", ""),
+    "pytorch_model.bin": (PYTORCH, ""),
+    "pytorch_model.bin.index.json": (PYTORCH, ""),
     "tf_model.h5": ("'transformers==4.48.*' torch tensorflow tf-keras", ", from_tf=True"),
     "flax_model.msgpack": ("'transformers==4.48.*' torch flax", ", from_flax=True"),
 }
@@ -110,23 +112,23 @@ def _hint(folder: Path, source: str) -> str:
     """Advice where the weights are in another format or under another name."""
     for name, (packages, option) in OTHERS.items():
         if (folder / name).exists():
-            return f" but {name}; convert it (pip install {packages}): {_converting(source, option)}"
+            return f" but {name}; convert it {_conversion(packages, str(folder), str(folder), option)}"
     if source.startswith("hub:"):
-        return f" on the hub; convert it (pip install transformers torch): {_converting(source)}"
+        name = source.removeprefix("hub:")
+        return f" on the hub; convert it {_conversion(PYTORCH, name, name.rpartition('/')[2])}"
     others = sorted(path.name for path in folder.glob("*.safetensors"))
     if others:
         return f" but {', '.join(others[:3])}; rename it, or add {INDEX} if these are shards"
     return ""
 
 
-def _converting(source: str, option: str = "") -> str:
+def _conversion(packages: str, name: str, target: str, option: str = "") -> str:
     """The command by which transformers writes a model as safetensors.
 
-    >>> print(_converting("hub:me/bert"))
-    python -c 'from transformers import AutoModel as A; A.from_pretrained("me/bert").save_pretrained("bert")'
+    >>> print(_conversion("torch", "me/x", "x").partition("; ")[2])
+    A.from_pretrained("me/x").save_pretrained("x")'
     """
-    name = source.removeprefix("hub:")
-    target = name.rpartition("/")[2] if name != source else name
     name, target = (json.dumps(path, ensure_ascii=False) for path in (name, target))
     code = f"A.from_pretrained({name}{option}).save_pretrained({target})"
-    return f"python -c {shlex.quote(f'from transformers import AutoModel as A; {code}')}"
+    command = shlex.quote(f"from transformers import AutoModel as A; {code}")
+    return f"(pip install {packages}): python -c {command}"

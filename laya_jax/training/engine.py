@@ -14,6 +14,7 @@ from laya_jax.data.batches import batch_indices, steps_per_epoch
 from laya_jax.data.config import is_own
 from laya_jax.training.config import Config
 from laya_jax.training.feed import LARGEST_RESIDENT, Feed
+from laya_jax.training.memory import check_fits
 from laya_jax.training.model import initial_parameters, make_classifier
 from laya_jax.training.parallel import ParallelConfig, make_parallel
 from laya_jax.training.predictor import Predictor
@@ -86,6 +87,7 @@ class Engine:
         )
         self._train = self.parallel.compile(self.train_chunk, donate=True)
         self._draw = jax.jit(self._initial)
+        check_fits(jax.eval_shape(self._initial, np.uint32(0), self._pretrained))
 
     def with_seeds(self, seeds: Sequence[int]) -> "Engine":
         """The same for other seeds, as many: nothing is compiled again, and no data are moved again."""

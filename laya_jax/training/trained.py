@@ -25,6 +25,9 @@ from laya_jax.training.run import CHECKPOINTS, CONFIG, RunDirectory
 from laya_jax.training.state import TrainState, initial_state, make_optimizer
 from laya_jax.training.steps import Outputs, output_reader
 
+LARGEST_BATCH = 4096
+"""Examples that are predicted at once, at most."""
+
 
 def find_runs(path: str | Path) -> list[RunDirectory]:
     """The run at this path, or the runs in the folder that it is.
@@ -156,9 +159,8 @@ def predict(
     devices = make_parallel(parallel)
     examples = readable(model, examples, devices, listener.extracted)
     model = head_alone(model)
-    predictor = _predictor(
-        model.classifier, model.schema.preprocessing, parallel, model.config.batch_size, explain
-    )
+    size = min(model.config.batch_size, LARGEST_BATCH)
+    predictor = _predictor(model.classifier, model.schema.preprocessing, parallel, size, explain)
     placed, feed = devices.replicate(model.parameters), Feed(examples, devices)
     outputs: Outputs = predictor.outputs(placed, feed, listener.predicted)[0]
     return outputs

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         message, status = _explain(error)
         # Training that a signal interrupts ends in all of its processes alike.
-        peers = None if type(error).__name__ == "Interrupted" else sys.modules.get("laya_jax.training.peers")
+        peers = None if type(error).__name__ == "Interrupted" else sys.modules.get("laya_jax.engine.peers")
         if peers:
             peers.settle()
         print(f"laya: {message}", file=sys.stderr)

@@ -12,6 +12,7 @@ from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Schema, batch_indices, is_own, steps_per_epoch
 from laya_jax.engine.config import Config
 from laya_jax.engine.feed import LARGEST_RESIDENT, Feed
+from laya_jax.engine.memory import check_fits
 from laya_jax.engine.model import initial_parameters, make_classifier
 from laya_jax.engine.parallel import ParallelConfig, make_parallel
 from laya_jax.engine.predictor import Predictor
@@ -84,6 +85,7 @@ class Engine:
         )
         self._train = self.parallel.compile(self.train_chunk, donate=True)
         self._draw = jax.jit(self._initial)
+        check_fits(jax.eval_shape(self._initial, np.uint32(0), self._pretrained))
 
     def with_seeds(self, seeds: Sequence[int]) -> "Engine":
         """The same for other seeds, as many: nothing is compiled again, and no data are moved again."""

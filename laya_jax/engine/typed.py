@@ -83,11 +83,12 @@ def read_record(kind: type[T], path: Path) -> T:
 
 
 def _read(hint: Any, value: Any, name: str) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return from_json(typing.cast(type, hint), value, f"{name}.")
-    if typing.get_origin(hint) is dict and isinstance(value, Mapping):
-        inner = typing.get_args(hint)[1]
-        return {each: _read(inner, item, f"{name}.{each}") for each, item in value.items()}
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    kinds = [kind for kind in (hint, *inner) if dataclasses.is_dataclass(kind)]
+    if origin is dict and isinstance(value, Mapping):
+        return {each: _read(inner[1], item, f"{name}.{each}") for each, item in value.items()}
+    if kinds and not (value is None and NoneType in inner):
+        return from_json(typing.cast(type, kinds[0]), value, f"{name}.")
     try:
         return _fitted(hint, value)
     except _MismatchError:

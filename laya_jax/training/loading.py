@@ -34,6 +34,9 @@ from laya_jax.training.export import WEIGHTS, import_model, shapes_of, tell
 from laya_jax.training.loop import SILENT, Listener
 from laya_jax.training.run_directory import CHECKPOINTS, CONFIG, RunDirectory
 
+LARGEST_BATCH = 4096
+"""Examples that are predicted at once, at most."""
+
 
 def find_runs(path: str | Path) -> list[RunDirectory]:
     """The run at this path, or the runs in the folder that it is.
@@ -165,9 +168,8 @@ def predict(
     devices = make_parallel(parallel)
     examples = readable(model, examples, devices, listener.extracted)
     model = head_alone(model)
-    predictor = _predictor(
-        model.classifier, model.schema.preprocessing, parallel, model.config.batch_size, explain
-    )
+    size = min(model.config.batch_size, LARGEST_BATCH)
+    predictor = _predictor(model.classifier, model.schema.preprocessing, parallel, size, explain)
     placed, feed = devices.replicate(model.parameters), Feed(examples, devices)
     outputs: Outputs = predictor.outputs(placed, feed, listener.predicted)[0]
     return outputs

@@ -14,7 +14,7 @@ from laya_jax.engine import COLLAPSE, Metrics, TrainState, from_json
 from laya_jax.training.checkpoint import Checkpoints, DamagedCheckpointError
 from laya_jax.training.early_stopping import EarlyStopping
 from laya_jax.training.progress import EpochTotals, Progress
-from laya_jax.training.records import Result
+from laya_jax.training.records import Faithfulness, Result
 from laya_jax.training.run_directory import CHECKPOINTS, METRICS, RunDirectory
 
 
@@ -200,7 +200,7 @@ class Recorder:
             best_epoch=self.stopping.best_epoch,
             validation=Metrics(**lines[self.stopping.best_epoch - 1]["validation"]),
             test=test,
-            faithfulness=None if flips is None else faithfulness(flips),
+            faithfulness=None if flips is None else Faithfulness(**faithfulness(flips)),
             warnings=[*self.run.warnings, *self.warnings, *collapse(test)],
             seconds=round(sum(line["seconds"] for line in lines), 2),
         )

@@ -50,6 +50,19 @@ class EpochLine:
 
 
 @dataclasses.dataclass(frozen=True)
+class Faithfulness:
+    """Shares of predictions that change without a layer.
+
+    Attributes:
+      flips_without_top_layer: Share without the layer of most attention.
+      flips_without_another_layer: Mean share without another one.
+    """
+
+    flips_without_top_layer: float
+    flips_without_another_layer: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Result:
     """The content of ``result.json``.
 
@@ -61,7 +74,7 @@ class Result:
       best_epoch: Number of the epoch whose parameters were tested.
       validation: Metrics of these on the validation split.
       test: Metrics of these on the test split.
-      faithfulness: Shares of predictions that change without a layer; None for a head that weighs no layers.
+      faithfulness: Faithfulness of the attention; None for a head that weighs no layers.
       warnings: Caveats to report with the result.
       seconds: Seconds that all steps took.
     """
@@ -73,6 +86,6 @@ class Result:
     best_epoch: int
     validation: Metrics
     test: Metrics
-    faithfulness: dict[str, float] | None
+    faithfulness: Faithfulness | None
     warnings: list[str]
     seconds: float

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from precisions import precisions_on_tpu
 
+from laya_jax.heads import layer_attention
 from laya_jax.heads.layer_attention import (
     SMALLEST_TEMPERATURE,
     adapt,
@@ -16,7 +17,6 @@ from laya_jax.heads.layer_attention import (
     rms_normalize,
     vote,
 )
-from laya_jax.heads import layer_attention
 
 
 def attend(scores, *more, **options):

@@ -46,6 +46,46 @@ def test_a_state_comes_back_in_its_own_types_to_the_bit(checkpoints):
     assert progress == {"epoch": 1, "share": 0.1 + 0.2}
 
 
+def progress_file(checkpoints, step):
+    return checkpoints.directory / str(step) / "progress" / "metadata"
+
+
+@pytest.mark.parametrize(
+    "change", [("epoch", 2), ("best_step", 1), ("version", 1), ("progress_checksum", None)]
+)
+def test_a_number_that_changed_in_the_progress_is_noticed(checkpoints, change):
+    checkpoints.save(state(3), {"epoch": 1}, best_step=3)
+    checkpoints.wait()
+    path = progress_file(checkpoints, 3)
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict([change])))
+    with pytest.raises(DamagedCheckpointError, match="checkpoint 3 is not what was written"):
+        checkpoints.restore(3, like(3))
+
+
+def test_a_best_checkpoint_that_is_gone_as_a_whole_is_told(checkpoints):
+    scores = {1: 0.5, 2: 0.9, 3: 0.7}
+    for step in scores:
+        checkpoints.save(state(step), {}, best_step=min(step, 2))
+    checkpoints.wait()
+    assert checkpoints.best(like(3), scores)[0].step == 2
+    assert checkpoints.warnings == []
+    assert checkpoints.best(like(3), {**scores, 4: 0.9})[0].step == 2
+    with pytest.warns(
+        UserWarning, match="the best epoch, after step 4, has no checkpoint; taking that of step 2"
+    ):
+        checkpoints.best(like(3), {**scores, 4: 0.95})
+    assert len(checkpoints.warnings) == 1
+
+
+def test_a_state_that_cannot_be_written_is_an_error_of_the_system_with_a_name(checkpoints, monkeypatch):
+    def fail(*arguments, **options):
+        raise ValueError("RESOURCE_EXHAUSTED: Failed writing [os_error_code='28']\nand more")
+
+    monkeypatch.setattr(checkpoints._manager, "save", fail)
+    with pytest.raises(OSError, match=f"No space left on device: '{checkpoints.directory}'"):
+        checkpoints.save(state(3), {}, best_step=3)
+
+
 def test_a_checkpoint_from_before_states_had_a_seed_is_read(checkpoints):
     class Older(NamedTuple):
         step: Any

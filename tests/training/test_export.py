@@ -1,4 +1,7 @@
+import errno
 import json
+import os
+import stat
 import subprocess
 import sys
 
@@ -61,6 +64,78 @@ def test_parameters_that_do_not_fit_are_told_by_name(exported):
     (exported / "model.safetensors").write_bytes(b"no weights")
     with pytest.raises(ValueError, match="cannot be read"):
         import_model(exported)
+
+
+def test_no_flipped_bit_goes_unnoticed(exported):
+    generator, name = np.random.default_rng(0), exported / "model.safetensors"
+    content = name.read_bytes()
+    for place in generator.integers(0, len(content), 29):
+        name.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        with pytest.raises(ValueError, match=r"model\.safetensors is not what was written; restore it, or"):
+            load_model(exported)
+    name.write_bytes(content)
+    load_model(exported)
+
+
+@pytest.mark.parametrize("name", ["config.json", "data.json"])
+def test_a_changed_digit_is_told(exported, name):
+    text = (exported / name).read_text()
+    (exported / name).write_text(text.replace("3", "4"))
+    with pytest.raises(ValueError, match=rf"{name} is not what was written \(.* changed\)"):
+        load_model(exported)
+
+
+def test_weights_that_are_gone_are_told(exported):
+    (exported / "model.safetensors").unlink()
+    with pytest.raises(ValueError, match=r"model\.safetensors is missing"):
+        load_model(exported)
+
+
+def test_no_link_in_an_exported_model_is_followed(exported, tmp_path):
+    (exported / "model.safetensors").rename(tmp_path / "elsewhere")
+    (exported / "model.safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match=r"model\.safetensors is a symbolic link"):
+        load_model(exported)
+
+
+def test_a_model_that_an_earlier_version_exported_opens_with_a_warning(exported):
+    (exported / "manifest.json").unlink()
+    data = json.loads((exported / "data.json").read_text())
+    known = {name: data[name] for name in ("class_names", "preprocessing", "dtype", "fingerprint")}
+    (exported / "data.json").write_text(json.dumps(known))
+    with pytest.warns(UserWarning, match=r"has no manifest\.json, so that its files are not checked"):
+        model = load_model(exported)
+    assert model.data_version == 1
+    assert model.warnings[0].startswith(str(exported))
+
+
+def test_all_files_have_the_mode_that_the_umask_leaves(finished_run, tmp_path):
+    before = os.umask(0o022)
+    try:
+        export_model(load_model(finished_run), tmp_path / "model")
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "model").iterdir()} == {0o644}
+    assert stat.S_IMODE((tmp_path / "model").stat().st_mode) == 0o755
+
+
+def test_an_export_that_fails_leaves_nothing(finished_run, tmp_path, monkeypatch):
+    def no_room(descriptor):
+        if any(path.name.startswith(".model.safetensors") for path in tmp_path.rglob("*")):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_room)
+    model = load_model(finished_run)
+    with pytest.raises(OSError, match=r"No space left on device: '.*model'$"):
+        export_model(model, tmp_path / "model")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_model_has_to_be_read_with_is_exported_too(finished_run, tmp_path):
+    model = load_model(finished_run)._replace(warnings=("the best epoch was lost",))
+    export_model(model, tmp_path / "model")
+    with pytest.warns(UserWarning, match="the best epoch was lost"):
+        assert load_model(tmp_path / "model").warnings == model.warnings
 
 
 def test_nothing_is_written_over(exported, finished_run):

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -118,6 +121,95 @@ def test_a_best_checkpoint_that_is_damaged_at_the_end_is_replaced_as_well(run):
             pytest.raises(DamagedCheckpointError, match="of any epoch that can be"),
         ):
             recorder.best(INITIAL)
+
+
+@pytest.mark.parametrize("content", ["", "first line", "two of the second"])
+def test_metrics_that_do_not_go_with_the_checkpoint_are_told_before_anything_is_changed(run, content):
+    train(run, [0.5, 0.9, 0.7])
+    path, checkpoints = run.path / "metrics.jsonl", run.path / "checkpoints"
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text({"": "", "first line": lines[0]}.get(content, lines[0] + 2 * lines[1]))
+    before = sorted(path for path in run.path.rglob("*") if path.is_file())
+    with (
+        recording(run, 10) as recorder,
+        pytest.raises(ValueError, match=r"metrics\.jsonl is not what was written"),
+    ):
+        recorder.resume(INITIAL)
+    (run.path / "manifest.json").unlink()  # as in a run of an earlier version
+    held = {"": 0, "first line": 1}.get(content, 3)
+    message = (
+        rf"metrics\.jsonl holds {held} of the 3 epochs up to the checkpoint of step 30.*{checkpoints} to"
+    )
+    with recording(run, 10) as recorder, pytest.raises(ValueError, match=message):
+        recorder.resume(INITIAL)
+    assert sorted(path for path in run.path.rglob("*") if path.is_file()) == [
+        path for path in before if path.name != "manifest.json"
+    ]
+
+
+def test_a_run_killed_at_any_write_goes_on_and_ends_the_same(tmp_path):
+    """In processes that end at once, after the first, the second ... write to the disk."""
+    code = f"""
+import os, pathlib, sys, warnings
+warnings.simplefilter("ignore")
+sys.path[:0] = [{str(Path(__file__).parent)!r}, {str(Path(__file__).parents[1])!r}]
+import orbax.checkpoint, filelock
+from laya_jax import files
+from laya_jax.training import Config, manifest
+from laya_jax.training.run_directory import RunDirectory
+from test_recorder import INITIAL, SCHEMA, end_epoch, metrics, recording
+
+def work(path):
+    if not path.exists():
+        RunDirectory.create(path, Config(patience=9, epochs=3), SCHEMA, fingerprint=7)
+    run = RunDirectory.open(path)
+    run.move(run.config)
+    with recording(run, 10) as recorder:
+        recorder.resume(INITIAL)
+        while not recorder.finished:
+            end_epoch(recorder, 10 * recorder.epoch + 10, (0.5, 0.9, 0.7)[recorder.epoch])
+        recorder.best(INITIAL)
+        if run.result() is None:
+            recorder.finish(metrics(0.8), None)
+
+def in_process(path, writes):
+    pid = os.fork()
+    if pid == 0:
+        left = [writes]
+        def counted(call):
+            def call_unless_killed(*arguments, **options):
+                if left[0] == 0:
+                    os._exit(9)
+                left[0] -= 1
+                return call(*arguments, **options)
+            return call_unless_killed
+        os.replace, os.fsync, os.rename = map(counted, (os.replace, os.fsync, os.rename))
+        work(path)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+for writes in range(200):
+    path = pathlib.Path({str(tmp_path)!r}) / str(writes)
+    if in_process(path, writes) == 0:
+        break
+    assert in_process(path, -1) == 0, writes
+print(writes)
+"""
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    kills = int(ended.stdout)
+    assert kills >= 15
+    whole = contents(tmp_path / str(kills))
+    assert len(whole) == 4
+    for number in range(kills):
+        assert contents(tmp_path / str(number)) == whole, number
+
+
+def contents(path):
+    """All of a run that must not depend on when it was killed."""
+    run = RunDirectory.open(path)
+    steps = Checkpoints(path / "checkpoints", read_only=True).steps()
+    return list(run.lines()), {**run.result(), "run": None}, steps, run.config
 
 
 def test_a_run_that_had_stopped_ends_with_the_best_that_is_left(small_config, silent, tmp_path):

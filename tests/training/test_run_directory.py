@@ -3,6 +3,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import laya_jax
 from laya_jax.data import DataConfig, Preprocessing, Schema
 from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.engine.metrics import Metrics
-from laya_jax.training import BackboneConfig, Config, ParallelConfig
+from laya_jax.training import BackboneConfig, Config, ParallelConfig, find_runs, load_model, resume
 from laya_jax.training.data_record import read_schema, write_schema
+from laya_jax.training.environment import environment
 from laya_jax.training.run_directory import RunDirectory, check_is_new, free_path
 
 SCHEMA = Schema(("no", "yes"), Preprocessing("features", (3,)), None)
@@ -130,12 +132,52 @@ def test_only_one_process_trains_in_a_directory_and_a_dead_one_does_not_count(ru
     )
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "locked\n"
-        with pytest.raises(FileExistsError, match="another process is training"), run.lock():
-            pass
+        for use in (run.lock, lambda: nullcontext(run.move(Config(seed=5)))):
+            with pytest.raises(FileExistsError, match="another process is training"), use():
+                pass
         other.kill()
         other.wait()
         with run.lock():
             pass
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(".lock", ".metrics.jsonl.draft", ".result.json.draft", "result.json", "metrics.jsonl"),
+        *("checkpoints", "checkpoints/7", "tensorboard", "manifest.json"),
+    ],
+)
+def test_no_link_in_a_run_is_followed(run_copy, tmp_path, name):
+    victim = tmp_path / "victim"
+    (victim / "9").mkdir(parents=True)
+    (victim / "9" / "file").write_text("precious")
+    path, target = run_copy / name, victim if name[0] in "ct" else victim / "9" / "file"
+    shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+    path.symlink_to(target)
+    for use in (load_model, resume, lambda path: find_runs(path.parent)):
+        with pytest.raises(ValueError, match=f"{path} is a symbolic link, expected a regular file or folder"):
+            use(run_copy)
+    assert (victim / "9" / "file").read_text() == "precious"
+    assert len(list(victim.rglob("*"))) == 2
+
+
+def test_a_run_directory_may_be_a_link_itself(run_copy, tmp_path):
+    (tmp_path / "link").symlink_to(run_copy)
+    assert RunDirectory.open(tmp_path / "link").result() == RunDirectory.open(run_copy).result()
+
+
+def test_the_loser_of_two_that_make_the_same_directory_is_told_so(tmp_path, monkeypatch):
+    def make_another(parallel):
+        monkeypatch.undo()
+        RunDirectory.create(tmp_path / "a", Config(seed=1), SCHEMA, fingerprint=7)
+        return environment(parallel)
+
+    monkeypatch.setattr("laya_jax.training.run_directory.environment", make_another)
+    with pytest.raises(FileExistsError, match=r"^run_dir is .*a, which exists already \('laya resume"):
+        RunDirectory.create(tmp_path / "a", Config(seed=2), SCHEMA, fingerprint=7)
+    assert RunDirectory.open(tmp_path / "a").config.seed == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_what_was_started_is_what_goes_on(run):

@@ -1,0 +1,28 @@
+"""Memory of this machine, before an array that cannot be right fills it."""
+
+import math
+import os
+from typing import Any
+
+import jax
+
+
+def check_fits(state: Any) -> None:
+    """Raises if arrays are larger than the memory of this machine.
+
+    Args:
+      state: Arrays, or their shapes and types.
+
+    Raises:
+      ValueError: They are.
+
+    >>> check_fits(jax.ShapeDtypeStruct((2**10,), "float32"))
+    """
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if size > memory > 0:
+            raise ValueError(
+                f"parameters and optimizer take {size / 1e9:,.0f} GB, expected at most the "
+                f"{memory / 1e9:,.0f} GB of this machine; make backbone.widths or head.dim smaller"
+            )

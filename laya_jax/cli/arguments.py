@@ -63,7 +63,7 @@ class Prepare:
         ~/tensorflow_datasets.
       mirror: Address of a folder on another server that has the original files under their own names.
         Defaults to $LAYA_MIRROR, which `laya train` heeds, too. Every file is checked by its SHA-256.
-      output: what is printed.
+      output: Form of the output.
     """
 
     name: tyro.conf.Positional[str]

@@ -36,8 +36,8 @@ class BackboneConfig:
         at random; vit (images) or bert (texts), which are pretrained.
       widths: Widths of the hidden states, in order; for bilstm those of one direction. Not for vit and bert.
       embedding_dim: Width of the token embedding; bilstm only.
-      path: Path of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or an
-        .npz of a ViT by Google.
+      path: Path of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or the
+        file of a ViT by Google, .npz.
       pooling: Pooling that makes one vector of the positions of a vit or bert. None takes cls for vit, and
         mean for bert.
       freeze: Keep the weights of a vit or bert as they are. Hidden states are then computed once, and kept
@@ -79,8 +79,8 @@ class HeadConfig:
     """The output head.
 
     Attributes:
-      kind: Kind of head: laya (attention over layers, per input), last_layer (the usual output layer), concat
-        (all layers side by side) or scalar_mix (one weight per layer for all inputs).
+      kind: Kind of head: laya (attention over layers, per input), last_layer (the usual output layer),
+        concat (all layers side by side) or scalar_mix (one weight per layer for all inputs).
       dim: Width that all layers are brought to; not for last_layer.
       temperature: Divisor of the layers' scores; smaller is sharper. laya only.
       psi: Input of the scorer: the layer itself (identity) or a shared MLP of it (mlp). laya only.

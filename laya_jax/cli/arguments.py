@@ -58,11 +58,11 @@ class Prepare:
 
     Attributes:
       name: Name of the data set: fashion-mnist, cifar10 or imdb.
-      directory: Path of the directory of all data sets. Defaults to $TFDS_DATA_DIR, or else
+      directory: Path of the directory of all data sets. Defaults to $TFDS_DATA_DIR, or without it to
         ~/tensorflow_datasets.
       mirror: Address of a folder on another server that has the original files under their own names.
         Defaults to $LAYA_MIRROR, which `laya train` heeds, too. Every file is checked by its SHA-256.
-      output: what is printed.
+      output: Form of the output.
     """
 
     name: tyro.conf.Positional[str]

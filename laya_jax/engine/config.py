@@ -1,4 +1,4 @@
-"""What a training run is: one frozen dataclass, every field of which the command line can set."""
+"""Settings of a training run: one frozen dataclass, every field of which the command line can set."""
 
 import dataclasses
 import typing
@@ -33,15 +33,16 @@ class BackboneConfig:
     """The network whose hidden states the head reads.
 
     Attributes:
-      kind: mlp (images or features), separable_cnn (images) or bilstm (texts), which start at random; vit
-        (images) or bert (texts), which are pretrained.
-      widths: of the hidden states, in order; of one direction for bilstm; not for vit and bert.
-      embedding_dim: width of the token embedding; bilstm only.
-      path: of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or an .npz of
-        a ViT by Google.
-      pooling: how the positions of a vit or bert become one vector; None takes cls for vit, mean for bert.
-      freeze: whether the weights of a vit or bert stay as they are. Hidden states are then computed once, and
-        kept for every later run.
+      kind: Kind of network: mlp (images or features), separable_cnn (images) or bilstm (texts), which start
+        at random; vit (images) or bert (texts), which are pretrained.
+      widths: Widths of the hidden states, in order; for bilstm those of one direction. Not for vit and bert.
+      embedding_dim: Width of the token embedding; bilstm only.
+      path: Path of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or the
+        file of a ViT by Google, .npz.
+      pooling: Pooling that makes one vector of the positions of a vit or bert. None takes cls for vit, and
+        mean for bert.
+      freeze: Keep the weights of a vit or bert as they are. Hidden states are then computed once, and kept
+        for every later run.
     """
 
     kind: Literal["mlp", "separable_cnn", "bilstm", "vit", "bert"] = "mlp"
@@ -79,18 +80,19 @@ class HeadConfig:
     """The output head.
 
     Attributes:
-      kind: laya (attention over layers, per input), last_layer (the usual output layer), concat (all
-        layers side by side) or scalar_mix (one weight per layer for all inputs).
-      dim: width that all layers are brought to; not for last_layer.
-      temperature: divides the scores of the layers, smaller is sharper; laya only.
-      psi: what the scorer reads of a layer, itself (identity) or a shared MLP of it (mlp); laya only.
-      scorer_width: hidden width of the scorer, None takes dim; laya only.
-      attention_heads: parts of dim that weigh the layers each on their own; laya only.
-      uniform_start: lets attention start uniform; laya only.
-      rms_normalized: brings every adapted layer to the same root mean square; not for last_layer.
-      layer_normalized: brings every hidden state to mean 0 and standard deviation 1 before it is read.
-      dropout: share of the numbers of the adapted layers that training leaves out; not for last_layer.
-      layer_dropout: share of each example's layers that training masks; not for last_layer.
+      kind: Kind of head: laya (attention over layers, per input), last_layer (the usual output layer),
+        concat (all layers side by side) or scalar_mix (one weight per layer for all inputs).
+      dim: Width that all layers are brought to; not for last_layer.
+      temperature: Divisor of the layers' scores; smaller is sharper. laya only.
+      psi: Input of the scorer: the layer itself (identity) or a shared MLP of it (mlp). laya only.
+      scorer_width: Hidden width of the scorer; None takes dim. laya only.
+      attention_heads: Number of attention heads, each of which weighs the layers for its own slice of dim.
+        laya only.
+      uniform_start: Start with uniform attention; laya only.
+      rms_normalized: Bring every adapted layer to the same root mean square; not for last_layer.
+      layer_normalized: Bring every hidden state to mean 0 and standard deviation 1 before it is read.
+      dropout: Dropout rate of the adapted layers; not for last_layer.
+      layer_dropout: Probability with which training masks each layer of an example; not for last_layer.
     """
 
     kind: Literal["laya", "last_layer", "concat", "scalar_mix"] = "laya"
@@ -124,15 +126,15 @@ class HeadConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Adam, and how its learning rate runs.
+    """Adam, and the schedule of its learning rate.
 
     Attributes:
-      learning_rate: the highest one.
-      schedule: constant, or cosine or linear decay to 0 over all epochs.
-      warmup_steps: steps over which the learning rate rises from 0.
-      weight_decay: decoupled (AdamW), on kernels and embeddings.
-      clip_norm: largest norm of the gradient; None does not clip.
-      epsilon: of Adam; the default is Keras's, as in the paper.
+      learning_rate: Highest learning rate.
+      schedule: Schedule of the learning rate: constant, or cosine or linear decay to 0 over all epochs.
+      warmup_steps: Number of steps over which the learning rate rises from 0.
+      weight_decay: Decoupled weight decay (AdamW) of kernels and embeddings.
+      clip_norm: Maximum norm of the gradient; None does not clip.
+      epsilon: Epsilon of Adam; the default is that of Keras, as in the paper.
     """
 
     learning_rate: float = 1e-3
@@ -157,9 +159,9 @@ class LossConfig:
     """Cross-entropy and what is added to it.
 
     Attributes:
-      label_smoothing: share of the target that goes to all classes alike, from 0 to below 1.
-      attention_entropy: this times the mean entropy of the attention is subtracted from the loss, so
-        that more than 0 spreads attention over layers and less than 0 sharpens it.
+      label_smoothing: Share of the target that goes to all classes alike, from 0 to below 1.
+      attention_entropy: Weight with which the mean entropy of the attention is subtracted from the loss:
+        positive values spread attention over layers, negative ones sharpen it.
     """
 
     label_smoothing: float = 0.0
@@ -177,16 +179,16 @@ class Config:
     """Everything that a run's result depends on.
 
     Attributes:
-      data: which data set, and how it is read and split.
-      backbone: the network whose hidden states the head reads.
-      head: what predicts from them.
+      data: Data set, and the way in which it is read and split.
+      backbone: Network whose hidden states the head reads.
+      head: Head that predicts from them.
       optimizer: Adam and its learning rate.
-      loss: what is minimised.
-      seed: of the initial weights and of the order of the examples.
-      epochs: at most.
+      loss: Loss that is minimised.
+      seed: Random seed for initial weights and data order.
+      epochs: Maximum number of epochs.
       batch_size: Number of examples per step, over all devices; fewer of your own are taken all at once.
-      patience: epochs without a better validation accuracy after which training stops.
-      dtype: of the computation; parameters are always float32.
+      patience: Number of epochs without a better validation accuracy after which training stops.
+      dtype: Data type of the computation; parameters are always float32.
     """
 
     data: DataConfig = DataConfig()

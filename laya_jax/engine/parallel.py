@@ -1,4 +1,4 @@
-"""Where arrays live and how a step is compiled, on 1 ... N devices and hosts.
+"""Placement of arrays and compilation of steps, on 1 ... N devices and hosts.
 
 Two ways that agree: ``MeshParallel`` (the default) shards the batch over a mesh and leaves the rest to the
 compiler; ``PmapParallel`` runs one copy of the step per device, which sum their gradients themselves.
@@ -22,13 +22,13 @@ AXIS = "batch"
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DeviceConfig:
-    """On which devices to compute; the result does not depend on it but for rounding.
+    """Devices to compute on; up to rounding, the result does not depend on them.
 
     Attributes:
-      parallel: jit (the compiler distributes the batch over all devices and hosts) or pmap (one copy of
-        the step per device).
-      devices: how many of the devices to use; None takes all.
-      require_backend: stops at once if JAX found another one.
+      parallel: Way to use several devices: jit (the compiler distributes the batch over all devices and
+        hosts) or pmap (one copy of the step per device).
+      devices: Number of devices to use; None takes all.
+      require_backend: Backend without which the command stops at once.
     """
 
     parallel: Literal["jit", "pmap"] = "jit"
@@ -45,17 +45,17 @@ class DeviceConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ParallelConfig(DeviceConfig):
-    """On which devices, and in how many processes, to train.
+    """Devices and processes to train on.
 
-    With dropout, pmap and microbatches leave out other numbers than one device that takes the batch whole.
+    With dropout, pmap and microbatches draw other masks than one device that takes the batch whole.
 
     Attributes:
-      coordinator: HOST:PORT of process 0 for a run over several processes; "auto" where the cluster says
-        (TPU pods, Slurm). None is a run of one process.
-      processes: how many processes; not with "auto".
-      process: which of them this one is, from 0; not with "auto".
-      microbatches: parts of a device's share of the batch whose gradients are formed one after the other
-        and added up, which saves memory; None takes as many as are fast.
+      coordinator: Address of process 0, HOST:PORT, for a run over several processes, or "auto" where the
+        cluster tells it (TPU pods, Slurm). None is a run of one process.
+      processes: Number of processes; not with "auto".
+      process: Number of this process, from 0; not with "auto".
+      microbatches: Number of parts of a device's share of the batch. Their gradients are formed one after the
+        other and added up, which saves memory. None takes a number that is fast.
     """
 
     coordinator: str | None = None
@@ -98,12 +98,12 @@ def connect(config: ParallelConfig) -> None:
 
 
 class Parallel(Protocol):
-    """What the training loop asks of either way.
+    """Interface of both ways to the training loop.
 
     Attributes:
-      devices: all of the run, over all hosts.
-      axis_name: of the devices, over which compiled functions have to sum by themselves; None if the
-        compiler does it.
+      devices: All devices of the run, over all hosts.
+      axis_name: Name of the axis of devices over which compiled functions have to sum by themselves; None if
+        the compiler does it.
     """
 
     devices: Sequence[jax.Device]
@@ -152,7 +152,7 @@ class MeshParallel:
         return jax.tree.map(lambda leaf: _place(leaf, sharding), batches)
 
     def divided(self, axis: int) -> NamedSharding:
-        """How an array is laid out that is divided along this axis."""
+        """Returns the layout of an array that is divided along this axis."""
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
 
     def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
@@ -214,15 +214,15 @@ class PmapParallel:
 
 
 def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
-    """The way that is configured, over the devices that there are.
+    """Makes the way that is configured, over the devices that there are.
 
     Args:
-      config: what was asked for.
-      batch_size: of training, which has to divide; 0 for what has no batches yet.
+      config: Devices that were asked for.
+      batch_size: Number of examples per step, which the devices have to divide; 0 if nothing is trained.
 
     Raises:
-      ValueError: another backend than required, more devices than there are, or a batch that does not
-        divide by them.
+      ValueError: Another backend was required, more devices than there are, or the batch does not divide by
+        them.
 
     >>> make_parallel(DeviceConfig(devices=3), batch_size=128)
     Traceback (most recent call last):
@@ -258,7 +258,7 @@ def _reason_against(backend: str | None) -> str:
 
 
 def divisible(batch_size: int, parallel: Parallel) -> int:
-    """The least batch that is as large and divides by the devices: where nothing is trained, any will do.
+    """Returns the smallest batch that is as large and divides by the devices.
 
     >>> divisible(128, MeshParallel(jax.devices()[:3]))
     129
@@ -268,7 +268,7 @@ def divisible(batch_size: int, parallel: Parallel) -> int:
 
 
 def any_process(flag: bool) -> bool:
-    """Whether the flag is set in any process of the run, so that all act alike.
+    """Returns true if the flag is set in any process of the run, so that all act alike.
 
     >>> any_process(True)
     True

@@ -21,9 +21,9 @@ class Predictor:
     """A compiled reader, as ``output_reader`` makes one of a classifier.
 
     Attributes:
-      parallel: where arrays live.
-      batch_size: examples that are predicted at once, over all devices.
-      seeds: how many sets of parameters there are side by side.
+      parallel: Placement of arrays on devices.
+      batch_size: Number of examples that are predicted at once, over all devices.
+      seeds: Number of sets of parameters side by side.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Predictor:
         feed: Feed,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Any]:
-        """What is read of every example with each set of parameters, in the order of the examples.
+        """Reads every example with each set of parameters, in the order of the examples.
 
         Args:
           parameters: Parameters, on the devices.
@@ -65,12 +65,12 @@ class Predictor:
         ]
 
     def chunks(self, parameters: Parameters, feed: Feed, at_once: int = 1) -> Iterator[Any]:
-        """The same as it is read, a number of batches at a time: [steps, B, ...] or [steps, S, B, ...].
+        """Yields the same as it is read, some batches at a time: [steps, B, ...] or [steps, S, B, ...].
 
         Args:
-          parameters: on the devices.
-          feed: the examples.
-          at_once: chunks that are computed side by side, each by a thread; one needs none.
+          parameters: Parameters, on the devices.
+          feed: Examples.
+          at_once: Number of chunks that are computed side by side, each by a thread; one needs none.
         """
 
         def read(batches: Batches, count: int) -> Any:

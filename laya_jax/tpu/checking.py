@@ -1,4 +1,4 @@
-"""Compiles training for a TPU that is not there, and says what a step costs on it."""
+"""Compiles training for a TPU, without one, and estimates the cost of a step there."""
 
 import contextlib
 import dataclasses
@@ -23,20 +23,21 @@ class DoesNotFitError(Exception):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompileReport:
-    """What training costs on each chip of a TPU; prints as a table.
+    """Cost of a training step on each chip of a TPU; prints as a table.
 
     Attributes:
-      program: what was compiled.
-      topology: what for.
-      chips: how many there are.
-      batch_size: examples of a step, over all chips.
-      flops: of a step's matrix products and convolutions, two for every multiply-add.
-      bytes_moved: what a step's instructions read and write, as the compiler counts them: wherever they are
-        kept, though what stays in the chip's caches costs less.
-      arguments: bytes of state, data and batches.
-      outputs: bytes of the results that do not take the place of the state.
-      temporaries: bytes of what is kept meanwhile.
-      chip: its peaks. That of bfloat16 is float32's, too: by default JAX multiplies it in one bfloat16 pass.
+      program: Name of the program that was compiled.
+      topology: Topology that it was compiled for.
+      chips: Number of chips.
+      batch_size: Number of examples per step, over all chips.
+      flops: Operations of a step's matrix products and convolutions, two for every multiply-add.
+      bytes_moved: Bytes that a step's instructions read and write, as the compiler counts them: wherever they
+        are kept, though what stays in the chip's caches costs less.
+      arguments: Bytes of state, data and batches.
+      outputs: Bytes of the results that do not take the place of the state.
+      temporaries: Bytes of intermediate results.
+      chip: Peaks of a chip. The one of bfloat16 holds for float32, too: by default JAX multiplies float32 in
+        one bfloat16 pass.
     """
 
     program: str
@@ -52,7 +53,7 @@ class CompileReport:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """What each peak allows a step; what chips tell each other is left out."""
+        """Seconds that each peak allows a step, without the communication between chips."""
         return {
             "matrix products": self.flops / self.chip.flops,
             "memory bandwidth": self.bytes_moved / self.chip.bandwidth,
@@ -65,11 +66,11 @@ class CompileReport:
 
     @property
     def examples_per_second(self) -> float:
-        """At this bound, on all chips."""
+        """Examples per second at this bound, on all chips."""
         return self.batch_size / self.seconds[self.limit]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as what JSON holds."""
+        """Returns the report in types that JSON holds."""
         derived = ("seconds", "limit", "examples_per_second")
         fields = {**dataclasses.asdict(self), "chip": self.chip._asdict()}
         return fields | {name: getattr(self, name) for name in derived}
@@ -96,16 +97,16 @@ def compile_check(config: Config, topology: str) -> CompileReport:
     """Compiles a config's training for a TPU, as it would run there, on a machine without one.
 
     Args:
-      config: what would be trained; see ``abstract_training``.
-      topology: what on, as in "v5e:2x4"; see ``find_topology``.
+      config: Config of the training; see ``abstract_training``.
+      topology: Topology of the TPU, as in "v5e:2x4"; see ``find_topology``.
 
     Returns:
       A ``CompileReport``: print it.
 
     Raises:
-      DoesNotFitError: it needs more memory than a chip has.
+      DoesNotFitError: It needs more memory than a chip has.
       ModuleNotFoundError: libtpu is not installed.
-      ValueError: there is no such topology, the batch does not divide by its chips, or libtpu cannot
+      ValueError: There is no such topology, the batch does not divide by its chips, or libtpu cannot
         compile what this version of JAX gives it.
     """
     chip, devices = find_topology(topology)
@@ -147,7 +148,7 @@ def compile_check(config: Config, topology: str) -> CompileReport:
 
 
 def _costs_of_step(training: AbstractTraining, parallel: MeshParallel) -> tuple[int, int]:
-    """Operations, and bytes moved, of one step on one chip.
+    """Counts operations, and bytes moved, of one step on one chip.
 
     The compiler counts what a chunk does before its first step, and the body of a loop once. So one step is
     compiled by itself; its operations, all of which a recurrence would hide in its loop, are counted in the
@@ -193,7 +194,7 @@ def _compile(function: Any, parallel: MeshParallel, *arguments: Any) -> Any:
 
 @contextlib.contextmanager
 def _not_kept() -> Iterator[None]:
-    """Keeps programs out of the compilation cache, from which they cannot be read where they cannot run."""
+    """Bypasses the compilation cache: executables for absent devices cannot be loaded."""
     name = "jax_persistent_cache_min_compile_time_secs"
     before = jax.config.values[name]
     jax.config.update(name, float("inf"))
@@ -204,7 +205,7 @@ def _not_kept() -> Iterator[None]:
 
 
 def _si(value: float, unit: str) -> str:
-    """A number with a prefix of the SI.
+    """Formats a number with a prefix of the SI.
 
     >>> _si(101_557_248, "B"), _si(1.24e-4, "s"), _si(0, "B")
     ('101.6 MB', '124.0 µs', '0.0 B')

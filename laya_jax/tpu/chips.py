@@ -1,4 +1,4 @@
-"""TPU chips: what is published of them, and topologies of them to compile for where there is no TPU."""
+"""TPU chips: their published peaks, and topologies to compile for where there is no TPU."""
 
 import importlib.util
 import os
@@ -25,11 +25,11 @@ class Chip(NamedTuple):
     """Peaks of one chip.
 
     Attributes:
-      flops: bfloat16 operations of its matrix units, per second.
-      bandwidth: of its memory, bytes per second.
-      memory: bytes of it.
-      axes: of its interconnect.
-      options: of libtpu's, to have one device per chip as on the machine itself.
+      flops: Operations of its matrix units in bfloat16, per second.
+      bandwidth: Bandwidth of its memory, bytes per second.
+      memory: Size of its memory in bytes.
+      axes: Number of axes of its interconnect.
+      options: Options of libtpu for one device per chip, as on the machine itself.
     """
 
     flops: float
@@ -64,14 +64,14 @@ def expect_no_tpu() -> None:
 
 
 def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
-    """A chip, and the devices of a topology of it; programs can be compiled for them, but not run.
+    """Returns a chip, and the devices of a topology of it; programs can be compiled for them, but not run.
 
     Args:
-      topology: name of the chip, colon, chips along each axis of the interconnect, as in "v5e:2x4".
+      topology: Name of the chip, colon, chips along each axis of the interconnect, as in "v5e:2x4".
 
     Raises:
       ModuleNotFoundError: libtpu is not installed.
-      ValueError: there is no such topology.
+      ValueError: There is no such topology.
 
     >>> find_topology("v5e")
     Traceback (most recent call last):
@@ -84,7 +84,7 @@ def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
             f"topology is {topology!r}, expected as 'v4:2x2x1', 'v5e:2x4', 'v5p:2x2x1' or 'v6e:2x4'"
         )
     if importlib.util.find_spec("libtpu") is None:
-        raise ModuleNotFoundError(f"libtpu is missing; to compile for a TPU that is not there: {EXTRA}")
+        raise ModuleNotFoundError(f"libtpu is missing; to compile for a TPU without one: {EXTRA}")
     expect_no_tpu()
     sizes = [int(size) for size in shape.split("x")]
     # Hosts of 2 x 2 chips, as libtpu takes them to be, but smaller ones for a single chip.

@@ -50,7 +50,7 @@ class Listener:
 
 
 class Interruption:
-    """Whether a signal has asked to stop."""
+    """Notes a signal that asks to stop."""
 
     signal_number: int | None = None
 

@@ -1,6 +1,10 @@
+import ast
+import importlib
 import importlib.metadata
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +80,51 @@ print([name for name in laya_jax.__all__ if not callable(getattr(laya_jax, name)
 def test_a_name_that_is_not_there_is_an_attribute_error():
     with pytest.raises(AttributeError, match="has no attribute 'LayerHead'"):
         laya_jax.LayerHead  # noqa: B018
+
+
+PACKAGE = Path(laya_jax.__file__).parent
+PACKAGES = sorted(path.name for path in PACKAGE.iterdir() if (path / "__init__.py").exists())
+
+
+def imports(path):
+    """The modules that a file imports from this library."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("laya_jax."):
+            yield node.module
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("laya_jax."))
+
+
+def is_package(module):
+    return (PACKAGE.parent / module.replace(".", "/") / "__init__.py").exists()
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_nothing_outside_a_package_imports_past_its_face(package):
+    files = [path for path in PACKAGE.rglob("*.py") if package not in path.relative_to(PACKAGE).parts]
+    past = {
+        f"{path.relative_to(PACKAGE)}: {module}"
+        for path in files
+        for module in imports(path)
+        if module.startswith(f"laya_jax.{package}.") and package != "cli" and not is_package(module)
+    }
+    assert not past - ALLOWED
+
+
+ALLOWED = {
+    "report/files.py: laya_jax.attribution.plots",  # matplotlib, which the face must not import
+    "report/html.py: laya_jax.attribution.plots",
+}
+
+
+@pytest.mark.parametrize("package", [name for name in PACKAGES if name not in ("cli",)])
+def test_no_module_is_shadowed_by_what_its_package_exports(package):
+    face = importlib.import_module(f"laya_jax.{package}")
+    modules = {path.stem for path in (PACKAGE / package).glob("*.py")} - {"__init__"}
+    assert not {name for name in modules if not inspect.ismodule(getattr(face, name, inspect))}
+
+
+def test_sub_packages_are_attributes_of_the_package():
+    code = "import laya_jax; print(laya_jax.training.start.__name__, laya_jax.attribution.explain.__name__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["start", "explain"]

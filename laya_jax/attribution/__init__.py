@@ -52,9 +52,7 @@ from laya_jax.attribution.faithfulness import (
     opposing_top_layer,
     replaced_attention,
 )
-from laya_jax.attribution.plots import STYLE
-from laya_jax.attribution.randomization import randomizations
-from laya_jax.attribution.rank_agreement import (
+from laya_jax.attribution.layer_agreement import (
     Agreement,
     RankAgreement,
     agreement,
@@ -62,6 +60,8 @@ from laya_jax.attribution.rank_agreement import (
     leave_one_out,
     rank_agreement,
 )
+from laya_jax.attribution.plots import STYLE
+from laya_jax.attribution.randomization import randomizations
 from laya_jax.attribution.shapley import ShapleyValues, shapley_of_class, shapley_values
 from laya_jax.attribution.subsets import all_masks, masked_logits
 

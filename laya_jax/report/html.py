@@ -19,9 +19,9 @@ from markupsafe import Markup
 import laya_jax
 from laya_jax.data import Examples
 from laya_jax.report.explainer import Explainer
-from laya_jax.report.findings import WORDS, findings, stable, summary
 from laya_jax.report.gallery import gallery
 from laya_jax.report.measuring import Attributed
+from laya_jax.report.verdicts import WORDS, findings, stable, summary
 
 DETECTIONS = (("mistakes", "Telling mistakes"), ("outliers", "Telling inputs of another kind"))
 

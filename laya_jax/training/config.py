@@ -38,7 +38,8 @@ class BackboneConfig:
       embedding_dim: width of the token embedding; bilstm only.
       path: of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or an .npz of
         a ViT by Google.
-      pooling: how the positions of a vit or bert become one vector; None takes cls for vit, mean for bert.
+      pooling: Pooling of the positions of a vit or bert to one vector; None means that of a model of
+        sentence-transformers, or else cls for vit and mean for bert.
       freeze: whether the weights of a vit or bert stay as they are. Hidden states are then computed once, and
         kept for every later run.
     """

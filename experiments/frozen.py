@@ -56,13 +56,13 @@ class Problem(NamedTuple):
       name: of the data set.
       config: of a run on it.
       dataset: of hidden states, [N, L, D].
-      weights: checksum of the backbone's.
+      weights: Checksum of the backbone's weights.
     """
 
     name: str
     config: Config
     dataset: Dataset
-    weights: int
+    weights: int | None
 
 
 def load_problem(name: str, asked: argparse.Namespace) -> Problem:
@@ -75,8 +75,8 @@ def load_problem(name: str, asked: argparse.Namespace) -> Problem:
         backbone = BackboneConfig(kind="bert", path=str(asked.bert), freeze=True)
     config = Config(data=data, backbone=backbone, epochs=EPOCHS[name], patience=EPOCHS[name])
     material = gather(config, make_parallel(ONE, batch_size=config.batch_size))
+    weights = material.backbone.weights if material.backbone else None
     # In memory: it is read hundreds of times.
-    weights = (material.backbone or {})["weights"]
     return Problem(name, config, material.dataset.with_inputs(np.asarray), weights)
 
 

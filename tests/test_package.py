@@ -108,13 +108,7 @@ def test_nothing_outside_a_package_imports_past_its_face(package):
         for module in imports(path)
         if module.startswith(f"laya_jax.{package}.") and package != "cli" and not is_package(module)
     }
-    assert not past - ALLOWED
-
-
-ALLOWED = {
-    "report/files.py: laya_jax.attribution.plots",  # matplotlib, which the face must not import
-    "report/html.py: laya_jax.attribution.plots",
-}
+    assert not past
 
 
 @pytest.mark.parametrize("package", [name for name in PACKAGES if name not in ("cli",)])

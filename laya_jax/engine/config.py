@@ -33,29 +33,16 @@ class BackboneConfig:
     """The network whose hidden states the head reads.
 
     Attributes:
-    <<<<<<< HEAD:laya_jax/engine/config.py
       kind: Kind of network: mlp (images or features), separable_cnn (images) or bilstm (texts), which start
         at random; vit (images) or bert (texts), which are pretrained.
       widths: Widths of the hidden states, in order; for bilstm those of one direction. Not for vit and bert.
       embedding_dim: Width of the token embedding; bilstm only.
       path: Path of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or the
         file of a ViT by Google, .npz.
-      pooling: Pooling that makes one vector of the positions of a vit or bert. None takes cls for vit, and
-        mean for bert.
+      pooling: Pooling of the positions of a vit or bert to one vector. None means that of a model of
+        sentence-transformers, or else cls for vit and mean for bert.
       freeze: Keep the weights of a vit or bert as they are. Hidden states are then computed once, and kept
         for every later run.
-    =======
-      kind: mlp (images or features), separable_cnn (images) or bilstm (texts), which start at random; vit
-        (images) or bert (texts), which are pretrained.
-      widths: of the hidden states, in order; of one direction for bilstm; not for vit and bert.
-      embedding_dim: width of the token embedding; bilstm only.
-      path: of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or an .npz of
-        a ViT by Google.
-      pooling: Pooling of the positions of a vit or bert to one vector; None means that of a model of
-        sentence-transformers, or else cls for vit and mean for bert.
-      freeze: whether the weights of a vit or bert stay as they are. Hidden states are then computed once, and
-        kept for every later run.
-    >>>>>>> pretrained:laya_jax/training/config.py
     """
 
     kind: Literal["mlp", "separable_cnn", "bilstm", "vit", "bert"] = "mlp"

@@ -19,10 +19,12 @@ def check_fits(state: Any) -> None:
     >>> check_fits(jax.ShapeDtypeStruct((2**10,), "float32"))
     """
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+    if jax.default_backend() == "cpu":  # one for the devices, and one at rest
+        size *= 2
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if size > memory > 0:
             raise ValueError(
-                f"parameters and optimizer take {size / 1e9:,.0f} GB, expected at most the "
+                f"training needs {size / 1e9:,.0f} GB for its parameters alone, expected at most the "
                 f"{memory / 1e9:,.0f} GB of this machine; make backbone.widths or head.dim smaller"
             )

@@ -94,7 +94,7 @@ class Checkpoints:
 
         Raises:
           DamagedCheckpointError: It cannot be read, or not as it was written.
-          ValueError: It was written by a later version.
+          ValueError: It was written by a later version, or has other shapes.
         """
         progress = self._read_progress(step)
         # A state of another version may be of another structure, which is no damage.
@@ -104,6 +104,7 @@ class Checkpoints:
         state = TrainState(**self._read(step, "state", self._arguments.StandardRestore(_fields(like))))
         if checksum(state) != progress.pop("checksum"):
             raise DamagedCheckpointError(f"checkpoint {step} is not what was written")
+        _check_shapes(state, like, f"{self.directory / str(step)}")
         self._best_steps[step] = progress.pop("best_step")
         return state, progress
 
@@ -227,6 +228,17 @@ class _LatestTwoAndBest:
         latest = sorted(steps)[-2:]
         kept = {*latest, *(self.best_steps.get(step, step) for step in latest)}
         return [step in kept for step in steps]
+
+
+def _check_shapes(state: TrainState, like: TrainState, name: str) -> None:
+    # Orbax gives arrays the shapes that they were saved in.
+    expected = jax.tree.leaves(like)
+    for (path, leaf), other in zip(jax.tree_util.tree_leaves_with_path(state), expected, strict=True):
+        if leaf.shape != other.shape:
+            where = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise ValueError(
+                f"{name} does not fit the config: {where} has shape {leaf.shape}, not {other.shape}"
+            )
 
 
 def _checksum_of_json(values: Mapping[str, Any]) -> int:

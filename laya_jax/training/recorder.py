@@ -73,12 +73,9 @@ class Recorder:
     def _restore(self, initial: TrainState) -> TrainState:
         for step in self.checkpoints.steps():
             try:
-                state, values = self.checkpoints.restore(step, initial)
-                progress = from_json(Progress, values)
-            except ValueError as error:
-                damaged = isinstance(error, DamagedCheckpointError)
-                reason = error if damaged else f"checkpoint {step} is not what was written: {error}"
-                warnings.warn(f"{self.run.path}: {reason}; going on from the one before it", stacklevel=3)
+                state, progress = self._read(step, initial)
+            except DamagedCheckpointError as error:
+                warnings.warn(f"{self.run.path}: {error}; going on from the one before it", stacklevel=3)
                 continue
             self.epoch, self.stopping = progress.epoch, progress.stopping
             self.totals, self.warnings = progress.totals, progress.warnings
@@ -89,6 +86,13 @@ class Recorder:
                 f"{self.checkpoints.directory} to start the run over"
             )
         return initial
+
+    def _read(self, step: int, initial: TrainState) -> tuple[TrainState, Progress]:
+        state, values = self.checkpoints.restore(step, initial)
+        try:
+            return state, from_json(Progress, values)
+        except ValueError as error:
+            raise DamagedCheckpointError(f"checkpoint {step} is not what was written: {error}") from error
 
     def _check_lines(self, step: int) -> None:
         epochs = [line["epoch"] for line in self.run.lines() if line["step"] <= step]

@@ -20,7 +20,7 @@ ONE_DEVICE = ParallelConfig(devices=1)
 def state(step):
     # Of several sizes and types, as an optimizer's is.
     arrays = {"kernel": np.full((64, 32), step, np.float32), "count": np.array(step, np.int32)}
-    return TrainState(np.array(step, np.int32), arrays, ({"moment": np.arange(step, dtype=np.float32)},))
+    return TrainState(np.array(step, np.int32), arrays, ({"moment": np.full(5, step, np.float32)},))
 
 
 def like(step):

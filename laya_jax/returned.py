@@ -156,8 +156,7 @@ def _element(returned: Any, output: Any) -> Any:
         if attribute is not None:
             return attribute
     raise NoHiddenStateError(
-        f"returns {describe(returned)}, which has nothing at output={output!r}; expected "
-        f"{_choices(returned)}"
+        f"returns {describe(returned)}, which has nothing at output={output!r}; expected {_choices(returned)}"
     )
 
 

@@ -26,8 +26,8 @@ class Captured(nnx.Intermediate[Any]):
 class Recorder:
     """Sees every call of a layer while a copy of a model runs, and every value that a layer sows.
 
-    NNX has no way to intercept calls, so the classes are patched meanwhile, for one run at a time. (The option
-    of ``nnx.capture`` that stores what methods return passes over inherited ones, and stores everything.)
+    NNX has no way to intercept calls, so the classes are patched meanwhile, for one run at a time. (The
+    option of ``nnx.capture`` that stores what methods return passes over inherited ones.)
 
     Args:
       model: Copy of the model, which is written on.
@@ -50,6 +50,11 @@ class Recorder:
             if isinstance(module, nnx.List | nnx.Dict):
                 continue  # they sort their elements and their attributes together
             name = "/".join(map(str, path))
+            if isinstance(module, nnx.bridge.ToNNX):
+                raise ValueError(
+                    f"model holds a Linen module ({name or 'itself'}, under nnx.bridge.ToNNX), with which "
+                    "nnx.capture does not work; capture its layers with laya_jax.capture"
+                )
             setattr(module, _PATH, self._key + name)
             parameter = None if storing else _parameter(module)
             if parameter is not None:
@@ -85,7 +90,7 @@ class Recorder:
                 for cls, name, method in own:
                     setattr(cls, name, method)
 
-    def _patches(self, cls: type) -> dict[str, Callable[..., Any]]:
+    def _patches(self, cls: type[nnx.Module]) -> dict[str, Callable[..., Any]]:
         methods = {
             name: method
             for base in reversed(cls.__mro__)
@@ -95,8 +100,8 @@ class Recorder:
         }
         return {
             **{name: self._seeing(name, getattr(cls, name)) for name in methods if _is_method(cls, name)},
-            "sow": self._seeing_sown(getattr(cls, "sow")),
-            "perturb": self._seeing_perturbed(getattr(cls, "perturb")),
+            "sow": self._seeing_sown(cls.sow),
+            "perturb": self._seeing_perturbed(cls.perturb),
         }
 
     def _seeing(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
@@ -168,16 +173,17 @@ class Recorder:
         output, array = taken(layer, method, returned, self._output, arguments)
         running = self._running[-1] if self._running else _Running("")
         place = len(self._calls)
-        self._calls.append(Call(output, () if array is None else array.shape, 0, running.mapped))
+        self._calls.append(Call(output, mapped=running.mapped))
         if not self._storing:
             self._count_vmaps((place, "value"), array)
             self._count_vmaps((place, "parameter"), running.parameter)
             return
 
-        module.sow(Captured, output.name, array, Reduction(*reduction, **reductions), tuple)
+        store: Any = Reduction(*reduction, **reductions)
+        module.sow(Captured, output.name, array, store, tuple)
 
     def _count_vmaps(self, place: tuple[int, str], array: Array | None) -> None:
-        """Counts the vmaps around, also beyond jit or remat: JAX applies this rule where it batches the array."""
+        """Counts the vmaps around, also beyond jit and remat: JAX applies the rule where it batches."""
         if array is None:
             return
 

@@ -171,7 +171,7 @@ def _run(
 
 
 def _with(mutable: Any, key: str) -> Any:
-    """Adds intermediates to the mutable collections, and a name by which nn.jit distinguishes this call."""
+    """Adds intermediates to the mutable collections, and a key by which nn.jit tells this run from others."""
     if mutable is True or isinstance(mutable, DenyList):
         return DenyList(union_filters(getattr(mutable, "deny", False), key))
     return [*([mutable] if isinstance(mutable, str) else mutable or ()), "intermediates", key]

@@ -45,13 +45,11 @@ class Call(NamedTuple):
 
     Attributes:
       output: Layer and method, and the problem if there is one.
-      shape: Shape of the hidden state inside the transforms.
       vmaps: Number of ``vmap`` around the call.
       mapped: Number of transforms around the call that map over the layer's parameters.
     """
 
     output: LayerOutput
-    shape: tuple[int, ...] = ()
     vmaps: int = 0
     mapped: int = 0
 
@@ -92,10 +90,12 @@ class Reduction(NamedTuple):
     reduce_fn: Callable[[Any, Any], Any] | None = None
     init_fn: Callable[[], Any] = tuple
 
-    def __call__(self, old: Any, new: Any) -> Any:
+    def __call__(self, old: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
         """Adds a value to those stored before."""
-        if self.reduce_fn is not None:
-            new, old = self.reduce_fn(old[0][0] if old else self.init_fn(), new), ()
+        if self.reduce_fn is not None and new is not None:
+            alone = self.reduce_fn(self.init_fn(), new)
+            if not isinstance(alone, tuple | list):  # a reduction to one value
+                old, new = (), self.reduce_fn(old[0][0], new) if old else alone
         return (*old, (new, None if new is None else jnp.zeros((0,) * jnp.ndim(new), bool)))
 
 
@@ -186,8 +186,8 @@ def _unstacked(call: Call, value: Array | None, mark: Array | None, batches: set
         return call.output._replace(problem=problem)
     if not added or call.vmaps:
         return call.output._replace(value=value)
-    stack = jnp.moveaxis(value, added, range(len(added))).reshape(-1, *call.shape)
-    return call.output._replace(value=stack, scanned=True)
+    stack = jnp.moveaxis(value, added, range(len(added)))
+    return call.output._replace(value=stack.reshape(-1, *stack.shape[len(added) :]), scanned=True)
 
 
 def _unnamed(call: Call, value: Array, added: list[int], batches: set[int]) -> str:

@@ -113,12 +113,12 @@ class Recorder:
         vmaps = "".join(module.scope.debug_path).count("vmap(")
         if not output.problem and not module.is_mutable_collection("intermediates"):
             output = output._replace(problem=MEMBERS if vmaps and running.mapped else self._advice)
-        self.calls.append(Call(output, () if array is None else array.shape, vmaps, running.mapped))
+        self.calls.append(Call(output, vmaps, running.mapped))
         if self._key:
             # The name inside the module, since nn.jit uses the trace of one block for all that are alike.
             name = f"{self._key}:{output.name.removeprefix('/'.join(module.path))}"
-            reduce: Any = Reduction(*reduction, **reductions)
-            type(module).sow(module, "intermediates", name, array, reduce, tuple)
+            store: Any = Reduction(*reduction, **reductions)
+            type(module).sow(module, "intermediates", name, array, store, tuple)
 
     def _mapped(self, module: nn.Module) -> int:
         """Number of transforms around a module that map over its parameters, which have fewer axes inside."""

@@ -7,7 +7,15 @@ from typing import Any
 import flax.linen as nn
 from flax.errors import FlaxError
 
-_ORIGINS = {"flax.linen": "Linen", "flax.nnx": "NNX", "equinox": "Equinox", "haiku": "Haiku"}
+from laya_jax.hidden_states.returned import describe
+
+# Found by the name of where a class comes from, so that no library has to be imported.
+_KINDS = {"flax.linen.module": "a Linen", "flax.nnx.module": "an NNX", "equinox": "an Equinox"}
+_ADVICE = {
+    "a Linen": "laya_jax.capture(model, variables, inputs, layers=...) takes those",
+    "an NNX": "laya_jax.nnx.capture(model, inputs, layers=...) takes those",
+    "an Equinox": "let it return its hidden states itself, the heads take any arrays",
+}
 
 
 def check_linen(model: Any) -> None:
@@ -18,8 +26,7 @@ def check_linen(model: Any) -> None:
       ...
     TypeError: model is the class Dense, expected a Linen module, such as Dense(...)
     """
-    if not isinstance(model, nn.Module):
-        raise TypeError(f"model is {_described(model)}, expected a Linen module{_advice(model)}")
+    _check(model, "a Linen")
 
 
 def check_nnx(model: Any) -> None:
@@ -28,25 +35,38 @@ def check_nnx(model: Any) -> None:
     >>> check_nnx(nn.Dense(3))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
       ...
-    TypeError: model is a Linen module (Dense), expected an NNX module; laya_jax.capture(model, ...
+    TypeError: model is a Linen module (Dense), expected an NNX module; laya_jax.capture(...
     """
-    if _origin(model) != "NNX" or isinstance(model, type) or not hasattr(model, "sow"):
-        raise TypeError(f"model is {_described(model)}, expected an NNX module{_advice(model)}")
+    _check(model, "an NNX")
+
+
+def _check(model: Any, expected: str) -> None:
+    name = type(model).__name__
+    kind = _kind(model)
+    if isinstance(model, type):
+        raise TypeError(
+            f"model is the class {model.__name__}, expected {expected} module, such as {model.__name__}(...)"
+        )
+    if kind != expected:
+        described = f"{kind} module ({name})" if kind else f"of type {name}"
+        raise TypeError(f"model is {described}, expected {expected} module{_advice(model, kind)}")
 
 
 def check_variables(variables: Any) -> None:
     """Raises unless it is a mapping, and says what to pass.
 
-    >>> check_variables(None)
+    >>> check_variables(jnp.ones(2))
     Traceback (most recent call last):
       ...
-    TypeError: variables is a NoneType, expected {"params": ...} as model.init returns it
+    TypeError: variables is float32[2], expected {"params": ...} as model.init returns it
     """
-    if not isinstance(variables, Mapping):
-        bare = ': {"params": variables.params}' if hasattr(variables, "params") else ""
-        raise TypeError(
-            f'variables is a {_name(variables)}, expected {{"params": ...}} as model.init returns it{bare}'
-        )
+    if isinstance(variables, Mapping):
+        return
+    if hasattr(variables, "params"):
+        raise TypeError(f'variables is a {type(variables).__name__}, expected {{"params": variables.params}}')
+    raise TypeError(
+        f'variables is {describe(variables)}, expected {{"params": ...}} as model.init returns it'
+    )
 
 
 @contextmanager
@@ -55,13 +75,13 @@ def saying_what_variables_lack(variables: Mapping[str, Any]) -> Iterator[None]:
     try:
         yield
     except FlaxError as error:
-        params = variables.get("params", {})
         if "params" not in variables:
             keys = ", ".join(map(str, list(variables)[:5])) or "nothing"
             raise ValueError(
                 f'variables holds {keys}, expected "params" among it; if these are the parameters, '
                 'pass {"params": variables}'
             ) from error
+        params = variables["params"]
         if isinstance(params, Mapping) and "params" in params:
             raise ValueError(
                 'variables["params"] holds "params" again, expected variables["params"] in its place'
@@ -69,41 +89,18 @@ def saying_what_variables_lack(variables: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
-def _described(model: Any) -> str:
-    if isinstance(model, type):
-        return f"the class {model.__name__}"
-    origin = _origin(model)
-    return (
-        f"{'an' if origin[:1] in 'EN' else 'a'} {origin} module ({_name(model)})"
-        if origin
-        else f"a {_name(model)}"
-    )
+def _kind(model: Any) -> str:
+    modules = [f"{base.__module__}." for base in type(model).__mro__]
+    found = (kind for origin, kind in _KINDS.items() for module in modules if module.startswith(f"{origin}."))
+    return next(found, "")
 
 
-def _advice(model: Any) -> str:
-    origin = _origin(model)
-    if isinstance(model, type):
-        return f", such as {model.__name__}(...)"
+def _advice(model: Any, kind: str) -> str:
     if isinstance(getattr(model, "module", None), nn.Module):
-        return '; pass its .module to laya_jax.capture, with {"params": model.params} as variables'
+        params = "model.params" if "params" in getattr(model, "params", {}) else '{"params": model.params}'
+        return f"; pass its .module to laya_jax.capture, with {params} as variables"
     if isinstance(getattr(model, "__self__", None), nn.Module):
         return "; pass the module, not its method"
-    if origin == "Linen":
-        return "; laya_jax.capture(model, variables, inputs, layers=...) takes Linen modules"
-    if origin == "NNX":
-        return "; laya_jax.nnx.capture(model, inputs, layers=...) takes NNX modules"
-    if origin:
-        return f"; {origin} modules are not captured: let the model return its hidden states, for any head"
-    return ""
-
-
-def _origin(model: Any) -> str:
-    """Library that a model's class comes from, told by name, so that none has to be imported."""
-    modules = [base.__module__ for base in type(model).__mro__]
-    return next(
-        (name for origin, name in _ORIGINS.items() if any(m.split(origin)[0] == "" for m in modules)), ""
-    )
-
-
-def _name(value: Any) -> str:
-    return type(value).__name__
+    if type(model).__name__ in ("GraphDef", "State"):
+        return "; nnx.merge(graphdef, state) makes one"
+    return f"; {_ADVICE[kind]}" if kind else ""

@@ -26,8 +26,7 @@ class Recorder:
     """Sees every call of a layer while a copy of a model runs, and every value that a layer sows.
 
     NNX has no way to intercept calls, so the classes are patched meanwhile, for one run at a time. (The
-    option of ``nnx.capture`` that stores what methods return passes over inherited ones, and stores
-    everything.)
+    option of ``nnx.capture`` that stores what methods return passes over inherited ones.)
 
     Args:
       model: Copy of the model, which is written on.
@@ -50,6 +49,11 @@ class Recorder:
             if isinstance(module, nnx.List | nnx.Dict):
                 continue  # they sort their elements and their attributes together
             name = "/".join(map(str, path))
+            if isinstance(module, nnx.bridge.ToNNX):
+                raise ValueError(
+                    f"model holds a Linen module ({name or 'itself'}, under nnx.bridge.ToNNX), with which "
+                    "nnx.capture does not work; capture its layers with laya_jax.capture"
+                )
             setattr(module, _PATH, self._key + name)
             parameter = None if storing else _parameter(module)
             if parameter is not None:
@@ -168,17 +172,17 @@ class Recorder:
         output, array = taken(layer, method, returned, self._output, arguments)
         running = self._running[-1] if self._running else _Running("")
         place = len(self._calls)
-        self._calls.append(Call(output, () if array is None else array.shape, 0, running.mapped))
+        self._calls.append(Call(output, mapped=running.mapped))
         if not self._storing:
             self._count_vmaps((place, "value"), array)
             self._count_vmaps((place, "parameter"), running.parameter)
             return
 
-        reduce: Any = Reduction(*reduction, **reductions)
-        module.sow(Captured, output.name, array, reduce, tuple)
+        store: Any = Reduction(*reduction, **reductions)
+        module.sow(Captured, output.name, array, store, tuple)
 
     def _count_vmaps(self, place: tuple[int, str], array: Array | None) -> None:
-        """Counts the surrounding vmaps, also outside jit or remat: JAX applies the rule when it batches."""
+        """Counts the vmaps around, also beyond jit and remat: JAX applies the rule where it batches."""
         if array is None:
             return
 

@@ -103,8 +103,8 @@ def layer_names(model: nnx.Module, *inputs: Any, **options: Any) -> tuple[str, .
 
 
 _LOST = (
-    "runs under an NNX transform that does not return its intermediates, such as nnx.scan; expected them "
-    "among its axes: nnx.StateAxes({nnx.Intermediate: 0, ...: ...})"
+    "runs under an NNX transform that does not return its intermediates, such as nnx.scan; expected them in "
+    "its axes, nnx.StateAxes({nnx.Intermediate: 0, ...: ...})"
 )
 _FAILING = (
     "runs under a transform out of which nothing can be stored, such as nnx.RNN, or nnx.vmap of a shared "

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import jax
+
 from laya_jax.engine import TrainState, checksum
 
 VERSION = 2

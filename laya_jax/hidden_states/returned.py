@@ -39,7 +39,7 @@ def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> A
     >>> hidden_state((jnp.zeros((2, 5, 5)), jnp.zeros((2, 5, 3))))
     Traceback (most recent call last):
       ...
-    laya_jax.returned.NoHiddenStateError: returns (float32[2,5,5], float32[2,5,3]), and which of these is \
+    laya_jax.hidden_states.returned.NoHiddenStateError: returns (float32[2,5,5], float32[2,5,3]), and which of these is \
 the hidden state is not clear; expected output=0, output=1, or a function of what it returns
     """
     if callable(output):

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from laya_jax.heads import ConcatHead, Head, HeadOutput, LastLayerHead, LayaHead, ScalarMixHead
     from laya_jax.hidden_states import capture, layer_names, pool
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Classifier",

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+from real_processes import free_port
 
 from experiments import kill_and_resume
 
@@ -81,9 +82,42 @@ def test_a_full_disk_gets_one_line_and_leaves_what_was_written(tmp_path):
         check=False,
     )
     assert process.returncode == 2, process.stderr
-    (line,) = [line for line in process.stderr.splitlines() if line.startswith("laya: ")]
-    assert "File too large" in line or "space" in line
+    *said, line = process.stderr.splitlines()
+    assert line == f"laya: {run}/checkpoints: File too large"
+    assert all(other.startswith(("laya seed", "classes", "training", "warning: c")) for other in said)
     subprocess.run(kill_and_resume.command("resume", run), capture_output=True, check=True)
+    assert (run / "result.json").exists()
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_if_one_of_two_processes_is_killed_the_other_ends_in_a_line_and_the_run_goes_on(tmp_path, victim):
+    run = tmp_path / "run"
+    several = ["--coordinator", f"localhost:{free_port()}", "--processes", "2", "--process"]
+    options = ["--epochs", "40", "--optimizer.schedule", "cosine", *several]
+    processes = [
+        subprocess.Popen(
+            [
+                *kill_and_resume.command("train", "digits", "--baseline", "None", "--run-dir", run),
+                *options,
+                number,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in "01"
+    ]
+    wait_for(run / "checkpoints" / "22", processes[0])
+    processes[victim].kill()
+    other = processes[1 - victim]
+    out, err = other.communicate(timeout=60)
+    processes[victim].communicate()
+    assert (other.returncode, out) == (1, "")
+    *said, line = err.splitlines()
+    ended = "of this run has ended, or cannot be reached; start all of them again with: laya resume"
+    assert line == f"laya: process {victim} {ended}"
+    assert all(other.startswith(("laya seed", "classes", "training", "[Gloo]")) for other in said)
+    kill_and_resume.finish(kill_and_resume.command("resume", run))
     assert (run / "result.json").exists()
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
-from laya_jax.training.typed import from_json, read_record
+from laya_jax.engine.typed import from_json, read_record
 
 
 @dataclasses.dataclass(frozen=True)

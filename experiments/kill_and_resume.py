@@ -30,6 +30,7 @@ from PIL import Image
 
 from experiments.records import RESULTS
 from laya_jax.engine import TrainedModel
+from laya_jax.cli.process import prepare_jax
 from laya_jax.files import digest, write_json
 from laya_jax.training import load_model
 
@@ -231,6 +232,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    prepare_jax()
     generator, rows = random.Random(asked.seed), []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -29,8 +29,8 @@ import orbax.checkpoint
 from PIL import Image
 
 from experiments.records import RESULTS
-from laya_jax.engine import TrainedModel
 from laya_jax.cli.process import prepare_jax
+from laya_jax.engine import TrainedModel
 from laya_jax.files import digest, write_json
 from laya_jax.training import load_model
 

@@ -10,10 +10,8 @@ import pytest
 
 import laya_jax
 from laya_jax.data import DataConfig, Preprocessing, Schema
-from laya_jax.data.vocabulary import Vocabulary
 from laya_jax.engine.metrics import Metrics
 from laya_jax.training import BackboneConfig, Config, ParallelConfig, find_runs, load_model, resume
-from laya_jax.training.data_record import read_schema, write_schema
 from laya_jax.training.environment import environment
 from laya_jax.training.run_directory import RunDirectory, check_is_new, free_path
 
@@ -234,12 +232,6 @@ def test_no_run_and_a_broken_one_are_told_apart(tmp_path, run):
     (run.path / "manifest.json").unlink()
     with pytest.raises(ValueError, match=r"config\.json cannot be read as JSON"):
         RunDirectory.open(run.path)
-
-
-def test_a_vocabulary_comes_along(tmp_path):
-    schema = Schema(("no", "yes"), Preprocessing("tokens", (4,)), Vocabulary(("the", "naïve", "film")))
-    write_schema(tmp_path, schema)
-    assert read_schema(tmp_path) == schema
 
 
 def test_a_free_path_is_found(tmp_path):

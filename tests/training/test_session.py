@@ -28,6 +28,7 @@ from laya_jax.training.recorder import NonFiniteLossError, Recorder
 from laya_jax.training.run_directory import RunDirectory
 
 ONE_DEVICE = ParallelConfig(devices=1)
+MISSING = "has no manifest.json, so that its files are not checked"
 TIMES = ("seconds", "examples_per_second", "run")
 
 
@@ -203,6 +204,33 @@ def test_data_that_have_changed_are_refused(unfinished_run, silent, monkeypatch)
     monkeypatch.setattr("laya_jax.inputs.gathering.load_for", lambda config, decode: changed)
     with pytest.raises(ValueError, match="the data of 'digits' are not those"):
         resume(run, ONE_DEVICE, silent)
+
+
+def test_a_run_tells_what_its_data_were(small_config, tmp_path, monkeypatch):
+    told = dataclasses.replace(load(small_config.data), notes=("two files are no images",))
+    monkeypatch.setattr("laya_jax.inputs.gathering.load_for", lambda config, decode: told)
+    start([dataclasses.replace(small_config, epochs=1)], [tmp_path / "run"], ONE_DEVICE)
+    data = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert (data["version"], data["notes"]) == (2, ["two files are no images"])
+    assert data["examples"].keys() == {"train", "validation", "test"}
+    assert data["examples"]["test"] == np.bincount(told.test.labels).tolist()
+    totals = np.sum([data["examples"][split] for split in data["examples"]], axis=0)
+    assert tuple(totals) == told.class_counts
+
+
+def test_a_run_without_a_manifest_goes_on_with_a_warning_that_its_result_tells(unfinished_run, silent):
+    (unfinished_run / "manifest.json").unlink()
+    with pytest.warns(UserWarning, match=MISSING):
+        result = resume(unfinished_run, ONE_DEVICE, silent)
+    (warning,) = result["warnings"]
+    assert warning.startswith(f"{unfinished_run} {MISSING}")
+
+
+def test_a_model_larger_than_the_memory_is_refused_before_anything_is_written(small_config, tmp_path):
+    backbone = dataclasses.replace(small_config.backbone, widths=(2**24, 2**24))
+    with pytest.raises(ValueError, match=r"training needs [\d,]+ GB for its parameters alone, expected"):
+        start([dataclasses.replace(small_config, backbone=backbone)], [tmp_path / "run"], ONE_DEVICE)
+    assert not (tmp_path / "run").exists()
 
 
 def test_runs_that_start_together_read_the_same(small_config, tmp_path):

@@ -146,11 +146,13 @@ def outputs_of(
             calls, stored = traced(survey), {}
         except Exception:
             raise error from None  # it was not for the storing
-        if len({call.output.name for call in calls}) > 1:
+        if len({call.output.layer for call in calls}) > 1:
             failing = f"is one of several asked for together, of which at least one {failing}"
         lost = f"{failing} ({textwrap.shorten(str(error), 120)})"
     else:
         seen = Counter(call.output.name for call in calls)
+        if any(name not in stored for name in seen):
+            _kept_key.cache_clear()  # a kept trace would neither show nor store them next time
         if any(len(values) > seen[name] for name, values in stored.items()):
             calls = traced(survey)
     batches = {array.shape[0] for array in arrays(inputs) if array.ndim}

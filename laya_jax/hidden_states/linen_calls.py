@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+from flax.core import freeze
 from flax.traverse_util import flatten_dict
 
 from laya_jax.hidden_states.layer_calls import MEMBERS, Call, Reduction, Stored, taken
@@ -42,6 +43,9 @@ class Recorder:
     def intercept(self, method: Any, args: Any, kwargs: Any, context: Any) -> Any:
         """Runs a method of a module; made for ``nn.intercept_methods``."""
         module, name = context.module, context.method_name
+        module.scope.flags = freeze(
+            {**module.scope.flags, "laya_jax": self._key}
+        )  # nn.jit traces anew for it
         if name == "setup":
             return method(*args, **kwargs)
         running = _Running(module.path, self._mapped(module))

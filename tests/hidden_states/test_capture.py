@@ -29,17 +29,6 @@ class Tied(nn.Module):
         return self.layer(nn.relu(self.layer(x)))
 
 
-class Tuples(nn.Module):
-    @nn.compact
-    def __call__(self, x):
-        class WithAttention(nn.Module):
-            @nn.compact
-            def __call__(self, x):
-                return nn.Dense(3)(x), "attention"
-
-        return WithAttention(name="layer")(x)[0]
-
-
 def states_by_hand(variables, x):
     def dense(parameters, x):
         return x @ np.asarray(parameters["kernel"]) + np.asarray(parameters["bias"])
@@ -112,12 +101,6 @@ def test_a_layer_called_twice_comes_twice():
     np.testing.assert_allclose(
         first, nn.Dense(6).apply({"params": variables["params"]["layer"]}, IMAGES), atol=1e-6
     )
-
-
-def test_of_a_tuple_the_first_element_counts():
-    model, variables = initialised(Tuples(), IMAGES)
-    (state,) = capture(model, variables, IMAGES, layers="layer")
-    np.testing.assert_allclose(state, model.apply(variables, IMAGES), atol=1e-6)
 
 
 def test_intermediates_left_over_from_init_do_no_harm():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from small_layers import IMAGES, TOKENS, Block, initialised
 
-from laya_jax import LayaHead, capture
+from laya_jax import LayaHead, capture, layer_names
 
 
 class Scanned(nn.Module):
@@ -68,33 +68,223 @@ def test_a_vmap_over_samples_is_no_stack_of_layers(jit):
     np.testing.assert_allclose(state, model.apply(variables, TOKENS).mean(axis=1), atol=1e-6)
 
 
-def test_a_scan_that_puts_depth_elsewhere_is_refused():
-    class Elsewhere(nn.Module):
+def scanned(layer, **options):
+    axes = {"params": 0, "intermediates": 0}
+    return nn.scan(layer, **{"variable_axes": axes, "split_rngs": {"params": True}, "length": 3, **options})
+
+
+class Step(nn.Module):
+    @nn.compact
+    def __call__(self, x, _):
+        x = nn.gelu(nn.Dense(6)(x))
+        self.sow("intermediates", "gelu", x)
+        return x, None
+
+
+def running(function):
+    """A model of one compact call."""
+
+    class Model(nn.Module):
         @nn.compact
         def __call__(self, x):
-            def layer(dense, x, _):
-                return nn.tanh(dense(x)), None
+            return function(x)
 
-            axes = {"params": 0, "intermediates": 1}
-            return nn.scan(layer, variable_axes=axes, split_rngs={"params": True}, length=3)(
-                nn.Dense(6, name="layer"), x, None
-            )[0]
-
-    with pytest.raises(ValueError, match=r"'layer' returns .* expected depth on axis 0"):
-        capture(*initialised(Elsewhere(), IMAGES), IMAGES, layers="layer")
+    return Model()
 
 
-def test_layers_under_nn_jit_are_refused_rather_than_lost():
-    compiled_block = nn.jit(Block)
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_depth_comes_first_wherever_the_scan_puts_it(axis):
+    axes = {"params": 0, "intermediates": axis}
+    model = running(lambda x: scanned(Step, variable_axes=axes)(name="layers")(x, None)[0])
+    _, variables = initialised(model, TOKENS)
+    expected = TOKENS
+    for i, state in enumerate(capture(model, variables, TOKENS, layers="layers")):
+        parameters = jax.tree.map(lambda leaf, i=i: leaf[i], variables["params"]["layers"])
+        expected, _ = Step().apply({"params": parameters}, expected, None)
+        np.testing.assert_allclose(state, expected, atol=1e-6)
 
-    class Compiled(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            for i in range(3):
-                x = compiled_block(6, name=f"block_{i}")(x)
-            return x
 
-    model, variables = initialised(Compiled(), IMAGES)
+def test_values_sown_in_a_scan_are_stacked_too():
+    model, variables = initialised(
+        running(lambda x: scanned(nn.remat(Step))(name="layers")(x, None)[0]), TOKENS
+    )
+    states = [capture(model, variables, TOKENS, layers=name) for name in ("layers", "layers/gelu")]
+    assert states[0].shape == (3, 4, 5, 6)
+    np.testing.assert_array_equal(*states)
+
+
+def test_a_scan_of_scans_comes_as_one_stack():
+    model = running(lambda x: nn.remat_scan(Block, lengths=(2, 3))(6, name="layers")(x))
+    _, variables = initialised(model, TOKENS)
+    stacked = capture(model, variables, TOKENS, layers="layers")
+    assert stacked.shape == (6, 4, 5, 6)
+    np.testing.assert_allclose(stacked[-1], model.apply(variables, TOKENS), atol=1e-6)
+
+
+def vmapped(layer, **options):
+    axes = {"params": None, "intermediates": 0}
+    return nn.vmap(layer, **{"variable_axes": axes, "split_rngs": {"params": False}, **options})
+
+
+MEMBERS = {"in_axes": None, "axis_size": 3, "split_rngs": {"params": True}}
+
+
+@pytest.mark.parametrize("layer", [nn.Dense, nn.remat(nn.Dense), nn.jit(nn.Dense)])
+@pytest.mark.parametrize("axes", [{"params": 0, "intermediates": 0}, {"params": 0}])
+def test_members_of_an_ensemble_are_neither_samples_nor_layers(layer, axes):
+    model = running(
+        lambda x: vmapped(layer, **MEMBERS, variable_axes=axes)(8, name="experts")(x).mean(axis=0)
+    )
+    _, variables = initialised(model, TOKENS)
     for _ in range(2):
-        with pytest.raises(ValueError, match=r"block_1.* run under nn\.jit"):
-            capture(model, variables, IMAGES, layers="block_*")
+        with pytest.raises(ValueError, match=r"'experts' runs under a vmap over its parameters.*members"):
+            capture(model, variables, TOKENS, layers="experts", pooling="mean")
+
+
+@pytest.mark.parametrize("layer", [Block, nn.remat(Block), nn.jit(Block)])
+def test_a_vmap_over_samples_may_go_through_other_transforms(layer):
+    model, variables = initialised(running(lambda x: vmapped(layer)(6, name="block")(x)), TOKENS)
+    for _ in range(2):
+        (state,) = capture(model, variables, TOKENS, layers="block")
+        np.testing.assert_array_equal(state, model.apply(variables, TOKENS))
+
+
+def test_a_vmap_over_tokens_is_taken_only_where_the_batch_comes_first():
+    axes = {"params": None, "intermediates": 1}
+    model = running(lambda x: vmapped(Block, in_axes=1, out_axes=1, variable_axes=axes)(6, name="block")(x))
+    _, variables = initialised(model, TOKENS)
+    (state,) = capture(model, variables, TOKENS, layers="block")
+    np.testing.assert_array_equal(state, model.apply(variables, TOKENS))
+    model = running(lambda x: vmapped(Block, in_axes=1, out_axes=1)(6, name="block")(x))
+    with pytest.raises(ValueError, match=r"'block' runs under a vmap that is not over samples.*\(5, 4, 6\)"):
+        capture(model, variables, TOKENS, layers="block")
+
+
+@pytest.mark.parametrize(
+    ("function", "layer", "message"),
+    [
+        (
+            lambda x: scanned(Step, variable_axes={"params": 0})(name="layers")(x, None)[0],
+            "layers",
+            r"does not return its intermediates.*variable_axes=\{\"params\": 0, \"intermediates\": 0\}",
+        ),
+        (lambda x: nn.RNN(nn.GRUCell(7), name="rnn")(x), "GRUCell_0", "does not return its intermediates"),
+        (
+            lambda x: nn.RNN(nn.GRUCell(7), variable_axes={"intermediates": 0})(x),
+            "GRUCell_0/hn",
+            "shares its parameters.* may be time",
+        ),
+        (
+            lambda x: scanned(vmapped(Step, in_axes=(0, None), out_axes=(0, None)))(name="layers")(x, None)[
+                0
+            ],
+            "layers",
+            "both vmap and scan",
+        ),
+    ],
+)
+def test_an_axis_without_a_name_is_refused(function, layer, message):
+    model, variables = initialised(running(function), TOKENS)
+    assert layer in layer_names(model, variables, TOKENS)
+    with pytest.raises(ValueError, match=f"layer '{layer}' runs under .*{message}"):
+        capture(model, variables, TOKENS, layers=layer)
+
+
+class UnderJax(nn.Module):
+    """Runs a layer under a transform of JAX itself, out of which Flax can store nothing."""
+
+    def setup(self):
+        self.block, self.last = Block(6), nn.Dense(3)
+
+    def __call__(self, x):
+        return self.last(jax.vmap(self.block)(x))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_layer_under_a_transform_of_jax_says_so(jit):
+    model, variables = initialised(UnderJax(), IMAGES)
+
+    def states(images, layers):
+        return capture(model, variables, images, layers=layers)
+
+    states = jax.jit(states, static_argnames="layers") if jit else states
+    with pytest.raises(
+        ValueError, match=r"'block' runs under a transform out of which nothing can be stored"
+    ):
+        states(IMAGES, layers="block")
+    assert states(IMAGES, layers="last")[0].shape == (4, 3)
+    assert layer_names(model, variables, IMAGES) == ("block/Dense_0", "block", "last")
+
+
+class Compiled(nn.Module):
+    """Blocks under nn.jit, which runs the trace of the first for all."""
+
+    @nn.compact
+    def __call__(self, x):
+        for i in range(12):
+            x = nn.jit(Block)(6, name=f"block_{i}")(x)
+        return x
+
+
+class WholeCompiled(nn.Module):
+    @nn.jit
+    @nn.compact
+    def __call__(self, x):
+        for i in range(12):
+            x = Block(6, name=f"block_{i}")(x)
+        return x
+
+
+@pytest.mark.parametrize("model", [Compiled(), WholeCompiled()])
+def test_under_nn_jit_every_call_gives_the_same(model):
+    _, variables = initialised(model, IMAGES)
+    model.apply(variables, IMAGES, mutable=["intermediates"])  # leaves a trace that stores nothing of ours
+    expected = [IMAGES]
+    for i in range(12):
+        parameters = {"params": variables["params"][f"block_{i}"]}
+        expected.append(Block(6).apply(parameters, expected[-1]))
+
+    def states(variables):
+        return capture(model, variables, IMAGES, layers="block_*")
+
+    for run in (states, states, jax.jit(states), states):
+        for state, by_hand in zip(run(variables), expected[1:], strict=True):
+            np.testing.assert_allclose(state, by_hand, atol=1e-6)
+    names = layer_names(model, variables, IMAGES)
+    assert names[1::2] == tuple(f"block_{i}" for i in range(12))
+
+
+class ScanCompiled(nn.Module):
+    """Flax shows nn.jit inside of a scan less of the call than outside."""
+
+    @nn.compact
+    def __call__(self, x):
+        return scanned(nn.jit(Step))(name="block_3")(x, None)[0]
+
+
+@pytest.mark.parametrize("model", [WholeCompiled(), Compiled(), ScanCompiled()])
+def test_under_nn_jit_another_choice_is_not_mixed_up(model):
+    _, variables = initialised(model, IMAGES)
+    plain = capture(model, variables, IMAGES, layers="block_3")
+    for factor in (2, 3):
+        scaled = capture(
+            model, variables, IMAGES, layers="block_3", output=lambda x, by=factor: by * jax.tree.leaves(x)[0]
+        )
+        np.testing.assert_allclose(scaled[0], factor * plain[0], atol=1e-6)
+    (inner,) = capture(model, variables, IMAGES, layers="block_3/Dense_0", output=lambda x: x[None])[:1]
+    assert not np.array_equal(inner[0], plain[0])
+
+
+@pytest.mark.parametrize("step", [nn.jit(Step), Step])
+def test_a_layer_that_is_lost_under_nn_jit_is_lost_every_time(step):
+    @nn.jit
+    class Inner(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return scanned(step, variable_axes={"params": 0})(name="scanned")(x, None)[0]
+
+    model = running(lambda x: Inner(name="inner")(nn.Dense(6, name="stem")(x)))
+    _, variables = initialised(model, TOKENS)
+    for _ in range(3):
+        with pytest.raises(ValueError, match="layer 'inner/scanned' runs under a Flax transform"):
+            capture(model, variables, TOKENS, layers=["stem", "inner/*"])

@@ -27,16 +27,6 @@ class Caller(Block):
         return super().__call__(x)
 
 
-class Scanned(nnx.Module):
-    def __init__(self, rngs):
-        make = nnx.vmap(lambda rngs: Block(6, rngs), in_axes=(0,), out_axes=0)
-        self.layers = nnx.split_rngs(splits=3)(make)(rngs)
-
-    def __call__(self, x):
-        scan = nnx.scan(lambda x, layer: layer(x), in_axes=(nnx.Carry, 0), out_axes=nnx.Carry)
-        return scan(x, self.layers)
-
-
 class Deep(nnx.Module):
     def __init__(self, rngs, depth=12, block=Block):
         self.embed = nnx.Linear(6, 8, rngs=rngs)
@@ -72,18 +62,6 @@ def test_capture_returns_twelve_blocks_in_natural_order(block):
     for state, expected in zip(states, deep.states(IMAGES), strict=True):
         np.testing.assert_allclose(state, expected, atol=1e-6)
     assert "__call__" not in vars(Heir)
-
-
-@pytest.mark.parametrize("jit", [False, True])
-def test_a_scan_over_layers_comes_as_one_stacked_array(jit):
-    model, tokens = Scanned(nnx.Rngs(0)), np.tile(IMAGES[:, None], (1, 5, 1))
-
-    def states(tokens):
-        return laya_nnx.capture(model, tokens, layers="layers", pooling="mean")
-
-    stacked = (jax.jit(states) if jit else states)(tokens)
-    assert stacked.shape == (3, 4, 6)
-    np.testing.assert_allclose(stacked[-1], model(tokens).mean(axis=1), atol=1e-6)
 
 
 class WithTeacher(nnx.Module):
@@ -178,3 +156,153 @@ def test_a_miss_lists_the_layers(deep):
         laya_nnx.capture(deep, IMAGES, layers=99)
     with pytest.raises(ValueError, match="pooling is 'average'"):
         laya_nnx.capture(deep, IMAGES, layers="blocks/*", pooling="average")
+
+
+class Cache(nnx.Pytree):
+    def __init__(self):
+        self.sum, self.calls = nnx.Cache(jnp.zeros((4, 8))), nnx.Variable(jnp.zeros((), int))
+
+
+class Stateful(nnx.Module):
+    """Changes whatever it is given: caches, random state, metrics, a dict."""
+
+    def __init__(self, rngs):
+        self.blocks = nnx.List([Block(8, rngs) for _ in range(2)])
+        self.dropout = nnx.Dropout(0.5)
+
+    def __call__(self, x, caches, seen=None, rngs=None, metric=None):
+        for i, (block, cache) in enumerate(zip(self.blocks, caches, strict=True)):
+            cache.sum[...] += x
+            cache.calls[...] += 1
+            x = block(cache.sum[...])
+            if seen is not None:
+                seen[i] = x
+        metric.update(values=x)
+        return self.dropout(x, rngs=rngs)
+
+
+def plain(*objects):
+    def numbers(leaf):
+        return np.array(
+            jax.random.key_data(leaf) if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
+        )
+
+    return jax.tree.map(numbers, nnx.to_pure_dict(nnx.state(objects)))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_everything_among_the_inputs_is_left_as_it_is(jit):
+    model, images = Stateful(nnx.Rngs(0)), np.ones((4, 8), "float32")
+    caches, rngs, metric, seen = [Cache(), Cache()], nnx.Rngs(0), nnx.metrics.Average(), {}
+    before = plain(*caches, rngs, metric)
+
+    def states(images):
+        layers = ["blocks/*", "dropout"]
+        return laya_nnx.capture(model, images, caches, seen=seen, rngs=rngs, metric=metric, layers=layers)
+
+    states = jax.jit(states) if jit else states
+    first, second = states(images), states(images)
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    jax.tree.map(np.testing.assert_array_equal, before, plain(*caches, rngs, metric))
+    assert not seen
+    np.testing.assert_allclose(first[0], model.blocks[0](images), atol=1e-6)
+    names = laya_nnx.layer_names(model, images, tuple(caches), seen=seen, rngs=rngs, metric=metric)
+    assert names == ("blocks/0", "blocks/0/linear", "blocks/1", "blocks/1/linear", "dropout")
+
+
+def test_what_the_model_shares_with_an_input_stays_shared():
+    class Owner(nnx.Module):
+        def __init__(self):
+            self.cache, self.block = Cache(), Block(8, nnx.Rngs(0))
+
+        def __call__(self, x, cache):
+            cache.sum[...] += 1
+            return self.block(x + self.cache.sum[...])
+
+    model, images = Owner(), np.ones((4, 8), "float32")
+    (state,) = laya_nnx.capture(model, images, model.cache, layers="block")
+    np.testing.assert_allclose(state, model.block(images + 1), atol=1e-6)
+    assert laya_nnx.layer_names(model, images, cache=model.cache) == ("block", "block/linear")
+
+
+def test_decoding_and_batch_statistics_are_left_as_they_are():
+    class Decoder(nnx.Module):
+        def __init__(self, rngs):
+            self.attention = nnx.MultiHeadAttention(2, 8, decode=True, rngs=rngs)
+            self.norm = nnx.BatchNorm(8, rngs=rngs)
+
+        def __call__(self, x):
+            return self.norm(self.attention(x))
+
+    model = Decoder(nnx.Rngs(0))
+    model.train()
+    model.attention.init_cache((4, 3, 8))
+    tokens = np.ones((4, 1, 8), "float32")
+    before = plain(model)
+    first, second = (laya_nnx.capture(model, tokens, layers=["attention", "norm"]) for _ in range(2))
+    jax.tree.map(np.testing.assert_array_equal, first, second)
+    jax.tree.map(np.testing.assert_array_equal, before, plain(model))
+
+
+class Sowing(nnx.Module):
+    """Sows activations of functions, runs by another method, and returns its cache first."""
+
+    def __init__(self, rngs):
+        self.linear = nnx.Linear(6, 6, rngs=rngs)
+
+    def encode(self, x):
+        return self.helper(self.linear(x))
+
+    def helper(self, x):
+        x = nnx.gelu(x)
+        self.sow(nnx.Intermediate, "gelu", x)
+        for value in (x, x + 1):
+            self.sow(nnx.Intermediate, "last", value, reduce_fn=lambda _, new: new, init_fn=lambda: None)
+        return {"cache": x, "x": self.perturb("perturbed", x + 2)}
+
+    def __call__(self, x):
+        return self.encode(x)
+
+
+class SowingTwice(nnx.Module):
+    def __init__(self, method):
+        self.blocks, self.method = nnx.List([Sowing(nnx.Rngs(i)) for i in range(2)]), method
+
+    def __call__(self, x):
+        for block in self.blocks:
+            x = getattr(block, self.method)(x)["x"]
+        self.sow(nnx.Intermediate, "top", x)
+        return x
+
+
+@pytest.mark.parametrize("method", ["encode", "__call__"])
+def test_sown_values_methods_and_outputs(method):
+    model = SowingTwice(method)
+    suffix = "" if method == "__call__" else ".encode"
+    names = [
+        f"blocks/{i}{name}" for i in range(2) for name in (suffix, "/gelu", "/last", "/linear", "/perturbed")
+    ]
+    assert set(laya_nnx.layer_names(model, IMAGES)) == {*names, "top"}
+    sown = laya_nnx.capture(model, IMAGES, layers="gelu")
+    by_hand = laya_nnx.capture(model, IMAGES, layers="linear", output=nnx.gelu)
+    jax.tree.map(np.testing.assert_array_equal, sown, by_hand)
+    for layers, more, output in (
+        ("last", 1, None),
+        ("perturbed", 2, None),
+        ("blocks/*", 2, "x"),
+        ("top", 2, None),
+    ):
+        states = laya_nnx.capture(model, IMAGES, layers=layers, output=output)
+        for state, expected in zip(states[::-1], sown[::-1], strict=False):
+            np.testing.assert_array_equal(state, expected + more)
+    with pytest.raises(ValueError, match=rf"'blocks/0{suffix}' returns .*output='cache', output='x', or"):
+        laya_nnx.capture(model, IMAGES, layers="blocks/*")
+    assert "sow" not in vars(Sowing)
+    assert Sowing.helper.__name__ == "helper"
+    assert not hasattr(Sowing.helper, "__wrapped__")
+
+
+def test_names_need_shapes_only():
+    model = nnx.eval_shape(lambda: Deep(nnx.Rngs(0), depth=1))
+    names = laya_nnx.layer_names(model, jax.ShapeDtypeStruct(IMAGES.shape, IMAGES.dtype))
+    assert names == ("blocks/0", "blocks/0/linear", "dropout", "embed")

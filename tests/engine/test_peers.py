@@ -7,7 +7,7 @@ import sys
 import pytest
 from real_processes import free_port
 
-from laya_jax.training import peers
+from laya_jax.engine import peers
 
 MEMBER = f"""
 import importlib.util, sys

@@ -1,6 +1,6 @@
 """Writes README.md of this folder: each item of the paper, its command, the paper's value, and ours.
 
-The README of the repository gets Table 1 at a glance, the docstrings of the configs what was measured.
+The documentation gets Table 1 at a glance, and the docstrings of the configs the measured accuracies.
 
 python -m experiments.readme
 """
@@ -30,56 +30,65 @@ from experiments.statistics import summarize
 from experiments.tables import Table
 
 README = Path(__file__).parent / "README.md"
-FRONT = Path(__file__).parents[1] / "README.md"
-"""README of the repository, which shows Table 1 at a glance between two marks."""
+FRONT = Path(__file__).parents[1] / "docs" / "measured.md"
+"""Page of the documentation that shows Table 1 at a glance between two marks."""
 MARKS = "<!-- written by experiments.readme -->\n\n", "\n\n<!-- until here -->"
 
 INTRODUCTION = """\
-# The paper's experiments, again
+# The paper's experiments, reproduced
 
-What *LAYA* (arXiv 2511.12723) reports, the command that makes it here, and what came out. This file is
-written by `python -m experiments.readme` from the records in `results/`; no number in it is typed by hand.
+Results of *LAYA* (arXiv 2511.12723), the command that reproduces each of them, and our values. This file is written by
+`python -m experiments.readme` from the records in `results/`; no number in it is typed by hand.
 
     pip install -e ".[train]"
-    python -m experiments.table1     # trains what is missing; interrupted or killed, the same command goes on
+    python -m experiments.table1     # trains what is missing; if it is killed, the same command continues
     python -m experiments.table2
     python -m experiments.figures        # from the records alone
-    python -m experiments.faithfulness   # beyond the paper: how far LAYA's attention can be believed
-    python -m experiments.label_noise    # and whether it finds wrong labels
-    python -m experiments.artworks       # Figures 3 and 4; --vit and --paintings say where things are
+    python -m experiments.faithfulness   # beyond the paper: how faithful LAYA's attention is
+    python -m experiments.label_noise    # beyond the paper: detection of wrong labels
+    python -m experiments.artworks       # Figures 3 and 4; --vit and --paintings give the paths
     python -m experiments.frozen         # beyond the paper: every head on frozen backbones, tuned alike
+    python -m experiments.kill_and_resume    # every command killed at random moments, and every byte compared
+    python -m experiments.fuzz               # every command on files that are damaged at random
     python -m experiments.readme
+
+The IMDB records were made from the same 50,000 labelled reviews, but in another order than tensorflow-datasets (and so
+`laya prepare imdb`) writes them. With `split="last"`, the validation split is therefore another tenth of the training
+reviews on a fresh machine; the test split is the same.
 """
 
 HOW_CHOSEN = """\
-CIFAR-10's widths and batch size, and IMDB's learning rate and which end of a review is read, are the best
-on validation of the pilots below, which were runs of LAYA alone; Fashion-MNIST's learning rate is that of the
-author's notebook, CIFAR-10's the paper's highest. concat and scalar_mix have the d* of the paper's LAYA. If
-any of this favours a head, it is LAYA. CIFAR-10 departs from what the paper states: fewer epochs, to keep a
-run short, and a learning rate that falls along a cosine, after it has risen, for without that LAYA collapsed
-with one of the pilots' seeds."""
+The widths and batch size of CIFAR-10, and the learning rate of IMDB and the end of a review that is read, are the best
+on validation among the pilots below, all of which were runs of LAYA. The learning rate of Fashion-MNIST is that of the
+author's notebook, and that of CIFAR-10 is the paper's highest. concat and scalar_mix use the d* of the paper's LAYA. If
+any of this favours a head, it favours LAYA. CIFAR-10 departs from the paper: it has fewer epochs, to keep runs short, and
+a learning rate with warm-up and cosine decay, because LAYA collapsed with one of the pilots' seeds without the warm-up."""
 
 SCOPE = """\
-All seeds of a data set share one split and one test set: intervals tell how runs differ that are trained
-again, not what other data would give."""
+All seeds of a data set share one split and one test set, so intervals describe the variation between training runs, not
+between data sets."""
 
 BEYOND = {
     "artworks": (
         "Figures 3 and 4: artworks",
-        "Other paintings than the paper's, and a ViT-S/14. The recommended training is that of the frozen "
-        "backbones below.",
+        "The paintings differ from the paper's, and the backbone is a ViT-S/14. The recommended training is that "
+        "of the frozen backbones below.",
     ),
     "frozen": (
         "Beyond the paper: frozen backbones",
-        "Every head on the same hidden states. Six settings were tried of each, of which the chosen learning "
-        "rate is marked where a better one may lie beyond those tried.",
+        "Every head on the same hidden states. Six settings of each were tried; the chosen learning rate is "
+        "marked where a better one may lie outside the range tried.",
     ),
     "faithfulness": (
-        "Beyond the paper: how far attention can be believed",
-        "What `laya attribute` measures of LAYA's runs, with Table 1's configs. Of two layers, as IMDB has, "
-        "Shapley values rank as leaving out does, and sufficiency is comprehensiveness, by construction.",
+        "Beyond the paper: how faithful attention is",
+        "Measurements of `laya attribute` on runs of LAYA with the configs of Table 1. With two layers, as on "
+        "IMDB, Shapley values rank layers as leaving them out does, and sufficiency equals comprehensiveness, by "
+        "construction.",
     ),
-    "label_noise": ("Beyond the paper: wrong labels", "Whether attention finds them."),
+    "label_noise": (
+        "Beyond the paper: wrong labels",
+        "Detection of wrong labels by attention and by logits.",
+    ),
 }
 """Heading and first sentence of the tables that follow the paper's two."""
 
@@ -170,10 +179,10 @@ def glance(records: Records) -> Table:
 
 
 def with_glance(text: str, table: Table) -> str:
-    """The text of the repository's README with this table.
+    """Puts this table into a text between the marks.
 
     Raises:
-      ValueError: the marks are not there.
+      ValueError: The marks are missing.
     """
     before, start, rest = text.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
@@ -210,7 +219,7 @@ def with_measured(source: str, head: str, records: Records) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes both READMEs, and what was measured into the docstrings of the configs."""
+    """Writes the README of this folder, the table of the documentation, and the docstrings of the configs."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -221,10 +230,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def write() -> None:
-    """Writes what ``main`` says.
+    """Writes all three.
 
     Raises:
-      ValueError: a record is of another config, or the repository's README has lost its marks.
+      ValueError: A record has another config, or the documentation has lost its marks.
     """
     records = table1_records(RESULTS)
     for dataset in PAPER:

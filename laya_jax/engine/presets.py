@@ -15,7 +15,7 @@ EXPERIMENTS = {
         patience=10,
     ),
     "fashion-mnist": Config(
-        data=DataConfig(source="fashion_mnist", split="last"),
+        data=DataConfig(source="fashion_mnist", split="last", normalize=False),
         backbone=BackboneConfig(kind="mlp", widths=(512, 256, 128)),
         head=HeadConfig(dim=96, temperature=1.5, scorer_width=192),
         optimizer=OptimizerConfig(learning_rate=3e-4),
@@ -29,7 +29,7 @@ EXPERIMENTS = {
         epochs=12,
     ),
     "imdb": Config(
-        data=DataConfig(source="imdb_reviews", split="last", keep="end"),
+        data=DataConfig(source="imdb_reviews", split="last", keep="end", normalize=False),
         backbone=BackboneConfig(kind="bilstm", widths=(32, 32), embedding_dim=64),
         head=HeadConfig(dim=96, temperature=1.3, psi="mlp", scorer_width=192),
         optimizer=OptimizerConfig(learning_rate=5e-4),

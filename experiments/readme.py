@@ -37,8 +37,8 @@ MARKS = "<!-- written by experiments.readme -->\n\n", "\n\n<!-- until here -->"
 INTRODUCTION = """\
 # The paper's experiments, reproduced
 
-Results of *LAYA* (arXiv 2511.12723), the command that reproduces each of them, and our values. This file is written by
-`python -m experiments.readme` from the records in `results/`; no number in it is typed by hand.
+Results of *LAYA* (arXiv 2511.12723), the command that reproduces each of them, and our values. This file is
+written by `python -m experiments.readme` from the records in `results/`; no number in it is typed by hand.
 
     pip install -e ".[train]"
     python -m experiments.table1     # trains what is missing; if it is killed, the same command continues
@@ -52,27 +52,28 @@ Results of *LAYA* (arXiv 2511.12723), the command that reproduces each of them, 
     python -m experiments.fuzz               # every command on files that are damaged at random
     python -m experiments.readme
 
-The IMDB records were made from the same 50,000 labelled reviews, but in another order than tensorflow-datasets (and so
-`laya prepare imdb`) writes them. With `split="last"`, the validation split is therefore another tenth of the training
-reviews on a fresh machine; the test split is the same.
+The IMDB records were made from the same 50,000 labelled reviews, but in another order than tensorflow-
+datasets (and so `laya prepare imdb`) writes them. With `split="last"`, the validation split is therefore
+another tenth of the training reviews on a fresh machine; the test split is the same.
 """
 
 HOW_CHOSEN = """\
-The widths and batch size of CIFAR-10, and the learning rate of IMDB and the end of a review that is read, are the best
-on validation among the pilots below, all of which were runs of LAYA. The learning rate of Fashion-MNIST is that of the
-author's notebook, and that of CIFAR-10 is the paper's highest. concat and scalar_mix use the d* of the paper's LAYA. If
-any of this favours a head, it favours LAYA. CIFAR-10 departs from the paper: it has fewer epochs, to keep runs short, and
-a learning rate with warm-up and cosine decay, because LAYA collapsed with one of the pilots' seeds without the warm-up."""
+The widths and batch size of CIFAR-10, and the learning rate of IMDB and the end of a review that is read,
+are the best on validation among the pilots below, all of which were runs of LAYA. The learning rate of
+Fashion-MNIST is that of the author's notebook, and that of CIFAR-10 is the paper's highest. concat and
+scalar_mix use the d* of the paper's LAYA. If any of this favours a head, it favours LAYA. CIFAR-10 departs
+from the paper: it has fewer epochs, to keep runs short, and a learning rate with warm-up and cosine decay,
+because LAYA collapsed with one of the pilots' seeds without the warm-up."""
 
 SCOPE = """\
-All seeds of a data set share one split and one test set, so intervals describe the variation between training runs, not
-between data sets."""
+All seeds of a data set share one split and one test set, so intervals describe the variation between
+training runs, not between data sets."""
 
 BEYOND = {
     "artworks": (
         "Figures 3 and 4: artworks",
-        "The paintings differ from the paper's, and the backbone is a ViT-S/14. The recommended training is that "
-        "of the frozen backbones below.",
+        "The paintings differ from the paper's, and the backbone is a ViT-S/14. The recommended training is "
+        "that of the frozen backbones below.",
     ),
     "frozen": (
         "Beyond the paper: frozen backbones",
@@ -82,8 +83,8 @@ BEYOND = {
     "faithfulness": (
         "Beyond the paper: how faithful attention is",
         "Measurements of `laya attribute` on runs of LAYA with the configs of Table 1. With two layers, as on "
-        "IMDB, Shapley values rank layers as leaving them out does, and sufficiency equals comprehensiveness, by "
-        "construction.",
+        "IMDB, Shapley values rank layers as leaving them out does, and sufficiency equals comprehensiveness, "
+        "by construction.",
     ),
     "label_noise": (
         "Beyond the paper: wrong labels",

@@ -36,11 +36,10 @@ def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> A
     (2, 3)
     >>> hidden_state({"cache": jnp.zeros((2, 5, 3)), "x": jnp.zeros((2, 3))}, "x").shape
     (2, 3)
-    >>> hidden_state((jnp.zeros((2, 5, 5)), jnp.zeros((2, 5, 3))))
+    >>> hidden_state((jnp.zeros((2, 5, 5)), jnp.zeros((2, 5, 3))))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
       ...
-    laya_jax.hidden_states.returned.NoHiddenStateError: returns (float32[2,5,5], float32[2,5,3]), and which of these is \
-the hidden state is not clear; expected output=0, output=1, or a function of what it returns
+    laya_jax.hidden_states.returned.NoHiddenStateError: returns (float32[2,5,5], float32[2,5,3]), and...
     """
     if callable(output):
         chosen = _called(output, returned)

@@ -22,9 +22,9 @@ class LayerOutput(NamedTuple):
       layer: Name of the layer, or of a value that it sowed.
       value: Hidden state; ``None`` if there is a problem.
       method: Method that was called, if it was another than ``__call__``.
-      scanned: Whether axis 0 of the value counts layers.
+      scanned: True if axis 0 of the value counts layers.
       problem: Reason why there is no value, as the rest of a sentence about the layer.
-      empty: Whether the layer returned no array at all.
+      empty: True if the layer returned no array at all.
     """
 
     layer: str

@@ -1,4 +1,4 @@
-"""Which layers' outputs become hidden states, and in what form: the same for Linen and NNX models."""
+"""Choice of layers by name, and the form of their hidden states: the same for Linen and NNX models."""
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase

@@ -43,9 +43,8 @@ class Recorder:
     def intercept(self, method: Any, args: Any, kwargs: Any, context: Any) -> Any:
         """Runs a method of a module; made for ``nn.intercept_methods``."""
         module, name = context.module, context.method_name
-        module.scope.flags = freeze(
-            {**module.scope.flags, "laya_jax": self._key}
-        )  # nn.jit traces anew for it
+        # nn.jit looks at flags, and traces anew for this key, also inside of other transforms.
+        module.scope.flags = freeze({**module.scope.flags, "laya_jax": self._key})
         if name == "setup":
             return method(*args, **kwargs)
         running = _Running(module.path, self._mapped(module))

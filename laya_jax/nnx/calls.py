@@ -33,7 +33,7 @@ class Recorder:
       wanted: Function of a layer's name and a method's that tells whether to record it.
       output: Choice among the arrays that a layer returns.
       key: Name by which ``nnx.jit`` tells this run from others, whose traces it would reuse.
-      storing: Whether to store what is recorded; if not, it is found out how transforms map the layers.
+      storing: True to store what is recorded; False to find out how transforms map the layers.
     """
 
     def __init__(

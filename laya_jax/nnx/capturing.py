@@ -59,7 +59,7 @@ def capture(
       pooling: Pooling that brings hidden states to [B, D], see ``laya_jax.pool``; None leaves them as they
         are.
       pooling_mask: Mask for the pooling, True where there is a token, [B, T].
-      frozen: Whether the gradient stops here, so that the model's parameters get none.
+      frozen: True to stop the gradient, so that the model's parameters get none.
       **options: Further keyword arguments of the model's call.
 
     Returns:

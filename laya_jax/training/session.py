@@ -93,8 +93,8 @@ def resume(
       run: Run, or the path of its directory.
       parallel: Devices to compute on; None takes those that the run started on, as the same bits need.
       listener: Listener to the progress.
-      config: Config that the run is expected to have; None takes it as it is. Data and weights may be in other
-        places, which the run then remembers.
+      config: Config that the run is expected to have; None takes it as it is. Data and weights may be in
+        other places, which the run then remembers.
 
     Returns:
       Its result. A run that had finished is not trained again, and needs no data for that.

@@ -1,4 +1,4 @@
-"""The pooled hidden states of a frozen backbone, computed once and kept on disk for every later run.
+"""Pooled hidden states of a frozen backbone, computed once and kept on disk for every later run.
 
 One folder per backbone, preprocessing and set of inputs; interrupted, the next process goes on in it.
 """
@@ -23,7 +23,7 @@ from laya_jax.inputs.states_file import StatesFile
 from laya_jax.typing import Array, Parameters
 
 VERSION = 1
-"""Of how hidden states are computed; raised when that changes, so that the cache does not give old ones."""
+"""Version of how hidden states are computed, so that the cache gives none of an earlier one."""
 
 LOCK = "lock"
 
@@ -41,12 +41,12 @@ SHORTEST = 32
 
 
 class StatesKey(NamedTuple):
-    """What hidden states depend on, as a hash in hexadecimal digits."""
+    """Hash of everything that hidden states depend on, in hexadecimal digits."""
 
     digits: str
 
     def checksum(self) -> int:
-        """The hash, shortened."""
+        """Returns the hash, shortened."""
         return int(self.digits[:8], 16)
 
 
@@ -54,9 +54,9 @@ class CachedStates:
     """Hidden states on disk: a read-only array [N, L, D] of float32.
 
     Attributes:
-      path: of the file.
-      key: of the backbone, the preprocessing and the inputs that they were computed from.
-      shape: of all of them together.
+      path: Path of the file.
+      key: Hash of the backbone, the preprocessing and the inputs that they were computed from.
+      shape: Number of examples, layers and dimensions.
     """
 
     dtype = np.dtype(np.float32)
@@ -69,24 +69,24 @@ class CachedStates:
         self.nbytes = self._states.nbytes
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Returns the number of examples."""
         return len(self._states)
 
     def __getitem__(self, rows: NDArray | slice) -> NDArray[np.float32]:
-        """Those of some examples."""
+        """Reads those of some examples."""
         return np.asarray(self._states[rows])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
-        """All of them, for NumPy."""
+        """Copies all of them, for NumPy."""
         return np.array(self._states, dtype, copy=copy)
 
     def checksum(self) -> int:
-        """What changes with anything that they depend on."""
+        """Returns a checksum that changes with anything that they depend on."""
         return self.key.checksum()
 
 
 class HiddenStates(nn.Module):
-    """The backbone of a head that reads hidden states as they come out of the cache, [B, L, D]."""
+    """Backbone of a head that reads hidden states as they come out of the cache, [B, L, D]."""
 
     def __call__(self, states: Array) -> tuple[Array, ...]:
         """Returns L hidden states, [B, D]."""
@@ -101,18 +101,24 @@ def cached_hidden_states(
     progress: Callable[[int, int], None] = lambda done, total: None,
     directory: Path | None = None,
 ) -> CachedStates:
-    """The hidden states of a frozen backbone, from the cache or computed and put there.
+    """Takes the hidden states of a frozen backbone from the cache, or computes them and puts them there.
+
+    Those that are damaged are computed again, with a warning.
 
     Args:
-      inputs: as stored, [N, ...].
-      pretrained: the backbone and its parameters.
-      preprocessing: what turns stored inputs into the backbone's.
-      parallel: on what to compute.
-      progress: hears how many of how many examples are done.
-      directory: of the cache; None takes the user's.
+      inputs: Inputs as stored, [N, ...].
+      pretrained: Backbone and its parameters.
+      preprocessing: Preprocessing that turns stored inputs into the backbone's.
+      parallel: Devices to compute on.
+      progress: Called with the number of examples that are done, and of all.
+      directory: Directory of the cache; None takes the user's.
 
     Returns:
-      [N, L, D].
+      Hidden states [N, L, D].
+
+    Raises:
+      ValueError: There is a link in the folder of these hidden states.
+      OSError: There is no room for them; the error names the file.
     """
     key = key_of(inputs, pretrained, preprocessing)
     directory = cache_directory() if directory is None else directory
@@ -130,7 +136,7 @@ def cached_hidden_states(
 
 
 def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) -> StatesKey:
-    """A hash of everything that hidden states depend on, but for rounding.
+    """Hashes everything that hidden states depend on, but for rounding.
 
     >>> from laya_jax.backbones import ViT
     >>> preprocessing = Preprocessing("images", (2, 2, 1))
@@ -150,15 +156,15 @@ def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) ->
 
 
 def cache_directory() -> Path:
-    """Where hidden states are kept: ``laya_jax/hidden_states`` in the user's cache; it may be deleted."""
+    """Returns the directory of hidden states in the user's cache; it may be deleted at any time."""
     return cache_home() / "hidden_states"
 
 
 def hidden_shape(backbone: nn.Module, preprocessing: Preprocessing) -> tuple[int, int]:
-    """Number and width of a backbone's hidden states.
+    """Computes the number and the width of a backbone's hidden states.
 
     Raises:
-      ValueError: a backbone that cannot read such inputs.
+      ValueError: The backbone cannot read such inputs.
     """
 
     def initial() -> Any:
@@ -203,12 +209,12 @@ def _incomplete(rows: NDArray, intact: NDArray[np.bool_], size: int) -> NDArray:
 def make_extractor(
     backbone: nn.Module, preprocessing: Preprocessing, parallel: Parallel
 ) -> Callable[[Parameters, Any], Iterator[NDArray[np.float32]]]:
-    """A function that computes hidden states: (parameters, inputs) -> some [n, L, D] at a time, in order.
+    """Makes a function that computes hidden states: (parameters, inputs) -> some [n, L, D] at a time.
 
     Args:
-      backbone: whose hidden states.
-      preprocessing: what turns stored inputs into the backbone's.
-      parallel: on what to compute; there the parameters are.
+      backbone: Backbone without its parameters.
+      preprocessing: Preprocessing that turns stored inputs into the backbone's.
+      parallel: Devices to compute on, where the parameters are.
     """
 
     def read(parameters: Parameters, inputs: Array) -> Array:
@@ -235,7 +241,7 @@ def make_extractor(
 
 
 def _batch(preprocessing: Preprocessing, parallel: Parallel) -> int:
-    """Number of examples that all devices compute at once."""
+    """Returns the number of examples that all devices compute at once."""
     each = PER_DEVICE
     if jax.default_backend() == "cpu":
         tokens = preprocessing.kind == "tokens"
@@ -244,7 +250,7 @@ def _batch(preprocessing: Preprocessing, parallel: Parallel) -> int:
 
 
 def _parts(inputs: Any, preprocessing: Preprocessing) -> Iterator[tuple[NDArray, int | None]]:
-    """Rows of inputs that are computed alike, and the length that texts among them are cut to."""
+    """Yields rows of inputs that are computed alike, and the length that texts among them are cut to."""
     rows = np.arange(len(inputs))
     if preprocessing.kind != "tokens":
         yield rows, None

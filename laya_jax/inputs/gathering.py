@@ -1,4 +1,4 @@
-"""What a run trains on: data as its backbone reads them, and the backbone's weights if it is pretrained."""
+"""Material of a run: data as its backbone reads them, and the backbone's weights if it is pretrained."""
 
 import dataclasses
 from collections.abc import Callable
@@ -23,12 +23,12 @@ Progress = Callable[[int, int], None]
 
 
 class Material(NamedTuple):
-    """What a run trains on.
+    """Material of a run.
 
     Attributes:
-      schema: what its model knows of the data, as they are stored.
-      dataset: what it reads: of a frozen backbone the hidden states, of any other the data.
-      pretrained: the backbone that reads the dataset, and its weights; None for one that starts at random.
+      schema: Schema of the data, as they are stored.
+      dataset: Data set that is trained on: of a frozen backbone the hidden states, of any other the data.
+      pretrained: Backbone that reads the data set, and its weights; None for one that starts at random.
       backbone: Sizes and checksum of a pretrained backbone.
     """
 
@@ -47,15 +47,15 @@ def gather(
     """Loads the data and the weights that a config names; hidden states of a frozen backbone are cached.
 
     Args:
-      config: of the run.
-      parallel: on what to compute hidden states.
-      progress: hears how far that is.
-      check: is given the data before that, and may raise; of a frozen backbone, what the hidden states depend
-        on takes the place of the inputs.
+      config: Config of the run.
+      parallel: Devices to compute hidden states on.
+      progress: Called with the number of examples whose hidden states are done, and of all.
+      check: Called with the data before that; may raise. Of a frozen backbone, the keys of the hidden states
+        take the place of the inputs.
 
     Raises:
-      FileNotFoundError: data or weights are not there.
-      ValueError: they cannot be read, or do not go together.
+      FileNotFoundError: Data or weights are not there.
+      ValueError: They cannot be read, or do not go together.
     """
     pretrained, frozen = pretrained_of(config), config.backbone.freeze
     dataset = load_for(config, decode=not frozen)

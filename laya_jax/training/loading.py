@@ -1,4 +1,4 @@
-"""What has been trained: finding runs, loading a model, the data that it was trained on, predicting."""
+"""Use of trained models: finding runs, loading a model, the data that it was trained on, predicting."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -39,11 +39,11 @@ LARGEST_BATCH = 4096
 
 
 def find_runs(path: str | Path) -> list[RunDirectory]:
-    """The run at this path, or the runs in the folder that it is.
+    """Finds the run at a path, or the runs in the folder that it is.
 
     Raises:
-      FileNotFoundError: there is none.
-      ValueError: it is an exported model.
+      FileNotFoundError: There is none.
+      ValueError: It is an exported model, or a file of a run is damaged.
     """
     path = Path(path)
     if (path / WEIGHTS).exists():
@@ -64,13 +64,13 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     """Loads the best parameters of a run, or an exported model, with all that predicting needs.
 
     Args:
-      path: of the run's directory, or the exported model's.
-      latest: whether to take the latest parameters rather than the best on validation: for runs of which
+      path: Path of the run's directory, or of the exported model's.
+      latest: True to take the latest parameters rather than the best on validation: for runs of which
         validation tells nothing, as on random labels.
 
     Raises:
-      FileNotFoundError: there is no run, or it has no checkpoint yet.
-      ValueError: the latest of an exported model are asked for, which holds the best alone.
+      FileNotFoundError: There is no run, or it has no checkpoint yet.
+      ValueError: A file is damaged, or the latest of an exported model are asked for, which holds none.
     """
     path = Path(path)
     if (path / WEIGHTS).exists():
@@ -117,14 +117,14 @@ def _without_memory(leaf: jax.ShapeDtypeStruct) -> NDArray:
 
 
 def split_of(model: TrainedModel, split: str) -> Examples:
-    """The examples of a split of the data that a model was trained on, as they are stored.
+    """Reads the examples of a split of the data that a model was trained on, as they are stored.
 
     Args:
-      model: from ``load_model``.
-      split: "train", "validation" or "test".
+      model: Model from ``load_model``.
+      split: Name of the split: "train", "validation" or "test".
 
     Raises:
-      ValueError: the data have changed, so that its splits are others.
+      ValueError: The data have changed, so that its splits are others.
     """
     found = read_split(model, split)
     return Examples(found.inputs, found.labels)
@@ -162,7 +162,7 @@ def predict(
       model: Model from ``load_model``.
       examples: Examples, stored as in training; labels are not read.
       parallel: Devices to compute on.
-      explain: Whether to measure, too, how faithful the attention is.
+      explain: True to measure the faithfulness of the attention, too.
       listener: Hears of the progress.
     """
     devices = make_parallel(parallel)

@@ -1,4 +1,4 @@
-"""The training loop: epochs of compiled chunks, evaluation, checkpoints, early stopping, interruption."""
+"""Training loop: epochs of compiled chunks, evaluation, checkpoints, early stopping, interruption."""
 
 import signal
 import threading

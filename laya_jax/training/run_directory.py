@@ -1,4 +1,4 @@
-"""The directory of a run: its config, its environment, its data, its metrics, its checkpoints and its result.
+"""Directory of a run: its config, its environment, its data, its metrics, its checkpoints and its result.
 
 manifest.json      checksums of all files but those in checkpoints/, which have their own
 config.json        every field of the config

@@ -1,4 +1,4 @@
-"""Training and resuming as one call each: what the command line does."""
+"""Training and resuming as one call each, as the command line does."""
 
 import dataclasses
 import time
@@ -44,20 +44,20 @@ def start(
     """Trains new runs on the same data, with the same pretrained backbone if they have one.
 
     Args:
-      configs: one per run.
-      paths: a new directory for each.
-      parallel: on what to compute.
-      listener: hears how it goes on.
-      side_by_side: whether to train those that differ in their seeds only in one vmapped program, which
-        pays on accelerators.
+      configs: Config of each run.
+      paths: Path of a new directory for each.
+      parallel: Devices to compute on.
+      listener: Listener to the progress.
+      side_by_side: True to train runs that differ in their seeds only in one vmapped program, which pays on
+        accelerators.
 
     Returns:
       The result of each run.
 
     Raises:
-      FileExistsError: a path at which there is something.
-      FileNotFoundError: a path that not every process sees.
-      ValueError: configs that cannot share their data, or not as many as paths.
+      FileExistsError: Something exists at a path.
+      FileNotFoundError: Not every process sees a path.
+      ValueError: The configs cannot share their data, or are not as many as the paths.
     """
     folders = [Path(path) for path in paths]
     _check_alike(configs, folders)
@@ -87,20 +87,21 @@ def resume(
     listener: Listener = SILENT,
     config: Config | None = None,
 ) -> dict[str, Any]:
-    """Goes on with a run from its latest intact checkpoint, or starts it over if there is none.
+    """Continues a run from its latest intact checkpoint, or starts it over if there is none.
 
     Args:
-      run: its directory, or the path of that.
-      parallel: on what to compute; None is what the run started on, which alone leads to the same bits.
-      listener: hears how it goes on.
-      config: what the caller takes the run's config to be; None takes it as it is. The same data and weights
-        may be in other places, which the run then remembers.
+      run: Run, or the path of its directory.
+      parallel: Devices to compute on; None takes those that the run started on, as the same bits need.
+      listener: Listener to the progress.
+      config: Config that the run is expected to have; None takes it as it is. Data and weights may be in
+        other places, which the run then remembers.
 
     Returns:
       Its result. A run that had finished is not trained again, and needs no data for that.
 
     Raises:
-      ValueError: the config is another one, or the data or a pretrained backbone's weights have changed.
+      ValueError: The config is another one, the data or a pretrained backbone's weights have changed, or a
+        file of the run is damaged.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory.open(run)
     now = config or run.config
@@ -126,10 +127,10 @@ def resume(
 
 
 def all_of(trainings: Iterable[Callable[[], T]]) -> list[T]:
-    """What each training returns. That one diverged shows when all others have finished.
+    """Runs trainings one after the other; that one diverged is raised once all others have finished.
 
     Raises:
-      NonFiniteLossError: one or more did.
+      NonFiniteLossError: One or more diverged.
     """
     results, diverged = [], []
     for training in trainings:
@@ -158,7 +159,7 @@ def _gather(
 def _engines(
     configs: Sequence[Config], groups: Sequence[Sequence[int]], material: Material, parallel: ParallelConfig
 ) -> Iterator[Engine]:
-    """The engine of each group: the one before, if they differ in their seeds only."""
+    """Yields the engine of each group: the one before, if they differ in their seeds only."""
     engine, shared = None, None
     for group in groups:
         seeds = [configs[index].seed for index in group]
@@ -184,13 +185,13 @@ def _check_alike(configs: Sequence[Config], paths: Sequence[Path]) -> None:
 
 
 def _inputs_of(config: Config) -> tuple[Any, ...]:
-    """What decides what a run reads."""
+    """Returns all that decides what a run reads."""
     pretrained = config.backbone.path is not None
     return (config.data, *((config.backbone, config.dtype) if pretrained else ()))
 
 
 def _alike(configs: Sequence[Config]) -> list[list[int]]:
-    """Indices of the configs, grouped by all but their seeds."""
+    """Groups the indices of configs that differ in their seeds only."""
     groups: dict[Config, list[int]] = {}
     for index, config in enumerate(configs):
         groups.setdefault(dataclasses.replace(config, seed=0), []).append(index)
@@ -212,7 +213,7 @@ def _create(path: Path, config: Config, material: Material, parallel: ParallelCo
 
 
 def _is_seen(path: Path) -> bool:
-    """Whether this process sees a file that another one may have written."""
+    """Waits until this process sees a file that another one may have written; False if it does not."""
     until = time.monotonic() + (SEEN_WITHIN if jax.process_index() else 0)
     while not path.is_file():
         if time.monotonic() >= until:

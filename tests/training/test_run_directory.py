@@ -57,7 +57,7 @@ def test_the_commit_says_whether_any_file_of_the_package_differs_from_it(tmp_pat
         return run.stdout.strip()
 
     clean = commit()
-    (copied / "heads.py").write_text((copied / "heads.py").read_text() + "\n")
+    (copied / "cost.py").write_text((copied / "cost.py").read_text() + "\n")
     assert commit() == f"{clean}+"
 
 

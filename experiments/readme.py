@@ -82,9 +82,9 @@ BEYOND = {
     ),
     "faithfulness": (
         "Beyond the paper: how faithful attention is",
-        "Measurements of `laya attribute` on runs of LAYA with the configs of Table 1. With two layers, as on "
-        "IMDB, Shapley values rank layers as leaving them out does, and sufficiency equals comprehensiveness, "
-        "by construction.",
+        "Measurements of `laya attribute` on runs of LAYA with the configs of Table 1. With two layers, as "
+        "on IMDB, Shapley values rank layers as leaving them out does, and sufficiency equals "
+        "comprehensiveness, by construction.",
     ),
     "label_noise": (
         "Beyond the paper: wrong labels",

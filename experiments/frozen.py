@@ -181,7 +181,7 @@ def accuracy_of(run: Mapping[str, Any], split: str) -> float:
 
 
 def compute_missing(asked: argparse.Namespace, problem: Problem) -> None:
-    """Computes the records that are missing."""
+    """Computes missing records."""
     for labels in asked.labels:
         names = CANDIDATES if problem.name == "paintings" and labels == "all" else (*SHORT, RECOMMENDED)
         for name in names:

@@ -115,7 +115,7 @@ def latest_state(run: Path) -> Any:
 
 
 def account(run: Path) -> tuple[list[Any], Any, list[bytes]]:
-    """Collects everything that must be equal: metrics, result, and bytes of best parameters and latest state."""
+    """Collects all that must be equal: metrics, result, and bytes of the best parameters and latest state."""
     lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
     metrics = [without_times(json.loads(line)) for line in lines]
     result = without_times(json.loads((run / "result.json").read_text("utf-8")))

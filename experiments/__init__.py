@@ -1,1 +1,1 @@
-"""What shows the library at work, and measures it."""
+"""Experiments and benchmarks: the paper's results reproduced, and measurements of the library."""

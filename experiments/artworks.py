@@ -1,13 +1,13 @@
-"""Figures 3 and 4: which blocks of a frozen ViT LAYA attends to on paintings, over all and by style.
+"""Figures 3 and 4: LAYA's attention to the blocks of a frozen ViT on paintings, overall and by style.
 
-    python -m experiments.artworks --vit PATH --paintings FOLDER    # trains what is missing, then draws
-    python -m experiments.artworks --seeds 0                        # draws what there is
+    python -m experiments.artworks --vit PATH --paintings FOLDER    # trains missing runs, then draws
+    python -m experiments.artworks --seeds 0                        # draws existing records
 
-Two ways to train: the paper's (Adam 3e-5, at most 15 epochs, patience 3, its head) and the one that is
-recommended here for frozen backbones (``laya train images:FOLDER --backbone vit:PATH --freeze``). The
-paper's paintings of 21 styles and its ViT-B/16 are other ones than the 11 styles and the ViT-S/14 of our
-records, so that numbers do not compare; with paintings or a ViT of your own, give --results, too. Records go
-to ``results/artworks/``, figures to ``results/figures/``, the table to ``results/artworks.*``.
+There are two training recipes: the paper's (Adam with learning rate 3e-5, at most 15 epochs, patience 3, the
+paper's head) and the one recommended here for frozen backbones (``laya train images:FOLDER --backbone
+vit:PATH --freeze``). The paper uses paintings of 21 styles and a ViT-B/16, our records 11 styles and a
+ViT-S/14, so the numbers are not comparable. To use your own paintings or ViT, also set --results. Records are
+written to ``results/artworks/``, figures to ``results/figures/``, and the table to ``results/artworks.*``.
 """
 
 import argparse
@@ -33,7 +33,7 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def configs_of(vit: str, paintings: str) -> dict[str, Config]:
-    """The ways to train."""
+    """Returns the config of each training recipe, by name."""
     recommended = config_for(f"images:{paintings}", f"vit:{vit}", freeze=True)
     paper = dataclasses.replace(
         recommended,
@@ -46,7 +46,7 @@ def configs_of(vit: str, paintings: str) -> dict[str, Config]:
 
 
 def jobs_of(name: str, config: Config, seeds: int) -> list[Job]:
-    """The runs of one way to train."""
+    """Returns the runs of one training recipe, one per seed."""
     plain = name.replace("'", "").replace(" ", "-")
     return [
         Job(f"artworks/{plain}-seed{seed}", "paintings", dataclasses.replace(config, seed=seed))
@@ -55,17 +55,17 @@ def jobs_of(name: str, config: Config, seeds: int) -> list[Job]:
 
 
 def records_of(configs: Mapping[str, Config], results: Path) -> dict[str, Records]:
-    """What has finished of each way to train, where something has."""
+    """Returns the records of finished runs by training recipe; recipes without any are left out."""
     by_way = {name: finished(jobs_of(name, config, MOST_SEEDS), results) for name, config in configs.items()}
     return {name: records for name, records in by_way.items() if records}
 
 
 def check_same(by_way: Mapping[str, Records], config: Config, results: Path) -> None:
-    """Checks that what has finished was trained on these paintings and this ViT.
+    """Checks that all finished runs were trained on the config's paintings and ViT.
 
     Raises:
-      FileNotFoundError: they are not there.
-      ValueError: it was trained on others.
+      FileNotFoundError: The paintings or the ViT do not exist.
+      ValueError: A run was trained on other paintings or another ViT.
     """
     pretrained, dataset = pretrained_of(config), load_for(config, decode=False)
     assert pretrained is not None
@@ -79,7 +79,7 @@ def check_same(by_way: Mapping[str, Records], config: Config, results: Path) -> 
 
 
 def draw(by_way: Mapping[str, Records], folder: Any) -> None:
-    """Figure 3, the profiles side by side; figure 4, the heatmaps of each way."""
+    """Draws Figure 3, the attention profiles side by side, and Figure 4, the heatmaps of each recipe."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -94,7 +94,7 @@ def draw(by_way: Mapping[str, Records], folder: Any) -> None:
 
 
 def table_of(by_way: Mapping[str, Records]) -> Table:
-    """A row per way to train."""
+    """Builds the table, with one row per training recipe."""
     columns = ("training", "seeds", "accuracy", "macro-F1", "effective depth", "seconds a run")
     backbone = Path(next(iter(by_way.values()))[0]["config"]["backbone"]["path"]).name
     table = Table(f"Paintings, LAYA on the frozen {backbone}", columns)
@@ -109,13 +109,13 @@ def table_of(by_way: Mapping[str, Records]) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains what is missing, draws, and makes the table."""
+    """Trains missing runs, draws the figures and writes the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     training_options(parser, seeds=5)
-    parser.add_argument("--vit", default=VIT, help="folder of a pretrained ViT")
-    parser.add_argument("--paintings", default=PAINTINGS, help="folder of images by style")
+    parser.add_argument("--vit", default=VIT, help="path of the folder of a pretrained ViT")
+    parser.add_argument("--paintings", default=PAINTINGS, help="path of the folder of images, by style")
     asked = parser.parse_args(arguments)
     with errors_in_a_line("artworks"):
         places = places_of(asked)

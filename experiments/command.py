@@ -1,4 +1,4 @@
-"""What the scripts of this folder have in common on the command line."""
+"""Command-line options and error handling shared by the scripts of this folder."""
 
 import argparse
 import logging
@@ -14,8 +14,8 @@ from laya_jax.engine import cores
 RUNS = Path("runs") / "experiments"
 
 
-class Interrupted(Exception):  # noqa: N818  no error: all runs are saved
-    """A signal asked to stop; the same command goes on."""
+class Interrupted(Exception):  # noqa: N818  not an error: all runs are saved
+    """Stop requested by a signal; running the same command again continues."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__("interrupted, saved; the same command goes on")
@@ -23,12 +23,12 @@ class Interrupted(Exception):  # noqa: N818  no error: all runs are saved
 
 
 class Places(NamedTuple):
-    """Where everything is.
+    """Output folders, and the number of parallel processes.
 
     Attributes:
-      results: records, tables and figures.
-      runs: run directories, which may be deleted once their records are there.
-      processes: runs that are trained side by side.
+      results: Path of the folder of records, tables and figures.
+      runs: Path of the folder of run directories, which may be deleted once their records are written.
+      processes: Number of runs trained in parallel.
     """
 
     results: Path
@@ -37,24 +37,24 @@ class Places(NamedTuple):
 
 
 def training_options(parser: argparse.ArgumentParser, seeds: int) -> None:
-    """Adds the options of scripts that train what is missing."""
-    parser.add_argument("--seeds", type=int, default=seeds, help="how many, from 0 on; 0 trains nothing")
-    parser.add_argument("--epochs", type=int, help="at most, instead of what the configs say")
+    """Adds the options of scripts that train missing runs."""
+    parser.add_argument("--seeds", type=int, default=seeds, help="number of seeds, from 0; 0 trains nothing")
+    parser.add_argument("--epochs", type=int, help="maximum number of epochs, overriding the configs")
     place_options(parser)
 
 
 def place_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that say where everything is."""
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records, tables and figures")
-    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of the run directories")
-    parser.add_argument("--processes", type=int, default=cores(), help="runs that are trained side by side")
+    """Adds the options for output folders and the number of parallel processes."""
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records, tables, figures")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="folder of run directories")
+    parser.add_argument("--processes", type=int, default=cores(), help="number of runs in parallel")
 
 
 def places_of(asked: argparse.Namespace) -> Places:
-    """Where what was asked for is.
+    """Returns the places given on the command line.
 
     Raises:
-      ValueError: no process, or fewer seeds than none.
+      ValueError: The number of processes is less than one, or the number of seeds is negative.
     """
     if asked.processes < 1:
         raise ValueError(f"processes is {asked.processes}, expected at least 1")
@@ -65,7 +65,7 @@ def places_of(asked: argparse.Namespace) -> Places:
 
 @contextmanager
 def errors_in_a_line(program: str) -> Iterator[None]:
-    """Ends the process with a line: status 2 for wrong input, 1 if a run failed, 128 + signal if stopped."""
+    """Exits with a one-line error: status 2 for invalid input, 1 for a failed run, 128 + signal on a stop."""
     # Orbax logs every read.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     try:

@@ -1,14 +1,14 @@
-"""How far LAYA's attention can be believed: every measurement, on the runs of Table 1.
+"""Faithfulness of LAYA's attention: every measurement, on the LAYA runs of Table 1.
 
-    python -m experiments.faithfulness                          # measures the five LAYA runs of each data set
+    python -m experiments.faithfulness                          # the five LAYA runs of each data set
     python -m experiments.faithfulness --datasets fashion-mnist
-    python -m experiments.faithfulness --seeds 0                # the table of what there is
+    python -m experiments.faithfulness --seeds 0                # the tables of existing measurements
 
-The numbers are those of ``laya attribute``, with inputs of another kind, and for comparison with the first
-run as it is on shuffled labels, after its last epoch. They are written to ``results/faithfulness/``, the
-table to ``results/faithfulness.*``. Runs of Table 1 whose directories are gone are trained again: the same
-runs, as long as neither this code nor a library has changed since, and else others of the same configs and
-seeds; the table says how many are the same.
+The measurements are those of ``laya attribute``, including out-of-distribution inputs and a comparison with
+the first run retrained on shuffled labels, taken after its last epoch. They are written to
+``results/faithfulness/``, the tables to ``results/faithfulness.*``. Runs of Table 1 whose directories have
+been deleted are trained again with the same configs and seeds. The retrained runs are identical to the
+original ones unless this code or a library has changed since; the table reports how many are identical.
 """
 
 import dataclasses
@@ -30,14 +30,14 @@ from laya_jax.report import Explainer, attribute, stability
 from laya_jax.training import ParallelConfig, load_model
 
 RANDOM_LABELS_EPOCHS = 10
-"""Long enough to learn some of the shuffled labels by heart."""
+"""Number of epochs on shuffled labels; enough to memorize some of them."""
 
 
 def outliers_of(dataset: str, examples: Examples) -> Examples | None:
-    """Inputs of another kind in the form of this data set's; None where there are none.
+    """Returns out-of-distribution inputs in the format of a data set, or None if it has none.
 
-    Fashion-MNIST gets the middle of CIFAR-10's images in grey, CIFAR-10 gets Fashion-MNIST's with a margin,
-    IMDB its own reviews with the words in random order.
+    For Fashion-MNIST these are centre crops of CIFAR-10 in greyscale; for CIFAR-10, padded images of
+    Fashion-MNIST; for IMDB, its own reviews with the words in random order.
     """
     if dataset == "fashion-mnist":
         images = _images("cifar10")[:, 2:30, 2:30].mean(axis=3, keepdims=True)
@@ -51,14 +51,14 @@ def outliers_of(dataset: str, examples: Examples) -> Examples | None:
 
 
 def shuffled_words(tokens: NDArray, seed: int) -> NDArray:
-    """Texts [N, T] with the words of each in random order, and the padding where it was.
+    """Shuffles the words of each text in [N, T] and leaves padding in place.
 
     >>> shuffled_words(np.array([[5, 6, 0]]), seed=0)[0, 2]
     np.int64(0)
     """
     keys = np.random.default_rng(seed).random(tokens.shape)
     here = tokens != 0
-    # Padding keeps its place: words are drawn for the places of words only.
+    # Padding stays in place: only the positions of words are permuted.
     order = np.argsort(np.where(here, keys, 2.0), axis=1)
     places = np.argsort(~here, axis=1, kind="stable")
     shuffled = np.zeros_like(tokens)
@@ -67,12 +67,12 @@ def shuffled_words(tokens: NDArray, seed: int) -> NDArray:
 
 
 def jobs_of(dataset: str, seeds: int, epochs: int | None) -> list[Job]:
-    """The LAYA runs of Table 1."""
+    """Returns the LAYA runs of Table 1."""
     return table1.jobs_of([dataset], ["laya"], seeds, epochs)
 
 
 def random_labels_job(job: Job) -> Job:
-    """The run of a job on shuffled labels."""
+    """Returns the same job with shuffled training labels."""
     length = min(RANDOM_LABELS_EPOCHS, job.config.epochs)
     config = dataclasses.replace(
         job.config,
@@ -84,7 +84,7 @@ def random_labels_job(job: Job) -> Job:
 
 
 def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
-    """Everything that ``laya attribute`` measures of the LAYA runs of a data set."""
+    """Takes every measurement of ``laya attribute`` on the LAYA runs of a data set."""
     random, dataset = random_labels_job(jobs[0]), jobs[0].dataset
     train_missing([random], places, again=True)
     one = ParallelConfig(devices=1)
@@ -123,7 +123,7 @@ STUDY = Study(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures what is missing, and makes the table."""
+    """Takes missing measurements and writes the tables."""
     STUDY.main(arguments)
 
 

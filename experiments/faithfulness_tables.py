@@ -1,4 +1,4 @@
-"""The tables of ``experiments.faithfulness``, from what it measured."""
+"""Tables of ``experiments.faithfulness``, built from its measurements."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -15,7 +15,7 @@ SPREAD: Mapping[str, Value] = {
     "effective depth, layers": lambda of: of["metrics"]["effective_depth"],
     "mutual information of sample and layer, bits": lambda of: of["profiles"]["mutual_information"],
 }
-"""How attention is spread, of a run."""
+"""Distribution of attention over layers, by row name: functions of a run's measurements."""
 
 IN_THE_HEAD: Mapping[str, tuple[str, Value]] = {
     "completeness gap": ("0", lambda of: _faith(of)["completeness_gap"]),
@@ -70,7 +70,7 @@ IN_THE_HEAD: Mapping[str, tuple[str, Value]] = {
     ),
     "decisions kept by rescaling": ("", lambda of: (_faith(of)["rescaling"] or {}).get("same_decisions")),
 }
-"""What is measured of a run within its head, and what attention to believe would have."""
+"""Faithfulness within the head, by row name: ideal value, and a function of a run's measurements."""
 
 BEYOND_THE_HEAD: Mapping[str, tuple[str, Value]] = {
     f"AUROC for {kind}: {name.replace('_', ' ')}": (
@@ -80,17 +80,18 @@ BEYOND_THE_HEAD: Mapping[str, tuple[str, Value]] = {
     for kind in ("mistakes", "outliers")
     for name in ("max_softmax", "energy", "attention_entropy", "profile_distance", "contribution_conflict")
 }
-"""What attention tells of the inputs, beside the usual scores of logits."""
+"""Detection of mistakes and outliers from attention, alongside standard scores from logits."""
 
 STABILITY = {
     "seeds: same top layer": ("1", "same_top_layer"),
     "seeds: centred correlation": ("1", "centred_correlation"),
     "seeds: divergence, bits": ("0", "divergence"),
 }
+"""Agreement between seeds, by row name: ideal value, and name of the measurement."""
 
 
 def tables_of(measured: Measured) -> list[Table]:
-    """How attention is spread, whether it tells what the head does, and whether it tells anything else."""
+    """Builds three tables: distribution of attention, faithfulness to the head, and detection tasks."""
     head = "Whether attention tells what the head does"
     beyond = _judged_table(measured, "Whether attention tells anything else", BEYOND_THE_HEAD)
     for name, (wanted, field) in STABILITY.items():
@@ -137,7 +138,7 @@ def _faith(numbers: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def ranged(values: Sequence[float | None]) -> str:
-    """Mean, least and most of those that are defined.
+    """Formats the mean, minimum and maximum of the defined values.
 
     >>> ranged([0.5, None, 0.25]), ranged([0.5, 0.5]), ranged([None])
     ('0.375 (0.250 to 0.500), 2 of 3 runs', '0.500 (0.500 to 0.500)', '')

@@ -1,11 +1,11 @@
-"""Figures 1 and 2: what LAYA attends to, over all test examples and by class, from saved records alone.
+"""Figures 1 and 2: LAYA's attention over all test examples and by class, drawn from saved records alone.
 
     python -m experiments.figures
     python -m experiments.figures --datasets fashion-mnist
 
-Figure 1 shows each data set's mean attention; figure 2 a class x layer heatmap for all, correct and wrong
-predictions, averaged over the seeds, and beside it one heatmap per seed, which the paper does not show:
-seeds differ. Written to ``results/figures/`` as PNG and PDF.
+Figure 1 shows the mean attention on each data set. Figure 2 shows class x layer heatmaps of all, correct and
+wrong predictions, averaged over the seeds. A further figure, not in the paper, shows one heatmap per seed,
+because seeds differ. Figures are written to ``results/figures/`` as PNG and PDF.
 """
 
 import argparse
@@ -32,16 +32,16 @@ CLASS_NAMES = {
     "cifar10": ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"],
     "imdb": ["negative", "positive"],
 }
-"""By label, where the data set names its classes by numbers or in short."""
+"""Class names by label, for data sets whose own names are numbers or abbreviations."""
 
 MANY_LAYERS = 7
-"""Layers from which on colours are scaled to the largest attention."""
+"""Minimum number of layers for which the colour scale ends at the largest attention rather than at 1."""
 
 MANY_COLUMNS = 18
-"""Columns with room for a number in each cell; of more, colours are read and not every one is named."""
+"""Maximum number of heatmap columns with a number in each cell; beyond it, only some layers are labelled."""
 
 WIDTH = 7.5
-"""Inches that GitHub shows without making the letters smaller."""
+"""Width of figures in inches; GitHub displays wider ones scaled down, with smaller letters."""
 
 COLOUR, COLOUR_MAP = "#3b6ea5", "Blues"
 
@@ -49,14 +49,14 @@ Records = Sequence[Mapping[str, Any]]
 
 
 def mean_profile(records: Records) -> tuple[NDArray, NDArray]:
-    """Mean over seeds of the mean attention [L], and the standard deviation over all their test examples."""
+    """Computes attention [L] averaged over seeds, and its standard deviation over all their test examples."""
     means = np.array([record["attention"]["mean"] for record in records])
     within = np.array([record["attention"]["standard_deviation"] for record in records])
     return means.mean(axis=0), np.sqrt(np.mean(within**2, axis=0) + means.var(axis=0))
 
 
 def class_profile(records: Records, group: str) -> NDArray:
-    """Mean attention per true class and layer [K, L], over all seeds; nan for a class without examples."""
+    """Computes mean attention [K, L] by true class over all seeds; NaN for classes without examples."""
     total, examples = 0.0, 0
     for record in records:
         profile = record["attention"][group]
@@ -68,7 +68,7 @@ def class_profile(records: Records, group: str) -> NDArray:
 
 
 def flips(records: Records) -> tuple[str, str]:
-    """Share of predictions that change without their layer of most attention, and without another one."""
+    """Formats the shares of predictions that change without their top-attention layer and without another."""
     measured = [record["faithfulness"] for record in records]
     top, other = (
         np.mean([shares[f"flips_without_{which}_layer"] for shares in measured])
@@ -78,7 +78,7 @@ def flips(records: Records) -> tuple[str, str]:
 
 
 def belief(records: Records, joint: str = " ") -> str:
-    """How faithful the attention was measured to be, mean over the seeds."""
+    """Describes the faithfulness of the attention, averaged over seeds, in words."""
     top, other = flips(records)
     parts = (
         f"{top} of predictions change",
@@ -89,7 +89,7 @@ def belief(records: Records, joint: str = " ") -> str:
 
 
 def figure_1(by_dataset: Mapping[str, Records]) -> Any:
-    """Bars of mean attention, one panel per data set, with a point per seed."""
+    """Draws bars of mean attention with one point per seed, in one panel per data set."""
     import matplotlib.pyplot as plt
 
     figure, panels = plt.subplots(
@@ -110,22 +110,22 @@ def figure_1(by_dataset: Mapping[str, Records]) -> Any:
 def _bars(panel: Any, records: Records) -> None:
     mean, deviation = mean_profile(records)
     layers = np.arange(1, len(mean) + 1)
-    # Attention is a share: a deviation that goes past 0 or 1 would be cut without its cap.
+    # Attention lies in [0, 1]: a longer error bar would be clipped and lose its cap.
     whiskers = np.minimum(deviation, [mean, 1 - mean])
     style = {"lw": 1, "capsize": 3, "clip_on": False}
     panel.bar(layers, mean, 0.6, yerr=whiskers, color=COLOUR, alpha=0.75, error_kw=style)
     for record in records:
-        # Beside the whisker, that would hide them.
+        # Shifted to the right, so that the error bar does not hide the points.
         panel.plot(layers + 0.22, record["attention"]["mean"], ".", color="black", ms=4, clip_on=False)
     panel.set_xticks(layers, [f"$h_{{{layer}}}$" for layer in layers])
 
 
 def figure_2(heatmaps: Mapping[str, NDArray], class_names: Sequence[str], title: str) -> Any:
-    """Class x layer heatmaps side by side, one per title."""
+    """Draws class x layer heatmaps side by side, one per title."""
     import matplotlib.pyplot as plt
 
     layers = next(iter(heatmaps.values())).shape[1]
-    # Many layers share little each: a scale up to 1 would show nothing.
+    # With many layers each gets little attention: a scale up to 1 would show no contrast.
     largest = 1.0 if layers < MANY_LAYERS else max(float(np.nanmax(values)) for values in heatmaps.values())
     figure, panels = plt.subplots(
         1,
@@ -161,7 +161,7 @@ def _name_and_number(panel: Any, values: NDArray, largest: float, columns: int) 
 
 
 def save(figure: Any, path: Path) -> None:
-    """Writes a figure as PNG and PDF, the same bytes every time."""
+    """Writes a figure as PNG and PDF, reproducibly to the byte."""
     import matplotlib.pyplot as plt
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -175,7 +175,7 @@ def _seed_title(record: Mapping[str, Any]) -> str:
 
 
 def draw(by_dataset: Mapping[str, Records], folder: Path) -> list[Path]:
-    """Draws and writes all figures; returns where, without suffix."""
+    """Draws and writes all figures; returns their paths without suffix."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -196,13 +196,13 @@ def draw(by_dataset: Mapping[str, Records], folder: Path) -> list[Path]:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Draws the figures of what there is."""
+    """Draws the figures of all existing records."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--datasets", nargs="+", choices=MODULES, default=[*MODULES])
-    parser.add_argument("--epochs", type=int, help="of the runs, if table1 was given it")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder of the records")
+    parser.add_argument("--epochs", type=int, help="number of epochs given to table1, if any")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="path of the folder of records")
     asked = parser.parse_args(arguments)
     with errors_in_a_line("figures"):
         records = {

@@ -1,14 +1,14 @@
-"""What to put on a frozen backbone: heads compared on real paintings and reviews, each tuned alike.
+"""Comparison of heads on frozen backbones, on real paintings and reviews, with an equal tuning budget.
 
-    python -m experiments.frozen --vit PATH --bert PATH --paintings FOLDER     # computes what is missing
-    python -m experiments.frozen --seeds 0                                     # the tables of what there is
+    python -m experiments.frozen --vit PATH --bert PATH --paintings FOLDER   # computes missing records
+    python -m experiments.frozen --seeds 0                                   # the tables of existing records
 
-The backbones are a ViT on paintings of 11 styles (class tokens of 12 blocks) and a BERT on IMDB's reviews
-(the first 128 tokens, means over tokens, 7 hidden states). Every head is trained with as many settings on one
-seed; the best on validation is then trained with every seed. A setting's epoch
-is the best on validation, and several passes where labels are few: to train on, that is, for the validation
-split stays whole. Records are written to ``results/frozen/``, tables to
-``results/frozen.*``. Killed, the same command goes on.
+The backbones are a ViT on paintings of 11 styles (class tokens of 12 blocks) and a BERT on IMDB reviews
+(the first 128 tokens, averaged over tokens, 7 hidden states). For every head, the same number of settings is
+tried with one random seed; the one with the best validation accuracy is then trained with every seed. Each
+run is evaluated at its best epoch on validation. If training labels are few, an epoch is several passes over
+the training examples; the validation split is always used in full. Records are written to
+``results/frozen/``, tables to ``results/frozen.*``. If the command is killed, running it again continues.
 """
 
 import argparse
@@ -50,12 +50,12 @@ IMAGE_SIZE = 224
 
 
 class Problem(NamedTuple):
-    """Hidden states and labels.
+    """Classification problem on the hidden states of a frozen backbone.
 
     Attributes:
-      name: of the data set.
-      config: of a run on it.
-      dataset: of hidden states, [N, L, D].
+      name: Name of the data set.
+      config: Config of a run on the data set.
+      dataset: Data set whose inputs are hidden states [N, L, D].
       weights: Checksum of the backbone's weights.
     """
 
@@ -66,7 +66,7 @@ class Problem(NamedTuple):
 
 
 def load_problem(name: str, asked: argparse.Namespace) -> Problem:
-    """Reads, or computes, the hidden states of a data set."""
+    """Loads or computes the hidden states of a data set."""
     if name == "paintings":
         data = DataConfig(source=f"images:{asked.paintings}", image_size=IMAGE_SIZE)
         backbone = BackboneConfig(kind="vit", path=str(asked.vit), freeze=True)
@@ -76,12 +76,12 @@ def load_problem(name: str, asked: argparse.Namespace) -> Problem:
     config = Config(data=data, backbone=backbone, epochs=EPOCHS[name], patience=EPOCHS[name])
     material = gather(config, make_parallel(ONE, batch_size=config.batch_size))
     weights = material.backbone.weights if material.backbone else None
-    # In memory: it is read hundreds of times.
+    # Kept in memory, because it is read hundreds of times.
     return Problem(name, config, material.dataset.with_inputs(np.asarray), weights)
 
 
 def few(dataset: Dataset, labels: str, seed: int) -> Dataset:
-    """The data set with some labelled examples of each class to train on, drawn by seed."""
+    """Draws a number of training examples of each class at random; the other splits stay as they are."""
     if labels == "all":
         return dataset
     order = np.random.default_rng(seed).permutation(len(dataset.train.labels))
@@ -91,7 +91,7 @@ def few(dataset: Dataset, labels: str, seed: int) -> Dataset:
 
 
 def of_layer(dataset: Dataset, layer: int | None) -> Dataset:
-    """The data set with one of its layers only."""
+    """Selects one layer of a data set of hidden states; None keeps all layers."""
     if layer is None:
         return dataset
     one = dataset.with_inputs(lambda states: states[:, layer : layer + 1])
@@ -100,7 +100,7 @@ def of_layer(dataset: Dataset, layer: int | None) -> Dataset:
 
 
 def train_setting(problem: Problem, labels: str, setting: Setting, seeds: Sequence[int]) -> Iterator[Any]:
-    """Trains a setting with each seed, in memory: what came out at the best epoch by validation."""
+    """Trains a setting in memory with each seed; yields the results at the best epoch on validation."""
     engine, passes = None, 1
     for seed in seeds:
         start = time.monotonic()
@@ -141,7 +141,7 @@ def train_setting(problem: Problem, labels: str, setting: Setting, seeds: Sequen
 def compare(
     problem: Problem, labels: str, name: str, settings: Sequence[Setting], seeds: int
 ) -> dict[str, Any]:
-    """Tunes a head on validation with one seed, and trains the best setting with every seed."""
+    """Tunes a head on validation with one seed, then trains the best setting with every seed."""
     tried = [next(train_setting(problem, labels, setting, [0])) for setting in settings]
     chosen = int(np.argmax([each["validation"] for each in tried]))
     runs = list(train_setting(problem, labels, settings[chosen], range(seeds)))
@@ -161,7 +161,7 @@ def compare(
 
 
 def compare_single_layers(problem: Problem, labels: str, seeds: int) -> Iterator[dict[str, Any]]:
-    """The same of heads that read one layer: the best layer on validation, and the best on the test split."""
+    """Compares single-layer heads; yields the records of the best layers on validation and on test."""
     layers = [
         compare(problem, labels, SINGLE, on_one_layer(layer), seeds)
         for layer in range(problem.dataset.preprocessing.shape[0])
@@ -175,13 +175,13 @@ def compare_single_layers(problem: Problem, labels: str, seeds: int) -> Iterator
 
 
 def accuracy_of(run: Mapping[str, Any], split: str) -> float:
-    """A run's accuracy on validation or test."""
+    """Returns a run's accuracy on the validation or test split."""
     value: float = run["validation"] if split == "validation" else run["test"]["accuracy"]
     return value
 
 
 def compute_missing(asked: argparse.Namespace, problem: Problem) -> None:
-    """Compares what has no record yet."""
+    """Computes missing records."""
     for labels in asked.labels:
         names = CANDIDATES if problem.name == "paintings" and labels == "all" else (*SHORT, RECOMMENDED)
         for name in names:
@@ -195,7 +195,7 @@ def compute_missing(asked: argparse.Namespace, problem: Problem) -> None:
 
 
 def _is_done(path: Path, problem: Problem, settings: Sequence[Setting], seeds: int) -> bool:
-    """Whether a record is of these settings, whatever their layer, of this problem, and of as many seeds."""
+    """Checks if a record has this problem and these settings, on any layer, and at least as many seeds."""
     if not path.exists():
         return False
     record, known = read_json(path), {"weights": problem.weights, "epochs": problem.config.epochs}
@@ -209,16 +209,16 @@ def _is_done(path: Path, problem: Problem, settings: Sequence[Setting], seeds: i
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Computes what is missing, and makes the tables."""
+    """Computes missing records and writes the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--problems", nargs="+", choices=tuple(EPOCHS), default=tuple(EPOCHS))
     parser.add_argument("--labels", nargs="+", choices=LABELS, default=LABELS)
-    parser.add_argument("--seeds", type=int, default=10, help="how many, from 0 on; 0 trains nothing")
-    parser.add_argument("--vit", type=Path, help="folder of a pretrained ViT")
-    parser.add_argument("--bert", type=Path, help="folder of a pretrained BERT")
-    parser.add_argument("--paintings", type=Path, help="folder of images by style")
+    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, from 0; 0 trains nothing")
+    parser.add_argument("--vit", type=Path, help="path of the folder of a pretrained ViT")
+    parser.add_argument("--bert", type=Path, help="path of the folder of a pretrained BERT")
+    parser.add_argument("--paintings", type=Path, help="path of the folder of images, by style")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder of records and tables")
     asked = parser.parse_args(arguments)
     with errors_in_a_line("frozen"):

@@ -1,4 +1,4 @@
-"""The tables of ``experiments.frozen``, from its records."""
+"""Tables of ``experiments.frozen``, built from its records."""
 
 import re
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ HOW = (
 
 
 def path_of(results: Path, problem: str, labels: str, name: str) -> Path:
-    """Where the record of a head is."""
+    """Returns the path of the record of a head."""
     plain = "-".join(re.findall(r"[\w]+", name))
     return results / "frozen" / f"{problem}-{labels}" / f"{plain}.json"
 
 
 def records_of(results: Path, problem: str, labels: str) -> dict[str, dict[str, Any]]:
-    """The records that are there, by head, in the order of the tables."""
+    """Reads the existing records, by head, in the order of the tables."""
     others = [name for name in CANDIDATES if name != "last layer"]
     names = ("last layer", SINGLE, ORACLE, *others)
     paths = {name: path_of(results, problem, labels, name) for name in names}
@@ -36,7 +36,7 @@ def records_of(results: Path, problem: str, labels: str) -> dict[str, dict[str, 
 
 
 def table_of(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
-    """A row per head; differences are paired by seed."""
+    """Builds a table with one row per head; differences are paired by seed."""
     columns = (
         "head",
         "seeds",
@@ -71,7 +71,7 @@ def table_of(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
 
 
 def _compared(records: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str, str]]:
-    """Recommended LAYA minus each other head, p, and p corrected for the number of heads, as text."""
+    """Formats recommended LAYA minus each other head, with p and p corrected for the number of heads."""
     if RECOMMENDED not in records:
         return {}
     best = _by_seed(records[RECOMMENDED])
@@ -85,7 +85,7 @@ def _compared(records: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, 
 
 
 def tables_of(results: Path) -> list[Table]:
-    """A table for each data set and number of labels that there are records of."""
+    """Builds one table for each data set and number of labels with records."""
     titles = {"paintings": "Paintings, frozen ViT", "imdb": "IMDB, frozen BERT"}
     found = []
     for problem, title in titles.items():
@@ -98,7 +98,7 @@ def tables_of(results: Path) -> list[Table]:
 
 
 def _rate(record: Mapping[str, Any]) -> str:
-    """The learning rate that was chosen; a better one may lie beyond the highest or lowest that was tried."""
+    """Formats the chosen learning rate, marked if it is the lowest or highest of those tried."""
     rate, tried = record["setting"]["rate"], [each["setting"]["rate"] for each in record["tried"]]
     edge = {min(tried): ", lowest tried", max(tried): ", highest tried"}
     return f"{rate:g}{edge.get(rate, '')}"

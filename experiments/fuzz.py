@@ -1,18 +1,18 @@
-"""Damages the files that commands read, at random, and checks that no command is wrong without saying so.
+"""Fuzzes the files that commands read, and checks that no command gives a wrong result silently.
 
     python -m experiments.fuzz                # 600 trials, about 20 minutes on two cores
-    python -m experiments.fuzz --trials 60    # a short try
+    python -m experiments.fuzz --trials 60    # a short check
 
 Targets are a finished run, an interrupted run, an exported model, a cache of hidden states, an .npz file, a
-folder of images and a .csv file. Each trial copies one, damages one file and runs a command on the copy in a
-process of its own. The outcome is one of
+folder of images and a .csv file. Each trial copies all targets, damages one file of one target and runs a
+command on the copy in a separate process. The outcome is one of
 
-    same       status 0 and the result of the undamaged target, to the last digit
-    announced  status 0 and another result, with a line on standard error that the undamaged target does not
-    cause refused    status 2 and one line
-    wrong      anything else: another result without a word, a traceback, another status, a timeout
+    same       status 0, and exactly the result of the undamaged target
+    announced  status 0 and a different result, with a new message on standard error
+    refused    status 2 and a one-line error
+    wrong      anything else: a different result without a message, a traceback, another status, a timeout
 
-The script exits with 1 if any trial is wrong. Counts and all wrong trials go to
+The script exits with 1 if any trial is wrong. Counts and all wrong trials are written to
 experiments/results/fuzz.json.
 """
 
@@ -45,16 +45,17 @@ SMALL_VIT = Path(__file__).parents[1] / "tests" / "golden" / "small_vit"
 QUICK = ["--epochs", "2", "--batch-size", "16", "--devices", "1"]
 VARIES = {"seconds", "examples_per_second", "run", "out"}
 LIMIT = 300.0
-"""Seconds that a command may take."""
+"""Time limit of a command in seconds."""
 
 
 class Target(NamedTuple):
-    """Something that commands read.
+    """Files to damage, and commands that read them.
 
     Attributes:
       name: Name in the table of outcomes.
       damaged: Path, relative to the folder of all targets, of the directory whose files are damaged.
-      commands: Commands that read it; one is drawn in each trial. Paths are relative to the folder.
+      commands: Commands that read the target, with paths relative to the folder of all targets. Each trial
+        picks one at random.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Target(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """A process that has ended: its exit status, None after a timeout, and what it printed."""
+    """Outcome of a process: its exit status (None after a timeout) and its standard streams."""
 
     status: int | None
     out: str
@@ -125,7 +126,7 @@ def all_commands() -> list[tuple[str, ...]]:
 def trial(
     targets: Path, expected: dict[tuple[str, ...], Ended], seed: int, number: int
 ) -> dict[str, str | int | None]:
-    """Damages one file of one target, runs one command on it, and judges how that ended."""
+    """Damages one file of one target, runs one command on it, and classifies the outcome."""
     generator = random.Random(f"{seed}-{number}")
     target = TARGETS[number % len(TARGETS)]
     command = generator.choice(target.commands)
@@ -139,7 +140,7 @@ def trial(
 
 
 def judge(ended: Ended, expected: Ended) -> str:
-    """Compares how a command ended on damaged files with how it ends on undamaged ones."""
+    """Classifies the outcome of a command on damaged files by its outcome on undamaged ones."""
     lines = [line for line in ended.err.splitlines() if line.strip()]
     if "Traceback" in ended.err or ended.status not in (0, 2):
         return "wrong"
@@ -154,7 +155,7 @@ def judge(ended: Ended, expected: Ended) -> str:
 def in_copy(
     targets: Path, command: Sequence[str], damage: tuple[str, random.Random] | None
 ) -> tuple[Ended, str]:
-    """Runs a command in a copy of all targets, after damaging a file of the directory that is named."""
+    """Runs a command in a copy of all targets, after damaging one file of the given directory, if any."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(targets, Path(folder) / "copy", symlinks=True))
         done = "" if damage is None else mutate(copy / damage[0], damage[1])
@@ -167,7 +168,7 @@ def in_copy(
 
 
 def run(folder: Path, command: Sequence[str]) -> Ended:
-    """Runs a command in a process of its own, forked from one that has imported everything."""
+    """Runs a command in a separate process, forked from a server that has preloaded all modules."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["laya_jax.cli.commands", "orbax.checkpoint", "sklearn.datasets"])
     with tempfile.TemporaryDirectory() as streams:
@@ -183,7 +184,7 @@ def run(folder: Path, command: Sequence[str]) -> Ended:
 
 
 def _laya(folder: Path, arguments: list[str], out: Path, err: Path) -> None:
-    """Runs the command line in this process, with its streams in files."""
+    """Runs the command line in this process, with its standard streams redirected to files."""
     for number, path in ((1, out), (2, err)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.chdir(folder)
@@ -196,7 +197,7 @@ def _laya(folder: Path, arguments: list[str], out: Path, err: Path) -> None:
 
 
 def make_targets(folder: Path) -> None:
-    """Makes all targets in a new folder, with the command line."""
+    """Creates all targets in a new folder, using the command line."""
     generator = np.random.default_rng(0)
     folder.mkdir(parents=True)
     labels = np.arange(60) % 3
@@ -239,7 +240,7 @@ def make_targets(folder: Path) -> None:
 
 
 def _unfinished(run: Path, copy: Path) -> None:
-    """Copies a run as a kill before its result was written leaves it."""
+    """Copies a run without its result, as if it had been killed before writing it."""
     shutil.copytree(run, copy)
     (copy / "result.json").unlink()
 
@@ -251,7 +252,7 @@ def _must(folder: Path, arguments: list[str]) -> None:
 
 
 def _result(out: str) -> list[Any]:
-    """Lines of standard output without what may differ between two runs that are the same."""
+    """Parses the lines of standard output and drops fields that vary between identical runs."""
     return [_without(json.loads(line)) if line.startswith("{") else line for line in out.splitlines()]
 
 
@@ -262,12 +263,12 @@ def _without(value: Any) -> Any:
 
 
 def _kinds(err: str) -> set[str]:
-    """Lines of standard error without their numbers and paths."""
+    """Returns the distinct lines of standard error, with numbers and paths masked."""
     return {re.sub(r"[\d.,]+|\S*/\S*", "#", line) for line in err.splitlines() if line.strip()}
 
 
 def report(rows: Sequence[dict[str, Any]], asked: argparse.Namespace, seconds: float) -> None:
-    """Prints the outcomes by target, writes them, and exits with 1 if any is wrong."""
+    """Prints and writes the outcomes by target; exits with 1 if any is wrong."""
     outcomes = ("same", "announced", "refused", "wrong")
     counts = {
         target.name: Counter(row["outcome"] for row in rows if row["target"] == target.name)

@@ -1,4 +1,4 @@
-"""The grids of Table 2: their settings, the records of each, and how far these tell settings apart."""
+"""Grids of Table 2: their settings, the records of each setting, and the significance of differences."""
 
 import dataclasses
 import itertools
@@ -20,7 +20,7 @@ SEEDS = 3
 
 
 def grid(dataset: str, head: str) -> list[HeadConfig]:
-    """The settings that are compared.
+    """Returns the settings of the grid of a data set and a head.
 
     >>> len(grid("fashion-mnist", "laya")), len(grid("imdb", "concat"))
     (36, 2)
@@ -35,7 +35,7 @@ def grid(dataset: str, head: str) -> list[HeadConfig]:
 
 
 def name_of(head: HeadConfig) -> str:
-    """A setting's name.
+    """Returns the name of a setting.
 
     >>> name_of(HeadConfig(dim=96, temperature=1.5, scorer_width=192))
     'laya-dim96-temperature1.5-psi_identity-scorer_width192'
@@ -50,7 +50,7 @@ def name_of(head: HeadConfig) -> str:
 def jobs_of(
     datasets: Sequence[str], heads: Sequence[str], seeds: int, epochs: int | None = None
 ) -> list[Job]:
-    """The runs of the grids, all settings of a seed before the next seed."""
+    """Returns the runs of the grids, with all settings of one seed before the next seed."""
     jobs = []
     for dataset, seed, head in itertools.product(datasets, range(seeds), heads):
         for setting in grid(dataset, head):
@@ -62,11 +62,11 @@ def jobs_of(
 
 
 Settings = dict[HeadConfig, dict[int, Mapping[str, Any]]]
-"""The records of each setting, by seed."""
+"""Records of each setting, by seed."""
 
 
 def by_setting(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> Settings:
-    """The records of one grid."""
+    """Groups the records of one grid by setting and seed."""
     found: Settings = defaultdict(dict)
     for record in select(records, dataset, head):
         found[HeadConfig(**record["config"]["head"])][record["seed"]] = record
@@ -74,14 +74,14 @@ def by_setting(records: Sequence[Mapping[str, Any]], dataset: str, head: str) ->
 
 
 def comparable(settings: Settings, size: int) -> Settings:
-    """The settings of a grid with the seeds on which they can be compared: the same for each.
+    """Restricts the settings of a grid to a common set of seeds, so that they can be compared.
 
-    These are the seeds that all settings have finished; before there is one, the first seed of those that
-    have it.
+    The common seeds are those that every setting has finished. If there are none yet, seed 0 is used, and
+    settings without it are left out.
 
     Args:
-      settings: the records of a grid.
-      size: how many settings it has.
+      settings: Records of the grid, by setting and seed.
+      size: Number of settings in the grid.
 
     >>> records = {setting: {0: {}, 1: {}} for setting in grid("imdb", "concat")}
     >>> [sorted(runs) for runs in comparable(records, 2).values()]
@@ -99,22 +99,22 @@ def comparable(settings: Settings, size: int) -> Settings:
 
 
 def accuracy(runs: Mapping[int, Mapping[str, Any]], split: str) -> float:
-    """Mean over the seeds."""
+    """Computes the mean accuracy over seeds on a split."""
     return summarize([record[split]["accuracy"] for record in runs.values()]).mean
 
 
 def validation(runs: Mapping[int, Mapping[str, Any]]) -> Summary:
-    """Validation accuracy over the seeds."""
+    """Summarizes validation accuracy over seeds."""
     return summarize([record["validation"]["accuracy"] for record in runs.values()])
 
 
 class Told(NamedTuple):
-    """How far a grid tells its settings apart.
+    """Significance of the differences between the settings of a grid.
 
     Attributes:
-      as_good: settings whose mean is at most a standard error, pooled over all, below that of the best.
-      error: that standard error.
-      p: of the F test that all settings have the same mean.
+      as_good: Number of settings whose mean is at most one standard error below that of the best.
+      error: Standard error of a setting's mean, pooled over all settings.
+      p: p-value of the F test that all settings have the same mean.
     """
 
     as_good: int
@@ -123,7 +123,7 @@ class Told(NamedTuple):
 
 
 def told_apart(settings: Settings) -> Told | None:
-    """How far validation tells settings apart; None for one setting or one seed."""
+    """Tests differences in validation accuracy between settings; None for a single setting or seed."""
     values = [[record["validation"]["accuracy"] for record in runs.values()] for runs in settings.values()]
     if len(values) < 2 or len(values[0]) < 2:
         return None
@@ -134,7 +134,7 @@ def told_apart(settings: Settings) -> Told | None:
 
 
 def shown(head: HeadConfig) -> str:
-    """A setting as tables show it.
+    """Formats a setting for tables.
 
     >>> shown(HeadConfig(dim=96, temperature=1.5, scorer_width=192))
     'd* 96, temperature 1.5, psi identity, scorer width 192'
@@ -144,5 +144,5 @@ def shown(head: HeadConfig) -> str:
 
 
 def ranked(settings: Settings) -> list[HeadConfig]:
-    """The settings, that of the highest mean validation accuracy first."""
+    """Sorts the settings by mean validation accuracy, best first."""
     return sorted(settings, key=lambda setting: accuracy(settings[setting], "validation"), reverse=True)

@@ -1,4 +1,4 @@
-"""What the paper reports, item by item, and what of it came out here: reproduced, not reproduced, not run."""
+"""Item-by-item comparison with the paper: each reported value is reproduced, not reproduced or not run."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ NOT_RUN = "not run"
 
 
 class Share(NamedTuple):
-    """A share of attention that the paper's text tells, and ours.
+    """Share of attention stated in the paper's text, and ours.
 
     Attributes:
-      item: where it is.
-      dataset: as in ``experiments.configs``.
-      paper: the paper's.
-      ours: mean over seeds; None if nothing was run.
-      seeds: ours by seed.
+      item: Figure, data set and layer that the share belongs to.
+      dataset: Name of the data set in ``experiments.configs``.
+      paper: Share stated in the paper.
+      ours: Our share, averaged over seeds; None if nothing was run.
+      seeds: Our share for each seed.
     """
 
     item: str
@@ -39,12 +39,12 @@ class Share(NamedTuple):
 
     @property
     def reproduced(self) -> bool:
-        """Whether the paper's lies within the range of our seeds."""
+        """True if the paper's share lies within the range of our seeds."""
         return bool(self.seeds) and min(self.seeds) <= self.paper <= max(self.seeds)
 
     @property
     def stands(self) -> str:
-        """What is said of it."""
+        """Verdict in words, with the range of our seeds."""
         if not self.seeds:
             return NOT_RUN
         place = "within" if self.reproduced else "outside of"
@@ -52,7 +52,7 @@ class Share(NamedTuple):
 
 
 def shares(records: Records) -> list[Share]:
-    """Of Figures 1 and 2."""
+    """Lists the shares of attention stated for Figures 1 and 2."""
     return [*_profiles(records), *_classes(records)]
 
 
@@ -77,7 +77,7 @@ def _classes(records: Records) -> Iterator[Share]:
 
 
 def items(records: Records, grid_records: Records, results: Path) -> Table:
-    """Paper item -> command -> paper's value -> ours -> how it stands."""
+    """Builds the table of all items: the command, the paper's value, ours, and the verdict."""
     table = Table("The paper's items", ("item", "command", "paper", "ours", "how it stands"))
     for dataset in PAPER:
         for head in HEADS:
@@ -102,7 +102,7 @@ def items(records: Records, grid_records: Records, results: Path) -> Table:
 
 
 def accuracy(records: Records, dataset: str, head: str) -> tuple[str, str, str]:
-    """The paper's accuracy, ours, and how they differ."""
+    """Formats the paper's accuracy, ours, and the verdict on their difference."""
     paper = TABLE_1[dataset][head]
     theirs = f"{paper.accuracy:.4f} ± {paper.deviation:.4f}"
     mine = table1.accuracies(records, dataset, head)
@@ -138,7 +138,7 @@ def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
 
 
 def _artworks(results: Path) -> Iterator[tuple[str, ...]]:
-    """Rows of Figure 3, one per way to train."""
+    """Yields the rows of Figures 3 and 4, one per training recipe."""
     for name, config in artworks.configs_of(artworks.VIT, artworks.PAINTINGS).items():
         records = finished(artworks.jobs_of(name, config, MOST_SEEDS), results)
         ours, stands = "", NOT_RUN
@@ -156,7 +156,7 @@ def _ranged(records: Records, layer: int) -> str:
 
 
 def protocol() -> Table:
-    """How all heads are trained, beside what the paper states."""
+    """Builds the table of training settings shared by all heads, next to those stated in the paper."""
     table = Table("How all heads are trained", ("", "paper", *(TITLES[dataset] for dataset in PAPER)))
     configs = [config_of(dataset, "laya") for dataset in PAPER]
     baselines = [config_of(dataset, "concat").head.dim for dataset in PAPER]
@@ -177,7 +177,7 @@ def protocol() -> Table:
 
 
 def summary(records: Records, grid_records: Records) -> str:
-    """What was reproduced, what was not and what was not run, as a list in Markdown."""
+    """Summarizes as a Markdown list which results were reproduced, not reproduced or not run."""
     lines = [*_accuracies(records), *_lead(records), *_shares(records), *_not_run(records, grid_records)]
     return "\n".join(f"- {line}" for line in lines)
 

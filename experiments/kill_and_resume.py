@@ -1,12 +1,12 @@
-"""Kills commands with SIGKILL at random moments, runs or resumes them again, and compares every byte.
+"""Kills commands with SIGKILL at random moments, reruns or resumes them, and compares every byte.
 
     python -m experiments.kill_and_resume --kills 100
 
-Takes turns among training on the digits, training on a frozen backbone (mostly killed while hidden states are
-computed), ``predict``, ``report`` and ``export``. After a kill, a run must resume, and any other command must
-run again without cleaning up first. Parameters, optimizer state, metrics, results and written files must
-equal those of an undisturbed process to the last bit, apart from times. About half an hour on two cores;
-writes experiments/results/kill_and_resume.json and exits with 1 if anything differs.
+Alternates between training on the digits, training on a frozen backbone (mostly killed while hidden states
+are computed), ``predict``, ``report`` and ``export``. After a kill, a training run must resume, and any other
+command must run again without prior cleanup. Parameters, optimizer state, metrics, results and written files
+must be bit-identical to those of an uninterrupted process, except for times. Takes about half an hour on two
+cores, writes experiments/results/kill_and_resume.json and exits with 1 if anything differs.
 """
 
 import argparse
@@ -39,19 +39,19 @@ SMALL_VIT = Path(__file__).parents[1] / "tests" / "golden" / "small_vit"
 
 
 def command(*arguments: object) -> list[str]:
-    """Returns the words that run the command line in a process of its own."""
+    """Returns the argument list that runs the command line in a separate process."""
     return [sys.executable, "-m", "laya_jax", *map(str, arguments), "--json"]
 
 
 def train_command(run: Path, epochs: int) -> list[str]:
-    """Returns the words that train LAYA on the digits for this many epochs."""
+    """Returns the argument list that trains LAYA on the digits for the given number of epochs."""
     return command(
         "train", "digits", "--baseline", "None", "--run-dir", run, "--epochs", epochs, "--patience", epochs
     )
 
 
 def finish(arguments: list[str]) -> None:
-    """Runs a command to its end."""
+    """Runs a command to completion."""
     ended = subprocess.run(arguments, check=False, capture_output=True, text=True)
     if ended.returncode:
         raise RuntimeError(f"{' '.join(arguments)} failed: {ended.stderr}")
@@ -61,9 +61,9 @@ class Progress(NamedTuple):
     """State of a run according to the files on disk.
 
     Attributes:
-      epochs: Number of lines in its metrics.
-      checkpoints: Names of the checkpoints' folders; one that was being written has a longer name.
-      finished: True if the result is there.
+      epochs: Number of epochs in the metrics file.
+      checkpoints: Names of the checkpoint folders; a name that is not a number is an incomplete checkpoint.
+      finished: True if the result has been written.
     """
 
     epochs: int
@@ -72,15 +72,15 @@ class Progress(NamedTuple):
 
     @property
     def resumable(self) -> bool:
-        """True if there is a checkpoint to go on from and something left to do."""
+        """True if there is a complete checkpoint and the run has not finished."""
         return any(name.isdecimal() for name in self.checkpoints) and not self.finished
 
 
 def kill_after(arguments: list[str], run: Path, epochs: int, delay: float = 0.0) -> Progress:
-    """Starts a command and kills it some seconds after its run has written so many epochs and a checkpoint.
+    """Starts a command and kills it a delay after its run has reached a number of epochs and a checkpoint.
 
     Raises:
-      RuntimeError: The command ended before that.
+      RuntimeError: The command ended before it was killed.
     """
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         while not (reached := progress(run)).resumable or reached.epochs < epochs:
@@ -101,7 +101,7 @@ def progress(run: Path) -> Progress:
 
 
 def without_times(value: Any) -> Any:
-    """Removes what may differ between two runs that are the same from a JSON value."""
+    """Removes fields that vary between identical runs from a JSON value."""
     if isinstance(value, dict):
         return {name: without_times(inner) for name, inner in value.items() if name not in TIMES}
     return value
@@ -115,7 +115,7 @@ def latest_state(run: Path) -> Any:
 
 
 def account(run: Path) -> tuple[list[Any], Any, list[bytes]]:
-    """Collects what has to be equal: metrics, result, the bytes of the best parameters and latest state."""
+    """Collects all that must be equal: metrics, result, and bytes of the best parameters and latest state."""
     lines = (run / "metrics.jsonl").read_text("utf-8").splitlines()
     metrics = [without_times(json.loads(line)) for line in lines]
     result = without_times(json.loads((run / "result.json").read_text("utf-8")))
@@ -125,19 +125,19 @@ def account(run: Path) -> tuple[list[Any], Any, list[bytes]]:
 
 
 def digests(path: Path) -> dict[str, str]:
-    """Returns the SHA-256 of a file, or of every file in a folder."""
+    """Computes the SHA-256 of a file, or of every file in a folder."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
     return {str(file.relative_to(path)): digest(file) for file in files if file.is_file()}
 
 
 class Victim(NamedTuple):
-    """A command that is killed.
+    """Command to kill.
 
     Attributes:
       name: Name in the report.
-      arguments: Function from the path that the command writes to the words of the command.
-      account: Function from that path to all that has to be equal.
-      trains: True if the command trains, so that ``laya resume`` goes on with what it left.
+      arguments: Function from the output path to the command's argument list.
+      account: Function from the output path to everything that must be equal.
+      trains: True if the command trains, so ``laya resume`` continues its run.
     """
 
     name: str
@@ -147,7 +147,7 @@ class Victim(NamedTuple):
 
 
 def victims(folder: Path, epochs: int) -> list[Victim]:
-    """Makes what the commands read, in a folder, and returns the commands."""
+    """Creates the inputs of the commands in a folder, and returns the commands."""
     run, photos, vit = folder / "run", folder / "photos", folder / "vit"
     finish(train_command(run, epochs))
     _make_photos(photos)
@@ -191,7 +191,7 @@ def _make_photos(folder: Path) -> None:
 
 
 def kill_at(arguments: list[str], delay: float, cache: Path) -> bool:
-    """Starts a command with a cache of its own and kills it after a delay; returns False if it had ended."""
+    """Starts a command with a separate cache and kills it after a delay; returns False if it had ended."""
     environment = {**_environment(), "XDG_CACHE_HOME": str(cache)}
     with subprocess.Popen(
         arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment
@@ -203,11 +203,11 @@ def kill_at(arguments: list[str], delay: float, cache: Path) -> bool:
 
 
 def again(victim: Victim, out: Path, cache: Path) -> None:
-    """Runs a killed command again, or resumes its run."""
+    """Reruns a killed command, or resumes its run."""
     arguments = command("resume", out) if victim.trains and out.exists() else victim.arguments(out)
     written = [path for path in (out, out.with_suffix(".csv"), out.with_suffix(".html")) if path.exists()]
     if written and not victim.trains:
-        return  # it was complete before the kill, which the comparison will show
+        return  # The output was complete before the kill; the comparison verifies it.
     ended = subprocess.run(
         arguments,
         check=False,
@@ -240,7 +240,7 @@ def main() -> None:
         expected, seconds = {}, {}
         for number, victim in enumerate(commands):
             out, cache = folder / f"undisturbed-{number}", folder / f"cache-{number}"
-            again(victim, out, cache)  # compiles
+            again(victim, out, cache)  # includes compilation
             expected[victim.name] = victim.account(out)
             out, cache = folder / f"timed-{number}", folder / f"other-cache-{number}"
             start = time.monotonic()
@@ -267,7 +267,7 @@ def main() -> None:
 
 
 def _left(folder: Path, out: Path) -> list[str]:
-    """Lists what a killed command left under its own name, checkpoints included, to show where it was."""
+    """Lists the files left by a killed command, including checkpoints, to show how far it had come."""
     names = [path.name for path in folder.glob(f"{out.name}*")]
     return sorted([*names, *(f"checkpoints/{path.name}" for path in (out / "checkpoints").glob("*"))])
 
@@ -280,7 +280,7 @@ def _account(victim: Victim, out: Path) -> Any:
 
 
 def report(rows: Sequence[dict[str, Any]], asked: argparse.Namespace) -> None:
-    """Prints the counts by command, writes them, and exits with 1 if anything differs."""
+    """Prints the counts by command, writes all kills, and exits with 1 if anything differs."""
     kills, running, identical = (
         Counter(row["command"] for row in rows if which(row))
         for which in (lambda row: True, lambda row: row["running"], lambda row: row["identical"])

@@ -1,10 +1,10 @@
-"""Are wrong labels found? Some training labels are shuffled, and every example is ranked by suspicion.
+"""Detection of wrong labels: some training labels are shuffled, and all examples are ranked by suspicion.
 
     python -m experiments.label_noise                          # trains and ranks Fashion-MNIST, three seeds
-    python -m experiments.label_noise --seeds 0                # the table of what there is
+    python -m experiments.label_noise --seeds 0                # the table of existing measurements
 
-Each score of ``laya_jax.attribution.label_suspicion`` ranks the training examples of a LAYA run that was
-stopped early. What it finds is written to ``results/label_noise/``, the table to ``results/label_noise.*``.
+Each score of ``laya_jax.attribution.label_suspicion`` ranks the training examples of a LAYA run with early
+stopping. Measurements are written to ``results/label_noise/``, the table to ``results/label_noise.*``.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ NOISE = 0.1
 
 
 def jobs_of(dataset: str, seeds: int, epochs: int | None) -> list[Job]:
-    """LAYA on noisy labels."""
+    """Returns the LAYA runs on noisy labels, one per seed."""
     jobs = []
     for seed in range(seeds):
         config = dataclasses.replace(config_of(dataset, "laya"), seed=seed)
@@ -38,7 +38,7 @@ def jobs_of(dataset: str, seeds: int, epochs: int | None) -> list[Job]:
 
 
 def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
-    """How well each score finds the labels that are wrong."""
+    """Measures AUROC and precision of each score in detecting wrong labels."""
     data = jobs[0].config.data
     noisy = load(data).train
     wrong = noisy.labels != load(dataclasses.replace(data, label_noise=0.0)).train.labels
@@ -60,7 +60,7 @@ def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
 
 
 def tables_of(measured: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """A row per score: how well it finds wrong labels."""
+    """Builds a table with one row per data set and score: its detection of wrong labels."""
     table = Table(
         f"Wrong labels found, {NOISE:.0%} of the training labels shuffled, epochs chosen on validation with "
         "right labels; mean ± deviation over seeds",
@@ -103,7 +103,7 @@ STUDY = Study(
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measures what is missing, and makes the table."""
+    """Takes missing measurements and writes the table."""
     STUDY.main(arguments)
 
 

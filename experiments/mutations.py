@@ -1,4 +1,4 @@
-"""Random damage to the files of a directory, as by a bad disk, a careless editor or an attacker."""
+"""Random damage to the files of a directory, as from a failing disk, a careless editor or an attacker."""
 
 import json
 import random
@@ -7,15 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 ODD_VALUES = (None, True, -1, 0, 1e308, "", "x", [], {}, 2**70, [[[]]], "0" * 5000)
-"""Values that take the place of one in a JSON file."""
+"""Replacement values for a value in a JSON file."""
 
 
 def mutate(directory: Path, generator: random.Random) -> str:
     """Damages one random file of a directory.
 
     Args:
-      directory: Directory whose files may be changed.
-      generator: Source of randomness.
+      directory: Path of the directory whose files may be changed.
+      generator: Random number generator.
 
     Returns:
       Description of the damage: its name and the relative path of the file.
@@ -113,7 +113,7 @@ def _repeat_line(path: Path, generator: random.Random) -> None:
 
 
 def _change_json_value(path: Path, generator: random.Random) -> None:
-    """Replaces, or takes out, one value anywhere in the JSON of a file, or of one of its lines."""
+    """Replaces or deletes one value anywhere in a JSON file, or in one line of a JSON Lines file."""
     lines = path.read_text("utf-8").splitlines() if path.suffix == ".jsonl" else [path.read_text("utf-8")]
     number = generator.randrange(max(1, len(lines)))
     try:
@@ -134,7 +134,7 @@ def _change_json_value(path: Path, generator: random.Random) -> None:
 
 
 def _holders(value: object) -> list:
-    """All objects and arrays inside a JSON value that hold something."""
+    """Lists all non-empty objects and arrays inside a JSON value."""
     if not isinstance(value, dict | list) or not value:
         return []
     inner = value.values() if isinstance(value, dict) else value
@@ -155,7 +155,7 @@ BYTES: dict[str, Damage] = {
     "folder in its place": _turn_into_folder,
     "duplicated": _duplicate,
 }
-"""Damage to any file."""
+"""Kinds of damage to any file, by name."""
 
 _LINES: dict[str, Damage] = {
     "digit changed": _change_digit,
@@ -170,4 +170,4 @@ TEXT: dict[str, dict[str, Damage]] = {
     ".jsonl": {**_LINES, **_JSON},
     ".json": _JSON,
 }
-"""Further damage to text files, by suffix."""
+"""Additional kinds of damage to text files, by suffix and name."""

@@ -1,10 +1,10 @@
-"""The numbers of the paper: LAYA (arXiv 2511.12723), section 4, Tables 1 and 2, Figures 1 to 3."""
+"""Numbers reported in the paper: LAYA (arXiv 2511.12723), section 4, Tables 1 and 2, Figures 1 to 3."""
 
 from typing import NamedTuple
 
 
 class Published(NamedTuple):
-    """A row of Table 1: means and standard deviations over five seeds, and the interval of the accuracy."""
+    """Row of Table 1: means and standard deviations over five seeds, and the interval of the accuracy."""
 
     accuracy: float
     deviation: float
@@ -15,7 +15,7 @@ class Published(NamedTuple):
 
 
 SEEDS = 5
-"""Runs of each row of Table 1."""
+"""Number of seeds of each row of Table 1."""
 
 PROTOCOL = {
     "epochs": "at most 50",
@@ -28,7 +28,7 @@ PROTOCOL = {
     "embedding": "not stated",
     "d* of concat and scalar_mix": "tuned, result not stated",
 }
-"""How all heads are trained."""
+"""Training settings shared by all heads."""
 
 TABLE_1 = {
     "fashion-mnist": {
@@ -56,13 +56,13 @@ TABLE_2 = {
     "cifar10": {"dim": 128, "temperature": 1.0, "psi": "identity", "scorer_width": 128},
     "imdb": {"dim": 96, "temperature": 1.3, "psi": "mlp", "scorer_width": 192},
 }
-"""LAYA's best settings."""
+"""Best settings of LAYA, by data set."""
 
 FIGURE_1 = {"fashion-mnist": {3: 0.76}, "cifar10": {3: 0.96}, "imdb": {1: 0.48, 2: 0.52}}
-"""Mean attention by layer, where the text tells it."""
+"""Mean attention by data set and layer, where stated in the text."""
 
 FIGURE_2 = {"fashion-mnist": {"Sandal": (1, 0.87), "T-shirt/top": (2, 0.53)}}
-"""Mean attention of a class to a layer, where the text tells it."""
+"""Layer and mean attention by data set and class, where stated in the text."""
 
 FIGURE_3 = "h5, h7, h9 to h11 most"
-"""Which layers of the ViT have the most attention on the artworks, as the text tells it."""
+"""Layers of the ViT with the most attention on the artworks, as stated in the text."""

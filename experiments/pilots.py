@@ -1,11 +1,11 @@
-"""What the paper leaves open, tried out: short LAYA runs, compared on the validation split.
+"""Pilot runs for settings that the paper does not state: short LAYA runs, compared on validation.
 
-    python -m experiments.pilots                       # trains what is missing, then makes the table
-    python -m experiments.pilots --seeds 0             # the table of what there is
+    python -m experiments.pilots                       # trains missing runs, then writes the table
+    python -m experiments.pilots --seeds 0             # the table of existing records
 
-The settings are ``PILOTS`` of ``experiments.configs``. LAYA alone is tried, and all heads then have what was
-chosen for it; where there are several seeds, by their mean. Every run is written to ``results/pilots/``, the
-table to ``results/pilots.*``.
+The settings are ``PILOTS`` in the modules of ``experiments.configs``. Only LAYA is tried, and all heads then
+use the settings chosen for it; settings with several seeds are judged by their mean. Records are written to
+``results/pilots/``, the table to ``results/pilots.*``.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from laya_jax.engine import from_json
 from laya_jax.training import OptimizerConfig
 
 PILOTED = ("cifar10", "imdb")
-"""Data sets of which the paper leaves something open."""
+"""Data sets with settings that the paper does not state."""
 
 
 def jobs_of(datasets: Sequence[str]) -> list[Job]:
-    """The runs that were compared."""
+    """Returns the pilot runs of the given data sets."""
     return [
         Job(f"pilots/{dataset}/{name}", dataset, config)
         for dataset in datasets
@@ -34,7 +34,7 @@ def jobs_of(datasets: Sequence[str]) -> list[Job]:
 
 
 def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
-    """A row per run, in the order in which they were tried."""
+    """Builds a table with one row per run, in the order in which they were tried."""
     table = Table(
         "Pilots of LAYA, best validation accuracy",
         (
@@ -70,7 +70,7 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def schedule_of(optimizer: OptimizerConfig) -> str:
-    """A schedule in words.
+    """Describes a learning-rate schedule in words.
 
     >>> schedule_of(OptimizerConfig(schedule="cosine", warmup_steps=10))
     'cosine, rises over 10 steps'
@@ -80,7 +80,7 @@ def schedule_of(optimizer: OptimizerConfig) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains what is missing, and makes the table."""
+    """Trains missing runs and writes the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

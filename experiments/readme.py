@@ -1,8 +1,9 @@
 """Writes README.md of this folder: each item of the paper, its command, the paper's value, and ours.
 
-The documentation gets Table 1 at a glance, and the docstrings of the configs the measured accuracies.
+    python -m experiments.readme
 
-python -m experiments.readme
+Also writes a compact Table 1 into the documentation, and measured accuracies into the docstrings of the
+configs.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from experiments.tables import Table
 
 README = Path(__file__).parent / "README.md"
 FRONT = Path(__file__).parents[1] / "docs" / "measured.md"
-"""Page of the documentation that shows Table 1 at a glance between two marks."""
+"""Path of the documentation page with a compact Table 1 between two marks."""
 MARKS = "<!-- written by experiments.readme -->\n\n", "\n\n<!-- until here -->"
 
 INTRODUCTION = """\
@@ -91,23 +92,23 @@ BEYOND = {
         "Detection of wrong labels by attention and by logits.",
     ),
 }
-"""Heading and first sentence of the tables that follow the paper's two."""
+"""Headings and introductions of the sections after the paper's two tables, by name of the tables."""
 
 Records = Sequence[Mapping[str, Any]]
 
 
 def table1_records(results: Path) -> Records:
-    """Those of Table 1."""
+    """Reads all finished records of Table 1."""
     return finished(table1.jobs_of([*MODULES], HEADS, MOST_SEEDS), results)
 
 
 def table2_records(results: Path) -> Records:
-    """Those of Table 2."""
+    """Reads all finished records of Table 2."""
     return finished(grids.jobs_of([*MODULES], grids.TUNED, grids.SEEDS), results)
 
 
 def artworks_tables(results: Path) -> list[Table]:
-    """That of the artworks, if there are records."""
+    """Builds the table of the artworks, if there are records."""
     by_way = artworks.records_of(artworks.configs_of(artworks.VIT, artworks.PAINTINGS), results)
     return [artworks.table_of(by_way)] if by_way else []
 
@@ -121,17 +122,17 @@ TABLES: Mapping[str, Callable[[Path], list[Table]]] = {
     "faithfulness": faithfulness.STUDY.tables,
     "label_noise": label_noise.STUDY.tables,
 }
-"""The tables of every script, from its records."""
+"""Functions that build the tables of each script from its records, by name."""
 
 
 def figures(folder: Path) -> str:
-    """The figures that there are."""
+    """Links all figures of a folder in Markdown."""
     paths = sorted(folder.glob("*.png"), key=lambda path: path.stem)
     return "\n\n".join(f"![{path.stem}](results/figures/{path.name})" for path in paths)
 
 
 def make(results: Path) -> str:
-    """The text of the README."""
+    """Builds the text of the README."""
     records, of_grids = table1_records(results), table2_records(results)
     parts = [
         INTRODUCTION,
@@ -146,7 +147,7 @@ def make(results: Path) -> str:
         *_markdown("table1", results),
         SCOPE,
         "## Table 2",
-        # The grids have more settings than a README should show.
+        # The table of all settings is too long for a README.
         *_markdown("table2", results)[:1],
         "All settings: `results/table2.md`.",
     ]
@@ -161,7 +162,7 @@ def _markdown(name: str, results: Path) -> list[str]:
 
 
 def glance(records: Records) -> Table:
-    """Accuracy of every head beside the paper's, and what paired tests say of LAYA."""
+    """Builds a compact Table 1: the accuracy of every head next to the paper's, and LAYA's paired tests."""
     table = Table(
         "Test accuracy over seeds, mean ± standard deviation, and the paper's in parentheses",
         ("data set", *HEADS, "LAYA by paired tests, corrected for their number"),
@@ -180,7 +181,7 @@ def glance(records: Records) -> Table:
 
 
 def with_glance(text: str, table: Table) -> str:
-    """Puts this table into a text between the marks.
+    """Inserts a table between the marks of a text, in place of the previous one.
 
     Raises:
       ValueError: The marks are missing.
@@ -193,7 +194,7 @@ def with_glance(text: str, table: Table) -> str:
 
 
 def measured(records: Records) -> str:
-    """What the docstring of a config says of its runs."""
+    """Formats the line of a config's docstring that reports its runs."""
     if not records:
         return "Not measured yet."
     accuracies = [record["test"]["accuracy"] for record in records]
@@ -205,10 +206,10 @@ def measured(records: Records) -> str:
 
 
 def with_measured(source: str, head: str, records: Records) -> str:
-    """The source of a module of configs, the docstring of one head brought up to date.
+    """Updates the docstring of one head in the source of a module of configs.
 
     Raises:
-      ValueError: the docstring is not where it should be.
+      ValueError: The docstring was not found or does not have the expected form.
     """
     docstring = rf'(--heads {head}\n\n    )[^"]*(\n    """)'
     source, found = re.subn(docstring, rf"\g<1>{measured(records)}\g<2>", source)
@@ -220,7 +221,7 @@ def with_measured(source: str, head: str, records: Records) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the README of this folder, the table of the documentation, and the docstrings of the configs."""
+    """Writes the README of this folder, the documentation's table, and the docstrings of the configs."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -231,10 +232,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def write() -> None:
-    """Writes all three.
+    """Writes the README, the documentation's table, and the docstrings of the configs.
 
     Raises:
-      ValueError: A record has another config, or the documentation has lost its marks.
+      ValueError: A record has a different config, or the documentation lacks the marks.
     """
     records = table1_records(RESULTS)
     for dataset in PAPER:

@@ -1,4 +1,4 @@
-"""What is kept of a run: one JSON, from which every table and figure is made."""
+"""Records of runs: one JSON file per run, from which every table and figure is built."""
 
 import dataclasses
 import json
@@ -18,16 +18,16 @@ from laya_jax.training import ENVIRONMENT, Config, RunDirectory, load_model, pre
 
 RESULTS = Path(__file__).parent / "results"
 MOST_SEEDS = 20
-"""Records of so many seeds are looked for."""
+"""Maximum number of seeds whose records are read."""
 
 
 class Job(NamedTuple):
-    """A run that a table or figure needs.
+    """Run that a table or figure needs.
 
     Attributes:
-      name: of its record and its run directory, a path without suffix.
-      dataset: as in ``experiments.configs``.
-      config: what is trained.
+      name: Name of the record and of the run directory, a relative path without suffix.
+      dataset: Name of the data set in ``experiments.configs``.
+      config: Config to train.
     """
 
     name: str
@@ -35,10 +35,10 @@ class Job(NamedTuple):
     config: Config
 
     def record(self, results: Path) -> dict[str, Any] | None:
-        """Its record, or None if it has not finished.
+        """Reads the record of the run, or returns None if it has not finished.
 
         Raises:
-          ValueError: the record is of another config.
+          ValueError: The record has a different config.
         """
         path = results / f"{self.name}.json"
         if not path.exists():
@@ -49,10 +49,10 @@ class Job(NamedTuple):
 
 
 def check_config(path: Path, record: Mapping[str, Any], config: Config) -> None:
-    """Checks that a record, read from a path, is of a config, wherever its data and weights lie.
+    """Checks that a record read from a path has the given config, ignoring paths of data and weights.
 
     Raises:
-      ValueError: it is of another one.
+      ValueError: The record has a different config.
     """
     changes = differences(*map(_without_paths, (from_json(Config, record["config"]), config)))
     if changes:
@@ -70,7 +70,11 @@ def _without_paths(config: Config) -> Config:
 
 
 def write_record(job: Job, run: RunDirectory, dataset: Dataset, results: Path) -> None:
-    """Writes the record of a run that has finished."""
+    """Writes the record of a finished run.
+
+    Raises:
+      ValueError: The run has not finished.
+    """
     model = load_model(run.path)
     outputs = predict(model, dataset.test, ParallelConfig(devices=1))
     result = run.result()
@@ -104,7 +108,7 @@ def write_record(job: Job, run: RunDirectory, dataset: Dataset, results: Path) -
 def attention_statistics(
     attention: NDArray, labels: NDArray, predicted: NDArray, num_classes: int
 ) -> dict[str, Any]:
-    """Mean and standard deviation over the examples, [L]; class profiles of all, correct and wrong ones.
+    """Computes mean and deviation of attention [L], and class profiles of all, correct and wrong examples.
 
     >>> statistics = attention_statistics(np.array([[0.2, 0.8]]), np.array([1]), np.array([0]), 2)
     >>> statistics["wrong"]["by_class"]
@@ -119,12 +123,12 @@ def attention_statistics(
 
 
 def select(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> list[Mapping[str, Any]]:
-    """The records of a data set and a head."""
+    """Selects the records of a data set and a head."""
     return [record for record in records if (record["dataset"], record["head"]) == (dataset, head)]
 
 
 def fastest_epoch(records: Sequence[Mapping[str, Any]]) -> float:
-    """Seconds of the fastest epoch of all runs: the one figure that nothing else on the machine has slowed.
+    """Returns the seconds of the fastest epoch of all runs, the time least affected by other processes.
 
     >>> fastest_epoch([{"curve": [{"seconds": 9.0}, {"seconds": 3.0}]}, {"curve": [{"seconds": 4.0}]}])
     3.0
@@ -133,6 +137,6 @@ def fastest_epoch(records: Sequence[Mapping[str, Any]]) -> float:
 
 
 def finished(jobs: Sequence[Job], results: Path) -> list[dict[str, Any]]:
-    """The records of the jobs that have finished."""
+    """Reads the records of all finished jobs."""
     records = (job.record(results) for job in jobs)
     return [record for record in records if record is not None]

@@ -1,6 +1,6 @@
-"""Trains what is missing, one run per core: two side by side finish more in an hour than one on both cores.
+"""Trains missing runs, one per core: two parallel runs on one core each outpace two in a row on both cores.
 
-A run that was cut off goes on where it was; a run whose record is there is never trained again.
+An interrupted run is resumed; a run with a record is not trained again unless its directory is needed.
 """
 
 import json
@@ -29,32 +29,32 @@ class _Worker(NamedTuple):
     core: int | None
     started: float
     log: Path
-    logged: int  # bytes that workers before it have left in the log
+    logged: int  # size in bytes of the log before this worker started
 
     def end(self) -> None:
-        """Lets it save and end, by closing its pipe: unlike a signal, this can be repeated."""
+        """Asks the worker to save and exit by closing its pipe; unlike a signal, this can be repeated."""
         assert self.process.stdin is not None
         self.process.stdin.close()
 
     def last_line(self) -> str:
-        """What it has said last, and nothing that is older."""
+        """Returns the last line that this worker logged, ignoring earlier workers."""
         lines = self.log.read_bytes()[self.logged :].decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "without a word"
 
 
 def train_missing(jobs: Sequence[Job], places: Places, *, again: bool = False) -> None:
-    """Trains the jobs that have no record yet.
+    """Trains all jobs without a record.
 
     Args:
-      jobs: the runs.
-      places: where everything is.
-      again: whether to train, too, those whose run directory is gone; their records stay as they are.
+      jobs: Runs to train.
+      places: Output folders and number of parallel runs.
+      again: If True, also trains jobs whose run directory has no result; their records are kept unchanged.
 
     Raises:
-      ValueError: a record is of another config, or a run has wrong input; those side by side with it are
-        finished, no other is started.
-      RuntimeError: a run failed; the others are trained all the same.
-      Interrupted: on SIGTERM, SIGINT or SIGHUP, once every worker has saved.
+      ValueError: A record has a different config, or a run has invalid input; runs in progress are finished,
+        and no others are started.
+      RuntimeError: A run failed; all other runs have been trained.
+      Interrupted: SIGTERM, SIGINT or SIGHUP was received; raised after every worker has saved.
     """
     missing = deque(job for job in jobs if not _is_done(job, places, again))
     total, seconds = len(missing), []
@@ -78,7 +78,7 @@ def train_missing(jobs: Sequence[Job], places: Places, *, again: bool = False) -
                     failed.append(worker)
                     _say_failure(worker)
                     if worker.process.returncode == WRONG_INPUT:
-                        missing.clear()  # the others would most likely fail alike
+                        missing.clear()  # the others would probably fail in the same way
     if stop:
         raise Interrupted(stop[0])
     _raise_for(failed, total)
@@ -115,17 +115,17 @@ def _start(job: Job, core: int | None, places: Places) -> _Worker:
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
-            # Ctrl-C is for the parent, which passes it on.
+            # Ctrl-C reaches only the parent, which stops its workers.
             start_new_session=True,
             text=True,
         )
-    # The pipe stays open: it closes with this process, however that ends, and the worker ends with it.
+    # The pipe stays open until this process ends in any way; the worker exits when it closes.
     print(json.dumps(asked), file=process.stdin, flush=True)
     return _Worker(job, process, core, time.monotonic(), log, logged)
 
 
 def _say(job: Job, places: Places, done: int, total: int, left: float) -> None:
-    # Not that of the test split: grid searches and pilots come by here, too.
+    # Validation rather than test accuracy, because grid searches and pilots are reported here, too.
     record = job.record(places.results)
     accuracy = f"{record['validation']['accuracy']:.4f}" if record else "?"
     print(
@@ -144,7 +144,7 @@ def _take_ended(workers: list[_Worker]) -> list[_Worker]:
     ended = [worker for worker in workers if worker.process.poll() is not None]
     for worker in ended:
         workers.remove(worker)
-    _end(ended)  # or their pipes would stay open
+    _end(ended)  # closes their pipes
     return ended
 
 
@@ -154,7 +154,7 @@ def _end(workers: Sequence[_Worker]) -> None:
 
 
 def _free_cores(processes: int) -> list[int | None]:
-    """A core for each process; none to choose from where there are fewer cores, or the system cannot pin."""
+    """Assigns a core to each process; all None if there is one process, too few cores, or no way to pin."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     return [*cores[:processes]] if 1 < processes <= len(cores) else [None] * processes
 
@@ -165,18 +165,18 @@ def _mean(seconds: Sequence[float]) -> float:
 
 @contextmanager
 def _interruptible(workers: Sequence[_Worker]) -> Iterator[list[int]]:
-    """Signals that asked to stop. Workers that an error leaves behind save and end before it goes on."""
+    """Collects stop signals; on exit, waits until all remaining workers have saved and ended."""
     noted: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        del frame  # of no interest
-        # The second one ends workers without saving; a terminal that closes may send several by itself.
+        del frame  # unused
+        # A second signal stops workers without saving, except SIGHUP: a closing terminal may send several.
         for worker in workers if noted and number != signal.SIGHUP else ():
             worker.process.terminate()
         noted.append(number)
 
     numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup has it ignored
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores SIGHUP
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in numbers}
     try:

@@ -7,18 +7,18 @@ import numpy as np
 from scipy import stats
 
 ROUNDING = 1e-12
-"""Differences that differ by less are the same."""
+"""Tolerance below which differences count as equal."""
 
 
 class Summary(NamedTuple):
-    """Of one number over the seeds.
+    """Summary statistics of one quantity over seeds.
 
     Attributes:
-      number: of seeds.
-      mean: over them.
-      deviation: standard deviation, of a sample; nan for one seed.
-      low: lower end of the two-sided 95 % interval of the mean, by the t statistic.
-      high: upper end.
+      number: Number of seeds.
+      mean: Mean over the seeds.
+      deviation: Sample standard deviation; NaN for a single seed.
+      low: Lower end of the two-sided 95 % t interval of the mean; NaN for a single seed.
+      high: Upper end of that interval.
     """
 
     number: int
@@ -32,7 +32,7 @@ class Summary(NamedTuple):
 
 
 def summarize(values: Sequence[float]) -> Summary:
-    """Mean, standard deviation, and 95 % interval as in the paper.
+    """Computes the mean, standard deviation and 95 % interval, as in the paper.
 
     >>> summary = summarize([0.88, 0.89, 0.90])
     >>> print(summary, interval(summary.low, summary.high))
@@ -47,7 +47,7 @@ def summarize(values: Sequence[float]) -> Summary:
 
 
 def interval(low: float, high: float, sign: str = "") -> str:
-    """An interval as text, with the sign "+" for one of differences; nothing where there is none.
+    """Formats an interval, with the sign "+" for differences; returns an empty string if it is NaN.
 
     >>> interval(-0.01, 0.02, "+"), interval(float("nan"), float("nan"))
     ('[-0.0100, +0.0200]', '')
@@ -56,15 +56,15 @@ def interval(low: float, high: float, sign: str = "") -> str:
 
 
 class Difference(NamedTuple):
-    """Of two heads on the same seeds, the one minus the other.
+    """Paired difference between two heads over the same seeds, one minus the other.
 
     Attributes:
-      pairs: seeds that both have.
-      mean: of the differences.
-      low: lower end of their two-sided 95 % interval, by the t statistic.
-      high: upper end.
-      p: of the paired t test; 1 if all differences are zero.
-      effect: Cohen's d of the differences, their mean over their standard deviation.
+      pairs: Number of seeds that both heads have.
+      mean: Mean of the differences.
+      low: Lower end of the two-sided 95 % t interval of the mean difference.
+      high: Upper end of that interval.
+      p: p-value of the paired t test; 1 if all differences are zero.
+      effect: Cohen's d of the differences, their mean divided by their standard deviation.
     """
 
     pairs: int
@@ -79,7 +79,7 @@ class Difference(NamedTuple):
 
 
 def compare_paired(ours: dict[int, float], theirs: dict[int, float]) -> Difference | None:
-    """The paired comparison over the seeds that both have; None for fewer than two.
+    """Compares paired values over the seeds that both have; None for fewer than two seeds.
 
     >>> compare_paired({0: 0.9, 1: 0.8}, {0: 0.8, 1: 0.9}).p
     1.0
@@ -99,9 +99,10 @@ def compare_paired(ours: dict[int, float], theirs: dict[int, float]) -> Differen
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrects the p of several tests for their number, by Holm's method.
+    """Corrects p-values for multiple testing by Holm's method.
 
-    The p of rank r, from the least, of m is multiplied by m - r, and is no less than those before it.
+    The m p-values are sorted in ascending order. The one of rank r, from 0 on, is multiplied by m - r, and
+    raised to at least the ones before it.
     Reference: Holm, "A simple sequentially rejective multiple test procedure", 1979.
 
     >>> holm([0.01, 0.04, 0.03])
@@ -115,12 +116,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 class Gap(NamedTuple):
-    """Between two means of different seeds: ours minus a published one.
+    """Unpaired difference between two means: ours minus a published one.
 
     Attributes:
-      mean: the difference.
-      low: lower end of its two-sided 95 % interval, by Welch's t statistic.
-      high: upper end.
+      mean: Difference of the means.
+      low: Lower end of the two-sided 95 % interval of the difference, by Welch's t statistic.
+      high: Upper end of that interval.
     """
 
     mean: float
@@ -129,7 +130,7 @@ class Gap(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """Whether zero lies in the interval, and if not, on which side of it."""
+        """Direction of the difference if the interval excludes zero, in words."""
         return "higher" if self.low > 0 else "lower" if self.high < 0 else "no difference shown"
 
     def __str__(self) -> str:
@@ -137,9 +138,10 @@ class Gap(NamedTuple):
 
 
 def compare_published(ours: Summary, mean: float, deviation: float, number: int) -> Gap | None:
-    """Our mean minus one of which mean, standard deviation and number of seeds were published.
+    """Compares our mean with a published one, given its standard deviation and number of seeds.
 
-    Reference: Welch, "The generalization of 'Student's' problem", 1947. None for a single seed of ours.
+    Returns None if we have a single seed.
+    Reference: Welch, "The generalization of 'Student's' problem", 1947.
 
     >>> compare_published(summarize([0.88, 0.89, 0.90]), 0.85, 0.01, 3).verdict
     'higher'

@@ -1,4 +1,4 @@
-"""What scripts that measure trained runs share: a JSON for each data set, made once, and tables of all."""
+"""Shared structure of scripts that measure trained runs: one JSON file per data set, and tables of all."""
 
 import argparse
 import json
@@ -16,17 +16,18 @@ from laya_jax.files import write_json
 
 
 class Study(NamedTuple):
-    """What a script measures of trained runs.
+    """Measurements that a script takes of trained runs.
 
     Attributes:
-      name: of the script, of its folder in the results, and of its tables.
-      description: the script's.
-      datasets: that are measured unless others are asked for.
-      seeds: as many runs of each, unless another number is asked for.
-      jobs_of: the runs that are measured, of a data set, seeds and epochs.
-      measure: what is found in them, with "runs" one by one; it may train others to compare with.
-      needs: what else is found, without which it is measured again.
-      tables_of: the tables of what was found.
+      name: Name of the script, of its folder in the results, and of its tables.
+      description: Description of the script, shown by --help.
+      datasets: Names of the data sets measured by default.
+      seeds: Default number of runs per data set.
+      jobs_of: Function from a data set, a number of seeds and a number of epochs to the runs to measure.
+      measure: Function that measures the runs. Its result has a list "runs" with one entry per run. It may
+        train other runs for comparison.
+      needs: Names of other required measurements; if one is missing, all are taken again.
+      tables_of: Function that builds the tables from the measurements of all data sets.
     """
 
     name: str
@@ -39,7 +40,7 @@ class Study(NamedTuple):
     tables_of: Callable[[Sequence[Mapping[str, Any]]], list[Table]]
 
     def main(self, arguments: Sequence[str] | None) -> None:
-        """Measures what is missing, and makes the tables."""
+        """Takes missing measurements and writes the tables."""
         parser = argparse.ArgumentParser(
             description=self.description, formatter_class=argparse.RawDescriptionHelpFormatter
         )
@@ -56,10 +57,10 @@ class Study(NamedTuple):
             print(f"\n{table.as_text()}")
 
     def tables(self, results: Path, epochs: int | None = None) -> list[Table]:
-        """The tables of what was measured.
+        """Builds the tables from existing measurements.
 
         Raises:
-          ValueError: something was measured of another config.
+          ValueError: A measurement was taken with a different config.
         """
         found = (self._found(self.jobs_of(dataset, 1, epochs)[0], results) for dataset in MODULES)
         return self.tables_of([each for each in found if each is not None])
@@ -68,7 +69,7 @@ class Study(NamedTuple):
         return results / self.name / f"{dataset}.json"
 
     def _found(self, first: Job, results: Path) -> dict[str, Any] | None:
-        """What was measured of these runs, of which this is the first; None if nothing was."""
+        """Reads the measurements of the runs whose first one is given; None if there are none."""
         path = self._path(first.dataset, results)
         if not path.exists():
             return None

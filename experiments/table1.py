@@ -1,11 +1,11 @@
 """Table 1: accuracy and macro-F1 of four heads over five seeds, with paired tests.
 
-    python -m experiments.table1                            # trains what is missing, then makes the table
+    python -m experiments.table1                            # trains missing runs, then writes the tables
     python -m experiments.table1 --datasets fashion-mnist --heads laya last_layer
-    python -m experiments.table1 --seeds 0                  # the table of what there is
+    python -m experiments.table1 --seeds 0                  # the tables of existing records
 
-Every run is written to ``results/table1/`` when it finishes, the table to ``results/table1.*``. Interrupted
-or killed, the same command goes on.
+The record of each run is written to ``results/table1/`` when it finishes, the tables to ``results/table1.*``.
+If the command is interrupted or killed, running it again continues.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from experiments.tables import Table, write_tables
 def jobs_of(
     datasets: Sequence[str], heads: Sequence[str], seeds: int, epochs: int | None = None
 ) -> list[Job]:
-    """The runs that the table needs, all heads of a seed before the next seed."""
+    """Returns the runs that the table needs, with all heads of one seed before the next seed."""
     return [
         _job(dataset, head, seed, epochs) for dataset in datasets for seed in range(seeds) for head in heads
     ]
@@ -47,12 +47,12 @@ def _job(dataset: str, head: str, seed: int, epochs: int | None) -> Job:
 
 
 def accuracies(records: Sequence[Mapping[str, Any]], dataset: str, head: str) -> dict[int, float]:
-    """Test accuracy by seed."""
+    """Returns the test accuracies of a head on a data set, by seed."""
     return {record["seed"]: record["test"]["accuracy"] for record in select(records, dataset, head)}
 
 
 def results_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
-    """Mean and deviation of every head."""
+    """Builds the table of mean and standard deviation of every head."""
     table = Table(
         "Test split, mean ± standard deviation over seeds, and two-sided 95 % t interval",
         (
@@ -94,7 +94,7 @@ def _row(records: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def trained_with(commits: Sequence[str | None]) -> str:
-    """The commit of the code that trained the runs, with "+" if files differed from it, or how many.
+    """Formats the commit that trained the runs, with "+" if files were changed, or the number of commits.
 
     >>> trained_with(["1e8bc50a+", "1e8bc50a+"]), trained_with(["1e8bc50a", "2660192b+", None])
     ('1e8bc50+', '3 commits, 2 with changed files or unknown')
@@ -107,13 +107,13 @@ def trained_with(commits: Sequence[str | None]) -> str:
 
 
 class Reproduced(NamedTuple):
-    """An accuracy of the paper beside ours.
+    """Comparison of an accuracy in the paper with ours.
 
     Attributes:
-      dataset: as in ``experiments.configs``.
-      head: its kind.
-      ours: mean over our seeds.
-      gap: ours minus the paper's; None for a single seed of ours.
+      dataset: Name of the data set in ``experiments.configs``.
+      head: Kind of the head.
+      ours: Our mean accuracy over seeds.
+      gap: Our mean minus the paper's; None if we have a single seed.
     """
 
     dataset: str
@@ -123,7 +123,7 @@ class Reproduced(NamedTuple):
 
 
 def reproduced(records: Sequence[Mapping[str, Any]]) -> list[Reproduced]:
-    """Every accuracy of the paper's Table 1 that there are records of, in its order."""
+    """Compares every accuracy in the paper's Table 1 with our records, if there are any, in its order."""
     found = []
     for dataset, heads in TABLE_1.items():
         for head, paper in heads.items():
@@ -136,7 +136,7 @@ def reproduced(records: Sequence[Mapping[str, Any]]) -> list[Reproduced]:
 
 
 def published_table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """The paper's accuracies and how ours differ from them."""
+    """Builds the table of the paper's accuracies and their differences from ours."""
     table = Table(
         "Accuracy beside the paper's: ours minus the paper's, and Welch's 95 % interval over seeds",
         (
@@ -163,7 +163,7 @@ def published_table(records: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def verdict(mean: float, low: float, high: float) -> str:
-    """Where our mean is beside the paper's interval.
+    """Locates our mean relative to the paper's interval, in a word.
 
     >>> verdict(0.88, 0.87, 0.89)
     'within'
@@ -172,13 +172,13 @@ def verdict(mean: float, low: float, high: float) -> str:
 
 
 class Compared(NamedTuple):
-    """LAYA and another head on a data set.
+    """Comparison of LAYA with another head on a data set.
 
     Attributes:
-      dataset: as in ``experiments.configs``.
-      head: the other.
-      difference: LAYA's accuracy minus the other's, paired by seed.
-      p: of the difference, corrected by Holm for the number of comparisons.
+      dataset: Name of the data set in ``experiments.configs``.
+      head: Kind of the other head.
+      difference: LAYA's accuracy minus the other head's, paired by seed.
+      p: p-value of the difference, corrected for the number of comparisons by Holm's method.
     """
 
     dataset: str
@@ -188,14 +188,14 @@ class Compared(NamedTuple):
 
     @property
     def verdict(self) -> str:
-        """What LAYA is, if p says that it differs."""
+        """LAYA's accuracy relative to the other head's if the difference is significant, in words."""
         if self.p >= 0.05:
             return "no difference shown"
         return "better" if self.difference.mean > 0 else "worse"
 
 
 def comparisons(records: Sequence[Mapping[str, Any]]) -> list[Compared]:
-    """LAYA against each other head on every data set of the records."""
+    """Compares LAYA with each other head on every data set that has records."""
     found = {}
     for dataset in MODULES:
         laya = accuracies(records, dataset, "laya")
@@ -208,7 +208,7 @@ def comparisons(records: Sequence[Mapping[str, Any]]) -> list[Compared]:
 
 
 def differences_table(records: Sequence[Mapping[str, Any]]) -> Table:
-    """LAYA minus each other head, paired by seed."""
+    """Builds the table of differences between LAYA and each other head, paired by seed."""
     compared = comparisons(records)
     table = Table(
         "LAYA minus each head, accuracy paired by seed: two-sided paired t test, and its p corrected for the "
@@ -239,14 +239,14 @@ def differences_table(records: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def tables_of(records: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """Accuracies, the paper's beside them, and LAYA against each other head."""
+    """Builds the tables of accuracies, of the paper's accuracies, and of LAYA against each other head."""
     datasets = [dataset for dataset in MODULES if any(record["dataset"] == dataset for record in records)]
     tables = results_table(records, datasets), published_table(records), differences_table(records)
     return [table for table in tables if table.rows]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains what is missing and makes the table."""
+    """Trains missing runs and writes the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -257,7 +257,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with errors_in_a_line("table1"):
         places = places_of(asked)
         every = jobs_of([*MODULES], HEADS, max(MOST_SEEDS, asked.seeds), asked.epochs)
-        finished(every, places.results)  # a record of another config shows before anything is trained
+        finished(every, places.results)  # fails before training if a record has another config
         train_missing(jobs_of(asked.datasets, asked.heads, asked.seeds, asked.epochs), places)
         tables = tables_of(finished(every, places.results))
         write_tables(tables, places.results / "table1")

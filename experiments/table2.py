@@ -1,12 +1,13 @@
-"""Table 2: the paper's grid search, by mean validation accuracy over three seeds a setting.
+"""Table 2: the paper's grid search, by mean validation accuracy over three seeds per setting.
 
-    python -m experiments.table2 --datasets fashion-mnist       # trains what is missing of the grid
+    python -m experiments.table2 --datasets fashion-mnist       # trains missing runs of the grid
     python -m experiments.table2 --datasets cifar10 --heads concat scalar_mix
-    python -m experiments.table2 --seeds 0                      # the table of what there is
+    python -m experiments.table2 --seeds 0                      # the tables of existing records
 
-LAYA's grid is the paper's; of Concat and ScalarMix, d* is tuned over the same values. Every run is written to
-``results/table2/`` when it finishes, the tables to ``results/table2.*``, and how much each setting matters to
-``results/figures/sensitivity-*``. Interrupted or killed, the same command goes on.
+LAYA's grid is the paper's; for Concat and ScalarMix, d* is tuned over the same values. The record of each run
+is written to ``results/table2/`` when it finishes, the tables to ``results/table2.*``, and the sensitivity to
+each setting to ``results/figures/sensitivity-*``. If the command is interrupted or killed, running it again
+continues.
 """
 
 import argparse
@@ -43,7 +44,7 @@ from laya_jax.training import HeadConfig
 
 
 def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
-    """The best setting of every grid, and how far the grid has come."""
+    """Builds the table of the best setting of every grid, with the grid's progress."""
     table = Table(
         "Setting of highest mean validation accuracy, over the seeds that all settings done have",
         (
@@ -85,7 +86,7 @@ def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) ->
 
 
 def grid_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
-    """Every setting, best first."""
+    """Builds the table of all settings, best first."""
     table = Table(
         "All settings, accuracy over seeds",
         ("data set", "head", "setting", "seeds", "validation", "test"),
@@ -106,7 +107,7 @@ def grid_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) ->
 
 
 def draw_sensitivity(settings: Settings, dataset: str, folder: Path) -> None:
-    """A panel per setting: each of its values, with the mean validation accuracy of all that share it."""
+    """Draws validation accuracy against each setting's values, one panel per setting, with means by value."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -140,20 +141,20 @@ def draw_sensitivity(settings: Settings, dataset: str, folder: Path) -> None:
 
 
 def _value(setting: HeadConfig, name: str) -> Any:
-    """A setting's value; the scorer's width in units of d*."""
+    """Returns the value of a setting; the scorer's width is in units of d*."""
     if name == "scorer_width":
         return (setting.scorer_width or setting.dim) // setting.dim
     return getattr(setting, name)
 
 
 def tables_of(records: Sequence[Mapping[str, Any]]) -> list[Table]:
-    """The best settings, and all of them."""
+    """Builds the tables of the best settings and of all settings."""
     datasets = [dataset for dataset in MODULES if any(record["dataset"] == dataset for record in records)]
     return [best_table(records, datasets), grid_table(records, datasets)]
 
 
 def draw(records: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """A figure for each data set that LAYA's grid has records of."""
+    """Draws one figure for each data set with records of LAYA's grid."""
     for dataset in MODULES:
         settings = comparable(by_setting(records, dataset, "laya"), len(grid(dataset, "laya")))
         if settings:
@@ -161,7 +162,7 @@ def draw(records: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Trains what is missing of the grids, and makes the tables."""
+    """Trains missing runs of the grids, and writes the tables and figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,4 +1,4 @@
-"""Tables as text, Markdown, CSV and LaTeX."""
+"""Tables, and their output as text, Markdown, CSV and LaTeX."""
 
 import csv
 import io
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class Table:
-    """Rows of text under a title.
+    """Table of text cells, with a title and column names.
 
     >>> table = Table("Heads", ("head", "accuracy"))
     >>> table.add("laya", "0.9 ± 0.1")
@@ -27,14 +27,14 @@ class Table:
         """Adds a row.
 
         Raises:
-          ValueError: it does not have one value per column.
+          ValueError: The row does not have one value per column.
         """
         if len(row) != len(self.columns):
             raise ValueError(f"row has {len(row)} values, expected {len(self.columns)}")
         self.rows.append(row)
 
     def as_text(self) -> str:
-        """For a terminal."""
+        """Formats the table for a terminal."""
         lines = [self.columns, *self.rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         body = (
@@ -43,18 +43,18 @@ class Table:
         return "\n".join([self.title, *(line.rstrip() for line in body)])
 
     def as_markdown(self) -> str:
-        """For a README."""
+        """Formats the table in Markdown."""
         lines = [self.columns, ("---",) * len(self.columns), *self.rows]
         return "\n".join([f"**{self.title}**", "", *(f"| {' | '.join(line)} |" for line in lines)])
 
     def as_csv(self) -> str:
-        """For a spreadsheet; the first row is the title."""
+        """Formats the table as CSV; the first row is the title."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([(self.title,), self.columns, *self.rows])
         return text.getvalue().rstrip("\n")
 
     def as_latex(self) -> str:
-        """For a paper, with booktabs, and graphicx to fit the line."""
+        """Formats the table in LaTeX, with booktabs, and scaled to the line width with graphicx."""
         body = "\n".join(f"  {_latex_row(row)}" for row in self.rows)
         return "\n".join(
             [
@@ -75,14 +75,14 @@ class Table:
 
 
 def write_tables(tables: Sequence[Table], path: Path) -> None:
-    """Writes tables to one file of each form, whose suffixes are added to the path."""
+    """Writes tables to one file per format, at the path with the format's suffix added."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for suffix, text in as_files(tables).items():
         path.with_name(path.name + suffix).write_text(text, encoding="utf-8")
 
 
 def as_files(tables: Sequence[Table]) -> dict[str, str]:
-    """What is written of tables, by the file's suffix."""
+    """Formats tables in every file format, by suffix."""
     forms = {
         ".txt": Table.as_text,
         ".md": Table.as_markdown,

@@ -1,4 +1,4 @@
-"""Trains one run in a process of its own, on one core, and writes its record; ``runs`` starts this."""
+"""Trains one run in a separate process, on one core, and writes its record; started by ``runs``."""
 
 import json
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 WRONG_INPUT = 2
-"""Exit status; the last line says what is wrong."""
+"""Exit status for invalid input; the last line of output is the error message."""
 
 
 def main() -> int:
-    """Trains what the first line of standard input asks for; ends, as if by SIGTERM, when that closes."""
+    """Trains the run given by the first line of standard input; stops, as if by SIGTERM, when it closes."""
     asked = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -24,14 +24,14 @@ def main() -> int:
 
 
 def _end_with_parent() -> None:
-    # Not sys.stdin.read(): Python cannot shut down while a daemon thread holds the buffer's lock.
+    # os.read, not sys.stdin.read: Python cannot shut down while a daemon thread holds the buffer's lock.
     os.read(sys.stdin.fileno(), 1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def train(asked: dict[str, Any]) -> int:
-    """Trains what was asked for, from wherever it is: the exit status."""
-    # XLA counts the cores that a process may use when JAX is first imported.
+    """Starts or resumes a run, and writes its record; returns the exit status."""
+    # Set before JAX is first imported, when XLA counts the cores available to the process.
     if asked["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {asked["core"]})
     from experiments.records import Job, write_record

@@ -1,10 +1,11 @@
-"""The two forms of the depthwise convolution, by themselves and inside ``lax.scan``.
+"""Time of the two implementations of the depthwise convolution, standalone and inside ``lax.scan``.
 
     python -m experiments.benchmarks.depthwise_convolution
 
-Each is the gradient of one depthwise convolution: of 128 images of 32 x 32 x 64 by itself, of 8 images of
-16 x 16 x 64 in a scan of two steps, where XLA's grouped convolution on a CPU would take minutes for more.
-The first row is what the library chooses on the platform at hand. About two minutes on two cores.
+Each measurement is of the gradient of one depthwise convolution: standalone, of 128 images of 32 x 32 x 64;
+in a scan of two steps, of 8 images of 16 x 16 x 64, because larger inputs would take minutes with XLA's
+grouped convolution on a CPU. The first row is the library's choice on the current platform. Takes about two
+minutes on two cores.
 """
 
 from collections.abc import Callable
@@ -25,13 +26,13 @@ FORMS = {
 
 
 def gradient(convolution: Callable[..., Array], images: Array, kernel: Array) -> Array:
-    """Gradient of a convolution's sum of squares with respect to its kernel and its input."""
+    """Computes the gradient of a convolution's sum of squares with respect to its input and its kernel."""
     loss = lambda images, kernel: jnp.sum(jnp.square(convolution(images, kernel)))  # noqa: E731
     return jax.grad(loss, argnums=(0, 1))(images, kernel)
 
 
 def scanned(convolution: Callable[..., Array], images: Array, kernel: Array) -> Array:
-    """Two steps of gradient descent on the kernel, as one scan."""
+    """Takes two steps of gradient descent on the kernel in one scan."""
 
     def step(kernel: Array, _: None) -> tuple[Array, None]:
         return kernel - 1e-6 * gradient(convolution, images, kernel)[1], None
@@ -40,7 +41,7 @@ def scanned(convolution: Callable[..., Array], images: Array, kernel: Array) -> 
 
 
 def main() -> None:
-    """Runs the comparison."""
+    """Times all alternatives and writes the results."""
     kernel = jax.random.normal(jax.random.key(1), (3, 3, 1, 64))
     tables = {}
     for title, program, shape in (

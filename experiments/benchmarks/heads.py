@@ -1,8 +1,8 @@
-"""What a head costs in time: a training step of the paper's MLP with each head, and a stacked input.
+"""Time of heads: the gradient of the paper's MLP with each head, and of LAYA on a stacked input.
 
     python -m experiments.benchmarks.heads
 
-About a minute on two cores.
+Takes about a minute on two cores.
 """
 
 from functools import partial
@@ -24,7 +24,7 @@ HEADS = {
 
 
 def gradient(model: Classifier | Head, inputs: jax.Array | tuple[jax.Array, ...]) -> partial[jax.Array]:
-    """The gradient of the cross-entropy, compiled, with its arguments."""
+    """Compiles the gradient of the cross-entropy and binds its arguments."""
 
     def loss(variables: dict, inputs: jax.Array) -> jax.Array:
         return -jnp.mean(jax.nn.log_softmax(model.apply(variables, inputs).logits)[:, 0])
@@ -33,7 +33,7 @@ def gradient(model: Classifier | Head, inputs: jax.Array | tuple[jax.Array, ...]
 
 
 def main() -> None:
-    """Runs the comparison."""
+    """Times all alternatives and writes the results."""
     images = jax.random.normal(jax.random.key(0), (128, 784))
     steps = {name: gradient(Classifier(backbone=MLP(), head=head), images) for name, head in HEADS.items()}
     stacked = jax.random.normal(jax.random.key(1), (12, 128, 384))

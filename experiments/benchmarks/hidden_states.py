@@ -1,10 +1,10 @@
-"""Hidden states of a ViT-S/14 at 224 x 224 pixels, float32, against PyTorch and onnxruntime.
+"""Time of a ViT-S/14's hidden states at 224 x 224 pixels, float32, against PyTorch and onnxruntime.
 
     pip install "laya-jax[bench]"
     python -m experiments.benchmarks.hidden_states
 
-The same network with the same random weights, 64 images, class tokens of all 12 blocks. This library chooses
-its batches itself; the others are tried with several sizes.
+All libraries run the same network with the same random weights on 64 images, and return the class tokens of
+all 12 blocks. This library chooses its own batch size; the others are tried with several sizes.
 """
 
 import io
@@ -30,7 +30,7 @@ BACKBONE = ViT(patch_size=14, width=384, depth=12, heads=6, grid=(16, 16), layer
 
 
 class Block(nn.Module):
-    """One block, with the parameters of ours."""
+    """Transformer block in PyTorch, with the parameters of ours."""
 
     def __init__(self, parameters: Any) -> None:
         super().__init__()
@@ -47,7 +47,7 @@ class Block(nn.Module):
         self.scales = nn.ParameterList(torch.tensor(parameters[f"scale_{number}"]) for number in (1, 2))
 
     def forward(self, states: torch.Tensor) -> torch.Tensor:
-        """[B, T, D]."""
+        """Computes the output states [B, T, D] of the block."""
         batch, length, width = states.shape
         parts = self.query_key_value(self.norms[0](states)).reshape(batch, length, 3, 6, 64)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
@@ -58,7 +58,7 @@ class Block(nn.Module):
 
 
 class TorchViT(nn.Module):
-    """The same network."""
+    """Vision transformer in PyTorch, with the parameters of ours."""
 
     def __init__(self, parameters: Any) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class TorchViT(nn.Module):
         self.blocks = nn.ModuleList(Block(parameters[f"block_{i}"]) for i in range(12))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Class tokens [B, 12, 384] of images [B, 3, H, W]."""
+        """Computes the class tokens [B, 12, 384] of images [B, 3, H, W]."""
         states = self.patches(images).flatten(2).transpose(1, 2)
         tokens = self.token.expand(len(images), 1, 384)
         states = torch.cat([tokens, states], dim=1) + self.positions
@@ -96,7 +96,7 @@ def _linear(kernel: Any, bias: Any) -> nn.Linear:
 
 
 def ours(parameters: Any, images: NDArray) -> Callable[[], NDArray]:
-    """This library, as it fills its cache."""
+    """Returns this library's extraction of hidden states, as used to fill its cache."""
     parallel = make_parallel(ParallelConfig(devices=1), batch_size=1)
     extract = make_extractor(BACKBONE, Preprocessing("images", images.shape[1:]), parallel)
     placed = parallel.replicate(parameters)
@@ -104,7 +104,7 @@ def ours(parameters: Any, images: NDArray) -> Callable[[], NDArray]:
 
 
 def pytorch(model: TorchViT, images: NDArray, size: int, *, compiled: bool) -> Callable[[], NDArray]:
-    """PyTorch, as it is or compiled."""
+    """Returns the extraction in PyTorch, eager or compiled."""
     run: Any = torch.compile(model) if compiled else model
 
     def read(x: NDArray) -> NDArray:
@@ -115,12 +115,12 @@ def pytorch(model: TorchViT, images: NDArray, size: int, *, compiled: bool) -> C
 
 
 def onnx(model: TorchViT, images: NDArray, size: int) -> Callable[[], NDArray]:
-    """onnxruntime, of what PyTorch exports."""
+    """Returns the extraction in onnxruntime, on the model exported from PyTorch."""
     nchw = images.transpose(0, 3, 1, 2).copy()
     file = io.BytesIO()
     torch.onnx.export(model, (torch.from_numpy(nchw[:size]),), file, input_names=["images"], dynamo=False)
     options = onnxruntime.SessionOptions()
-    # Threads that wait by spinning would slow down the other libraries.
+    # Spinning threads would slow down the other libraries.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
     return lambda: _in_batches(lambda x: session.run(None, {"images": x})[0], nchw, size)
@@ -131,7 +131,7 @@ def _in_batches(read: Callable[[NDArray], NDArray], images: NDArray, size: int) 
 
 
 def main() -> None:
-    """Times all of them in turn."""
+    """Checks that all alternatives agree, times them in turn and writes the results."""
     images = np.random.default_rng(0).normal(size=(IMAGES, 224, 224, 3)).astype(np.float32)
     drawn = BACKBONE.init(jax.random.key(0), images[:1])["params"]
     parameters = jax.tree.map(lambda leaf: np.array(leaf) + np.float32(0.01), drawn)

@@ -1,8 +1,8 @@
-"""The time that importing a head takes, against ``import flax`` alone, each in its own process.
+"""Time of importing a head, against ``import flax`` alone, each in a separate process.
 
     python -m experiments.benchmarks.import_time
 
-Half a minute on two cores.
+Takes half a minute on two cores.
 """
 
 import subprocess
@@ -13,7 +13,7 @@ from experiments.benchmarks.timing import compare, report
 
 
 def main() -> None:
-    """Runs the comparison."""
+    """Times both imports and writes the results."""
     imports = {
         name: partial(subprocess.run, [sys.executable, "-c", code], check=True)
         for name, code in (("flax", "import flax"), ("laya_jax", "from laya_jax import LayaHead"))

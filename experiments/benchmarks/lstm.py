@@ -1,8 +1,8 @@
-"""The LSTM of the BiLSTM against ``flax.linen.RNN``: 128 texts of 256 tokens of 128 numbers, width 64.
+"""Time of the BiLSTM's LSTM against ``flax.linen.RNN``: 128 texts, 256 tokens, input width 128, width 64.
 
     python -m experiments.benchmarks.lstm
 
-About a minute on two cores.
+Takes about a minute on two cores.
 """
 
 from functools import partial
@@ -16,7 +16,7 @@ from laya_jax.backbones import LSTM
 
 
 def main() -> None:
-    """Runs the comparison."""
+    """Times both implementations and writes the results."""
     sequence = jax.random.normal(jax.random.key(0), (256, 128, 128))
     lengths = jax.random.randint(jax.random.key(1), (128,), 1, 257)
     present = jnp.arange(256)[:, None] < lengths[None]

@@ -1,4 +1,4 @@
-"""The paper's three training problems on random data, and the pipe by which their rivals are driven."""
+"""The paper's three training problems on random data, and the timing loop of a rival's process."""
 
 import sys
 import time
@@ -16,16 +16,16 @@ VOCABULARY = 20_000
 
 
 class Problem(NamedTuple):
-    """What is trained, the same by everybody.
+    """Training problem, the same for all libraries.
 
     Attributes:
-      name: of the backbone.
-      experiment: whose config it is.
-      shape: of one input.
-      largest: inputs are whole numbers below it.
-      dtype: of the inputs.
-      classes: classes.
-      steps: that are timed at once.
+      name: Kind of the backbone.
+      experiment: Name of the experiment whose config is used.
+      shape: Shape of one input.
+      largest: Exclusive upper bound of the integer inputs.
+      dtype: Data type of the inputs.
+      classes: Number of classes.
+      steps: Number of training steps timed together.
     """
 
     name: str
@@ -48,18 +48,18 @@ class Problem(NamedTuple):
 
     @property
     def inputs(self) -> NDArray:
-        """Random inputs."""
+        """Random inputs, [examples, *shape]."""
         shape = (EXAMPLES, *self.shape)
         return np.random.default_rng(0).integers(0, self.largest, shape).astype(self.dtype)
 
     @property
     def labels(self) -> NDArray[np.int32]:
-        """Random labels."""
+        """Random labels, [examples]."""
         return np.random.default_rng(1).integers(0, self.classes, EXAMPLES).astype(np.int32)
 
     @property
     def order(self) -> NDArray[np.int32]:
-        """Which examples are in which batch, [steps, batch]."""
+        """Random indices of the examples in each batch, [steps, batch]."""
         return np.random.default_rng(2).integers(0, EXAMPLES, (self.steps, BATCH)).astype(np.int32)
 
 
@@ -74,11 +74,11 @@ PROBLEMS = {
 
 
 class Training(NamedTuple):
-    """A rival's training, compiled.
+    """Compiled training of a rival.
 
     Attributes:
-      run: takes the problem's steps.
-      parameters: how many numbers are trained.
+      run: Function that takes the problem's training steps.
+      parameters: Number of trained parameters.
     """
 
     run: Callable[[], None]
@@ -86,7 +86,7 @@ class Training(NamedTuple):
 
 
 def serve(ways: Mapping[str, Callable[[], Training]]) -> None:
-    """In a rival's process: times the steps in the way that the arguments name, whenever a line comes in."""
+    """Serves a rival's process: on each line of standard input, times the training named by the arguments."""
     training = ways[sys.argv[2]]()
     for _ in range(2):
         training.run()

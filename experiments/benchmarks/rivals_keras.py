@@ -1,4 +1,4 @@
-"""The paper's models in Keras on TensorFlow, as the paper trained them; ``training`` starts this."""
+"""The paper's models in Keras on TensorFlow, as in the paper; started by ``training``."""
 
 import sys
 from functools import partial
@@ -11,7 +11,7 @@ from experiments.benchmarks.problems import BATCH, PROBLEMS, VOCABULARY, Problem
 
 
 def laya(hidden_states: list, problem: Problem) -> keras.KerasTensor:
-    """Logits of the LAYA head."""
+    """Computes the logits of the LAYA head."""
     z = [layers.Dense(problem.head.dim)(state) for state in hidden_states]
     u = z
     if problem.head.psi == "mlp":
@@ -26,12 +26,12 @@ def laya(hidden_states: list, problem: Problem) -> keras.KerasTensor:
 
 
 def normalized(inputs: keras.KerasTensor) -> keras.KerasTensor:
-    """Layer normalisation and the exact GELU."""
+    """Applies layer normalisation and the exact GELU."""
     return layers.Activation("gelu")(layers.LayerNormalization()(inputs))
 
 
 def mlp(inputs: keras.KerasTensor, problem: Problem) -> list:
-    """Fashion-MNIST."""
+    """Computes the hidden states of the MLP for Fashion-MNIST."""
     states = [layers.Rescaling(1 / 255)(layers.Flatten()(inputs))]
     for width in problem.backbone.widths:
         states.append(normalized(layers.Dense(width)(states[-1])))
@@ -39,7 +39,7 @@ def mlp(inputs: keras.KerasTensor, problem: Problem) -> list:
 
 
 def separable_cnn(inputs: keras.KerasTensor, problem: Problem) -> list:
-    """CIFAR-10."""
+    """Computes the hidden states of the separable CNN for CIFAR-10."""
     x, states = layers.Rescaling(1 / 255)(inputs), []
     for stage, width in enumerate(problem.backbone.widths):
         x = x if stage == 0 else layers.AveragePooling2D(2)(x)
@@ -50,7 +50,7 @@ def separable_cnn(inputs: keras.KerasTensor, problem: Problem) -> list:
 
 
 def bilstm(inputs: keras.KerasTensor, problem: Problem) -> list:
-    """IMDB."""
+    """Computes the hidden states of the BiLSTM for IMDB."""
     x, states = layers.Embedding(VOCABULARY, problem.backbone.embedding_dim)(inputs), []
     for width in problem.backbone.widths:
         lstm = layers.LSTM(width, return_sequences=True, return_state=True)
@@ -63,13 +63,13 @@ BACKBONES = {"mlp": mlp, "separable_cnn": separable_cnn, "bilstm": bilstm}
 
 
 def classifier(problem: Problem) -> keras.Model:
-    """The whole model, compiled for training."""
+    """Builds the whole model: backbone and LAYA head."""
     inputs = keras.Input(problem.shape, dtype=problem.inputs.dtype.name)
     return keras.Model(inputs, laya(BACKBONES[problem.name](inputs, problem), problem))
 
 
 def fit(problem: Problem, jit_compile: bool) -> Training:
-    """``model.fit`` on a pipeline in memory."""
+    """Sets up training by ``model.fit`` on an in-memory pipeline."""
     model = classifier(problem)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(keras.optimizers.Adam(1e-3), loss, jit_compile=jit_compile)
@@ -80,7 +80,7 @@ def fit(problem: Problem, jit_compile: bool) -> Training:
 
 
 def compiled_loop(problem: Problem, jit_compile: bool) -> Training:
-    """One ``tf.function`` for all steps; batches are gathered inside."""
+    """Sets up training by one ``tf.function`` for all steps, which also gathers the batches."""
     model, optimizer = classifier(problem), keras.optimizers.Adam(1e-3)
     optimizer.build(model.trainable_variables)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

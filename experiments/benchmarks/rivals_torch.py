@@ -1,4 +1,4 @@
-"""The paper's models in PyTorch; ``training`` starts this."""
+"""The paper's models in PyTorch; started by ``training``."""
 
 import math
 import sys
@@ -13,7 +13,7 @@ from laya_jax.engine import cores
 
 
 class Laya(nn.Module):
-    """A backbone with the LAYA head; gives logits."""
+    """Backbone with the LAYA head."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Laya(nn.Module):
         self.classifier = nn.Linear(dim, problem.classes)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
-        """[B, classes]."""
+        """Computes the logits [B, classes]."""
         pairs = zip(self.adapters, self.backbone(inputs), strict=True)
         z = torch.stack([adapter(state) for adapter, state in pairs], dim=1)
         attention = torch.softmax(self.scorer(self.psi(z)) / self.temperature, dim=1)
@@ -40,7 +40,7 @@ class Laya(nn.Module):
 
 
 class MLP(nn.Module):
-    """Fashion-MNIST."""
+    """MLP for Fashion-MNIST."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class MLP(nn.Module):
         )
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Hidden states."""
+        """Computes the hidden states of all layers."""
         x, states = images.flatten(1).float() / 255, []
         for stage in self.stages:
             x = stage(x)
@@ -59,7 +59,7 @@ class MLP(nn.Module):
 
 
 class SeparableCNN(nn.Module):
-    """CIFAR-10, channels last in memory."""
+    """Separable CNN for CIFAR-10, with channels last in memory."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -76,17 +76,17 @@ class SeparableCNN(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
-        """Hidden states."""
+        """Computes the hidden states of all layers."""
         x, states = images.float() / 255, []
         for convolution, norm in zip(self.convolutions, self.norms, strict=True):
-            # Permuting views [B, H, W, C] as [B, C, H, W] with channels last in memory: nothing is copied.
+            # Viewing [B, H, W, C] as [B, C, H, W] with channels last in memory copies nothing.
             x = norm(convolution(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1))
             states.append(x.mean(dim=(1, 2)))
         return states
 
 
 class BiLSTM(nn.Module):
-    """IMDB."""
+    """BiLSTM for IMDB."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class BiLSTM(nn.Module):
         self.layers = nn.ModuleList(nn.LSTM(a, b // 2, bidirectional=True) for a, b in pairwise(widths))
 
     def forward(self, tokens: torch.Tensor) -> list[torch.Tensor]:
-        """Hidden states."""
+        """Computes the hidden states of all layers."""
         x, states = self.embedding(tokens.T), []
         for lstm in self.layers:
             x, (final, _) = lstm(x)
@@ -107,7 +107,7 @@ BACKBONES = {"mlp": MLP, "separable_cnn": SeparableCNN, "bilstm": BiLSTM}
 
 
 def train(problem: Problem, compiled: bool) -> Training:
-    """The training steps of one chunk."""
+    """Sets up the problem's training steps, eager or compiled."""
     model = Laya(problem)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3, eps=1e-7, fused=True)
     inputs, labels = torch.from_numpy(problem.inputs), torch.from_numpy(problem.labels).long()

@@ -1,4 +1,4 @@
-"""Times alternatives in turn, so that a machine whose speed drifts slows them all alike."""
+"""Interleaved timing of alternatives, so that drifts in the machine's speed affect all of them equally."""
 
 import json
 import os
@@ -15,14 +15,15 @@ RESULTS = Path(__file__).parents[1] / "results"
 
 
 def compare(alternatives: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, dict[str, float]]:
-    """Milliseconds of each alternative, and its time over the first one's, pair by pair (medians).
+    """Times alternatives in turn, and computes the ratio of each one's time to the first one's in each round.
 
     Args:
-      alternatives: functions of no arguments, by name; each is called twice before it is timed.
-      rounds: how often each is timed.
+      alternatives: Functions without arguments, by name. Each is called twice before timing starts.
+      rounds: Number of times that each alternative is timed.
 
     Returns:
-      By name: ``milliseconds`` and ``ratio``, medians over the rounds, and the ratio's range.
+      Dictionary by name with the medians over rounds, ``milliseconds`` and ``ratio``, and the range of the
+      ratio, ``lowest_ratio`` and ``highest_ratio``.
     """
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
     for run in alternatives.values():
@@ -37,7 +38,7 @@ def compare(alternatives: Mapping[str, Callable[[], Any]], rounds: int) -> dict[
 
 
 def table(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]:
-    """What ``compare`` returns, of times that were measured in turn."""
+    """Summarizes interleaved times in seconds in the form that ``compare`` returns."""
     first = next(iter(seconds.values()))
     rows = {}
     for name, times in seconds.items():
@@ -52,13 +53,13 @@ def table(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]
 
 
 def results(name: str) -> dict[str, dict[str, dict[str, float]]]:
-    """The tables that have been written so far."""
+    """Reads the tables that a benchmark has written so far."""
     path = RESULTS / f"benchmark_{name}.json"
     return json.loads(path.read_text())["tables"] if path.exists() else {}
 
 
 def report(name: str, tables: Mapping[str, Mapping[str, Mapping[str, float]]]) -> None:
-    """Prints the tables and writes them, with what they were measured on, to the results."""
+    """Prints the tables and writes them to the results, with a description of the machine."""
     for title, rows in tables.items():
         print(f"\n{title}")
         for alternative, row in rows.items():

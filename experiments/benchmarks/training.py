@@ -3,10 +3,11 @@
     pip install "laya-jax[bench]"
     python -m experiments.benchmarks.training
 
-The same models, batch 128, float32, Adam, whole steps with the batch gathered from memory. Every rival runs
-in a process of its own, in several ways, and all take turns; the faster way of each counts. Keras's ``fit``
-is timed without XLA, its loop with it, too. The steps that are timed at once are so many that the start of an
-epoch in Keras's ``fit`` hardly counts. About a quarter of an hour on two cores.
+All libraries train the same models with batch size 128, float32 and Adam, in whole steps that include
+gathering the batch from memory. Every rival runs in a separate process and in several variants, and all take
+turns; the fastest variant of each counts. Keras's ``fit`` is timed without XLA, its loop both with and
+without. Enough steps are timed together to make the overhead of starting an epoch in ``fit`` negligible.
+Takes about a quarter of an hour on two cores.
 """
 
 import dataclasses
@@ -33,11 +34,11 @@ from laya_jax.training import EXPERIMENTS, Engine, ParallelConfig
 ROUNDS = 5
 RIVALS = {"keras": ("fit", "loop", "loop, jit_compile"), "torch": ("eager", "compiled")}
 HOPELESS = {("separable_cnn", "loop, jit_compile")}
-"""Ways that take many times as long as the others of their library."""
+"""Pairs of problem and variant that take many times as long as the library's other variants."""
 
 
 class Rival:
-    """Another library's training in a process of its own."""
+    """Training by another library in a separate process."""
 
     def __init__(self, library: str, problem: str, way: str) -> None:
         module = f"experiments.benchmarks.rivals_{library}"
@@ -50,19 +51,19 @@ class Rival:
         )
 
     def wait(self, parameters: int) -> bool:
-        """Waits until it has compiled; False if it could not.
+        """Waits until the rival has compiled; returns False if it failed.
 
         Raises:
-          RuntimeError: it trains another network, by its number of parameters.
+          RuntimeError: The rival's number of parameters shows that it trains a different network.
         """
         said = self._read()
-        # PyTorch's LSTM has two biases where one does.
+        # PyTorch's LSTM has two bias vectors where one would be enough.
         if said and abs(int(said) / parameters - 1) > 0.001:
             raise RuntimeError(f"a rival trains {said} parameters, expected about {parameters}")
         return bool(said)
 
     def __call__(self) -> float:
-        """Seconds of the problem's steps."""
+        """Takes the problem's steps and returns the seconds they took."""
         assert self.process.stdin is not None
         self.process.stdin.write("\n")
         self.process.stdin.flush()
@@ -73,13 +74,13 @@ class Rival:
         return self.process.stdout.readline().strip()
 
     def close(self) -> None:
-        """Ends the process."""
+        """Kills the process."""
         self.process.kill()
         self.process.communicate()
 
 
 def laya_jax(problem: Problem) -> Callable[[], float]:
-    """Our training, by the engine of ``laya train``."""
+    """Sets up our training, using the engine of ``laya train``; returns a function that times it."""
     engine = engine_of(problem)
     placed = engine.place(engine.initial())
 
@@ -96,7 +97,7 @@ def laya_jax(problem: Problem) -> Callable[[], float]:
 
 
 def engine_of(problem: Problem) -> Engine:
-    """The engine that trains the problem on its random data."""
+    """Creates the engine that trains the problem on its random data."""
     examples = Examples(problem.inputs, problem.labels)
     kind: Any = "tokens" if problem.name == "bilstm" else "images"
     dataset = Dataset(
@@ -112,7 +113,7 @@ def engine_of(problem: Problem) -> Engine:
 
 
 def product_seconds(flops: int) -> Callable[[], float]:
-    """The time that this many operations take in the machine's fastest float32 matrix products."""
+    """Returns a function that measures the time of this many operations in large float32 matrix products."""
     size = 1024
     left, right = jnp.ones((size, size)), jnp.ones((size, size))
     product = jax.jit(jnp.matmul)
@@ -129,7 +130,7 @@ def product_seconds(flops: int) -> Callable[[], float]:
 
 
 def step_flops(problem: Problem) -> int:
-    """Operations of the matrix products of one training step."""
+    """Counts the floating-point operations of the matrix products in one training step."""
     engine = engine_of(problem)
     state, examples = engine.initial()[0], engine.dataset.train
     batch = jnp.zeros((1, BATCH), jnp.int32)
@@ -144,7 +145,7 @@ def step_flops(problem: Problem) -> int:
 
 
 def compare_all(problem: Problem) -> dict[str, dict[str, float]]:
-    """Milliseconds per step of everybody, in turn, and their time over ours."""
+    """Times a step of every library in turn, and computes the ratios to our time."""
     rivals = {
         f"{library}, {way}": Rival(library, problem.name, way)
         for library, ways in RIVALS.items()
@@ -169,7 +170,7 @@ def compare_all(problem: Problem) -> dict[str, dict[str, float]]:
 
 
 def main(names: Sequence[str]) -> None:
-    """Runs the comparison for these problems, or for all."""
+    """Runs the comparison on the named problems, or on all."""
     for module in ("keras", "tensorflow", "torch"):
         if importlib.util.find_spec(module) is None:
             sys.exit(f"{module} is missing; the comparison needs: pip install 'laya-jax[bench]'")

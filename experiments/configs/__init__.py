@@ -7,7 +7,7 @@ from experiments.configs import cifar10, digits, fashion_mnist, imdb
 from laya_jax.training import Config
 
 HEADS = ("last_layer", "concat", "scalar_mix", "laya")
-"""In the order of the paper's Table 1."""
+"""Kinds of heads, in the order of the paper's Table 1."""
 
 MODULES: Mapping[str, ModuleType] = {
     "fashion-mnist": fashion_mnist,
@@ -17,11 +17,11 @@ MODULES: Mapping[str, ModuleType] = {
 }
 
 PAPER = ("fashion-mnist", "cifar10", "imdb")
-"""The data sets of the paper."""
+"""Names of the paper's data sets."""
 
 
 def config_of(dataset: str, head: str) -> Config:
-    """The config of a data set and a head.
+    """Returns the config of a data set and a head.
 
     >>> config_of("fashion-mnist", "laya").head.temperature
     1.5

@@ -1,11 +1,11 @@
 """CIFAR-10 with the paper's separable CNN of three stages.
 
-The paper states neither the widths, nor how the later stages halve the resolution, nor the batch size, nor
-where in its range the learning rate lies. Widths and batch size are the best on validation of three each
-after six epochs (``python -m experiments.pilots``): smaller batches take more steps in the same time. The
-learning rate is the paper's highest. It rises over 1,000 steps, for without that LAYA collapsed onto the
-first layer within an epoch with one of five seeds, as the pilots show, and then falls to zero along a cosine
-over 12 epochs, to keep a run short; the paper trains for at most 50.
+The paper does not state the widths, the downsampling method of the later stages, the batch size, or the exact
+learning rate within its range. Widths and batch size are each the best of three on validation after six
+epochs (``python -m experiments.pilots``); smaller batches take more steps in the same time. The learning rate
+is the highest in the paper's range. It warms up over 1,000 steps, because without warm-up LAYA's attention
+collapsed onto the first layer within an epoch for one of five seeds, as the pilots show. It then decays to
+zero along a cosine over 12 epochs, to keep runs short; the paper trains for at most 50.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ GRID = {
     "psi": ("identity", "mlp"),
     "scorer_width": (1, 2),
 }
-"""The paper's grid for LAYA; scorer_width is in units of dim."""
+"""Grid for LAYA from the paper; scorer_width is in units of dim."""
 
 
 def _pilot(*widths: int, batch_size: int = 128) -> Config:
@@ -47,7 +47,7 @@ PILOTS = {
     **{f"batch-32-seed{seed}": _longer_pilot(seed) for seed in range(5)},
     "batch-32-warm-up-seed4": _longer_pilot(4, warmup_steps=1000),
 }
-"""What was compared on the validation split: widths, batch sizes, whether the learning rate has to rise."""
+"""Configs compared on the validation split: widths, batch sizes, and training with or without warm-up."""
 
 
 def last_layer() -> Config:

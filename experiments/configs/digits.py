@@ -1,4 +1,4 @@
-"""scikit-learn's embedded digits with a small MLP: no experiment of the paper, but one that takes seconds."""
+"""scikit-learn's bundled digits with a small MLP: not an experiment of the paper, but it runs in seconds."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ GRID = {
     "psi": ("identity",),
     "scorer_width": (1,),
 }
-"""A small grid for LAYA; scorer_width is in units of dim."""
+"""Small grid for LAYA; scorer_width is in units of dim."""
 
 
 def last_layer() -> Config:

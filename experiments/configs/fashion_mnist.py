@@ -1,7 +1,7 @@
 """Fashion-MNIST with the paper's MLP 512-256-128.
 
-Learning rate 3e-4 is that of the author's notebook; all else that matters is stated in the paper. The width
-d* of concat and scalar_mix, which the paper tuned without telling the result, is LAYA's.
+The learning rate of 3e-4 is taken from the author's notebook; all other relevant settings are stated in the
+paper. The width d* of concat and scalar_mix, which the paper tuned without reporting the result, is LAYA's.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ GRID = {
     "psi": ("identity", "mlp"),
     "scorer_width": (1, 2),
 }
-"""The paper's grid for LAYA; scorer_width is in units of dim."""
+"""Grid for LAYA from the paper; scorer_width is in units of dim."""
 
 
 def last_layer() -> Config:

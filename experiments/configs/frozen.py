@@ -1,7 +1,7 @@
-"""Heads on frozen backbones: the settings that ``experiments.frozen`` tries of each head.
+"""Settings that ``experiments.frozen`` tries for each head on frozen backbones.
 
-Every head has six, so that none is tuned more than another; a head on one layer has the same six, whichever
-layer that is. The tables say where the best learning rate was the highest or the lowest of those tried.
+Every head has six settings, for an equal tuning budget; a single-layer head has the same six on every layer.
+The tables mark chosen learning rates that were the highest or lowest of those tried.
 """
 
 import dataclasses
@@ -11,28 +11,29 @@ from typing import NamedTuple
 from laya_jax.training import HeadConfig
 
 LABELS = ("10", "50", "all")
-"""Labelled examples of each class to train on."""
+"""Numbers of labelled training examples per class."""
 
 EPOCHS = {"paintings": 40, "imdb": 10}
+"""Number of epochs, by data set."""
 
 FEWEST_STEPS = 10
-"""Steps that an epoch has at least: few examples, of which it has hardly one, come several times in it."""
+"""Minimum number of steps per epoch; with few training examples, an epoch passes over them several times."""
 
 RATES = (3e-4, 5e-4, 1e-3, 2e-3, 3e-3, 5e-3)
 LEFT_OUT = ((0.0, 0.0), (0.5, 0.0), (0.5, 0.15))
-"""Dropout, and dropout of layers."""
+"""Pairs of dropout rate and layer dropout rate."""
 
 NORMALIZED = HeadConfig(layer_normalized=True)
 REMEDIED = HeadConfig(layer_normalized=True, uniform_start=True, attention_heads=24)
 
 
 class Setting(NamedTuple):
-    """What is tuned.
+    """Setting of a head and its training.
 
     Attributes:
-      head: what is trained.
-      rate: learning rate.
-      layer: the one layer that the head reads; None for all.
+      head: Config of the head.
+      rate: Learning rate.
+      layer: Index of the only layer that the head reads; None for all layers.
     """
 
     head: HeadConfig
@@ -53,7 +54,7 @@ def _regularized(head: HeadConfig) -> list[Setting]:
 
 
 def on_one_layer(layer: int | None = None) -> list[Setting]:
-    """Settings of the usual output layer on this layer, the last if None."""
+    """Returns the settings of a standard output layer on one hidden layer, or on the last if None."""
     return [
         Setting(HeadConfig(kind="last_layer", layer_normalized=normalized), rate, layer)
         for normalized in (False, True)
@@ -75,6 +76,6 @@ CANDIDATES: Mapping[str, list[Setting]] = {
     "laya, normalised layers, uniform start, 24 attention heads": _rates(REMEDIED),
     RECOMMENDED: _regularized(REMEDIED),
 }
-"""Settings of each head; those of single layers are made of the number of layers."""
+"""Settings of each head; those of single-layer heads come from ``on_one_layer``."""
 
 SHORT = ("last layer", "concat", "scalar mix", "laya, as in the paper", "laya, normalised z")

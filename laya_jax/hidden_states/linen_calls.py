@@ -1,5 +1,6 @@
 """Calls of layers inside a Linen model, stored among its intermediates."""
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -49,7 +50,7 @@ class Recorder:
             return method(*args, **kwargs)
         running = _Running(module.path, self._mapped(module))
         with self._seeing_sown(module, running):
-            if not hasattr(type(module), name):  # a function that a transform lifted
+            if not _is_method(module, name, context.orig_method.func):
                 return method(*args, **kwargs)
             caller = self._running[-1].path if self._running else None
             self._running.append(running)
@@ -137,6 +138,12 @@ class Recorder:
         if inside and outside:
             return outside[0].ndim - inside[0].ndim
         return self._running[-1].mapped if self._running else 0
+
+
+def _is_method(module: nn.Module, name: str, function: Callable[..., Any]) -> bool:
+    """Tells a module's own method from a function that a transform lifted, which Flax calls like a method."""
+    methods = (vars(base)[name] for base in type(module).__mro__ if name in vars(base))
+    return any(inspect.unwrap(method) is inspect.unwrap(function) for method in methods)
 
 
 class _Running(NamedTuple):

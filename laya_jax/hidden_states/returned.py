@@ -20,9 +20,9 @@ class NoHiddenStateError(ValueError):
 def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> Array:
     """Takes the hidden state out of what a layer returned, and never guesses between two arrays.
 
-    Without ``output``, that is the only array in it; else the only floating-point array that is no scalar;
-    else the first of those, provided that it has the shape of the layer's first floating-point argument and
-    all the others have another number of axes: ``(hidden, attention)`` as Hugging Face's layers return it.
+    Without ``output``, that is the only array in it; else the only one besides scalars, masks, and integers
+    of fewer axes; else the first of those, provided that it has the shape of the layer's first floating-point
+    argument and all the others have another number of axes: Hugging Face's ``(hidden, attention)``.
 
     Args:
       returned: Array, or any nesting of tuples, lists, mappings, dataclasses and PyTrees.
@@ -51,9 +51,7 @@ def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> A
     found = {id(array): array for array in arrays(chosen)}
     if not found:
         raise NoHiddenStateError(f"returns {describe(returned)}{_at(output)}, in which there is no array")
-    if len(found) > 1:
-        found = {key: array for key, array in found.items() if _may_be_hidden(array)}
-    candidates = list(found.values())
+    candidates = list(found.values()) if len(found) == 1 else _candidates(list(found.values()))
     if len(candidates) == 1 or _first_stands_out(candidates, arguments):
         return jnp.asarray(candidates[0])
     raise NoHiddenStateError(
@@ -174,6 +172,16 @@ def _choices(returned: Any) -> str:
 
 def _may_be_hidden(array: Array) -> bool:
     return array.ndim > 0 and bool(jnp.issubdtype(array.dtype, jnp.inexact))
+
+
+def _candidates(found: list[Array]) -> list[Array]:
+    """Arrays that may be hidden states: floating-point ones, and integers that may be quantized ones."""
+    fewest = min((array.ndim for array in found if _may_be_hidden(array)), default=1)
+
+    def is_quantized(array: Array) -> bool:
+        return array.ndim >= fewest and bool(jnp.issubdtype(array.dtype, jnp.integer))
+
+    return [array for array in found if _may_be_hidden(array) or is_quantized(array)]
 
 
 def _first_stands_out(candidates: list[Array], arguments: Any) -> bool:

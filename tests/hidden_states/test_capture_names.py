@@ -131,3 +131,28 @@ def test_what_is_sown_reaches_the_user_as_before():
     _, state = model.apply(variables, IMAGES, mutable=["intermediates"])
     (top,) = state["intermediates"]["top"]
     np.testing.assert_array_equal(capture(model, variables, IMAGES, layers="top")[0], top)
+
+
+def test_another_method_of_the_model_itself():
+    model, variables = initialised(Coders(("__call__",)), IMAGES)
+    inner = Coder()
+    parameters = {"params": variables["params"]["block_0"]}
+    for method in ("encode", Coder.encode, inner.encode):
+        (state,) = capture(inner, parameters, IMAGES, layers="dense", method=method)
+        assert layer_names(inner, parameters, IMAGES, method=method) == ("dense",)
+        np.testing.assert_array_equal(state, capture(model, variables, IMAGES, layers="block_0/dense")[0])
+
+
+def test_a_lifted_function_is_no_method_even_under_the_name_of_one():
+    class Lifting(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            def encode(coder, x):
+                return coder(x) * 2
+
+            return nn.remat(encode)(Coder(name="block"), x)
+
+    model, variables = initialised(Lifting(), IMAGES)
+    assert layer_names(model, variables, IMAGES) == ("block/dense", "block")
+    (state,) = capture(model, variables, IMAGES, layers="block")
+    np.testing.assert_allclose(2 * state, model.apply(variables, IMAGES), atol=1e-6)

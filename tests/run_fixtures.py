@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import shutil
+from itertools import product
 
 import numpy as np
 import pytest
@@ -121,9 +122,9 @@ def frozen_vit(tmp_path, photos):
 @pytest.fixture
 def frozen_bert(tmp_path):
     """A small head on a small frozen BERT."""
-    rows = [
-        {"text": f"a {word} film" * number, "label": word} for number in range(20) for word in ("good", "bad")
-    ]
+    # Of every length, and no two alike.
+    more = [" ".join(words) for length in range(5) for words in product(("a", "film"), repeat=length)][:20]
+    rows = [{"text": f"{word} {words}", "label": word} for words in more for word in ("good", "bad")]
     (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
     backbone = BackboneConfig(kind="bert", path=str(write_bert(tmp_path / "bert")), freeze=True)
     data = DataConfig(source=f"texts:{tmp_path / 'texts.jsonl'}", max_length=6)

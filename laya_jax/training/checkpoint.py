@@ -125,9 +125,7 @@ class Checkpoints:
     def _read(self, step: int, item: str, how: Any) -> Any:
         try:
             return self._manager.restore(step, args=self._arguments.Composite(**{item: how}))[item]
-        except (
-            Exception
-        ) as error:  # damaged files make Orbax, TensorStore and JSON raise arbitrary exceptions
+        except Exception as error:  # damaged files make Orbax, TensorStore and JSON raise anything
             raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
 
     def best(self, like: TrainState, scores: Mapping[int, float]) -> tuple[TrainState, Progress]:
@@ -159,7 +157,7 @@ class Checkpoints:
         return state, progress
 
     def best_left(self, like: TrainState, scores: Mapping[int, float]) -> int:
-        """Finds the best step with a score and an intact checkpoint, the first of equals; 0 if there is none."""
+        """Finds the first best step with a score and an intact checkpoint; 0 if there is none."""
         for step in sorted(scores.keys() & self.steps(), key=lambda step: (-scores[step], step)):
             try:
                 self.restore(step, like)

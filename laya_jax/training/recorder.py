@@ -234,7 +234,7 @@ def recording(run: RunDirectory, steps_per_epoch: int) -> Iterator[Recorder]:
 
 
 def faithfulness(flips: NDArray) -> dict[str, float]:
-    """Computes the fractions of predictions that flip when a layer is removed, from ``deletion_flips`` [N, L].
+    """Computes the fractions of predictions that flip without a layer, from ``deletion_flips`` [N, L].
 
     >>> faithfulness(np.array([[True, False], [True, True]]))
     {'flips_without_top_layer': 1.0, 'flips_without_another_layer': 0.5}

@@ -17,7 +17,7 @@ from laya_jax.data.texts import load_texts, read_unlabelled_texts
 
 LOADERS = {"digits": load_digits, "npz": load_npz, "images": load_images}
 READERS = {"tfds": load_prepared, "texts": load_texts}
-"""Loaders by kind of source: ``LOADERS`` for those without texts, ``READERS`` for those that may have texts."""
+"""Loaders by kind of source: sources without texts in ``LOADERS``, and others in ``READERS``."""
 
 
 def load(config: DataConfig, encoder: TextEncoder | None = None, *, decode: bool = True) -> Dataset:

@@ -1,4 +1,4 @@
-"""Linen modules that return their ordered hidden states, [B, d_i] each: the paper's, and pretrained ones."""
+"""Backbones that return their ordered hidden states, [B, d_i] each: the paper's, and pretrained ones."""
 
 from laya_jax.backbones.bert import BERT
 from laya_jax.backbones.bilstm import BiLSTM

@@ -34,7 +34,7 @@ class BERT(nn.Module):
       mlp_width: Hidden width of the MLP in each layer; None means four times the width.
       max_length: Maximum number of tokens per text: the number of position embeddings.
       padding_id: Token that marks padding.
-      pooling: Pooling of the positions: "mean" over the tokens, "cls" for the first token, or several joined
+      pooling: Pooling over positions: "mean" over the tokens, "cls" for the first token, or several joined
         by "+"; None returns the hidden states of all positions, [B, T, width].
       epsilon: Epsilon of the layer normalisations.
       dtype: Dtype of the computation; None means that of the parameters.

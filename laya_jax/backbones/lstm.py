@@ -20,7 +20,7 @@ State: TypeAlias = tuple[Array, Array]
 
 
 class LSTM(nn.Module):
-    """LSTM over a sequence with time on axis 0; it keeps its state at positions that are padding.
+    """LSTM over a sequence with time on axis 0, which carries its state over padding.
 
     ``i, f, g, o = x W + h U + b``; ``c = sigmoid(f) c + sigmoid(i) tanh(g)``; ``h = sigmoid(o) tanh(c)``.
 
@@ -35,7 +35,7 @@ class LSTM(nn.Module):
 
     Attributes:
       width: Width of the state.
-      reverse: True to read from the end.
+      reverse: True to run from the last position to the first.
       dtype: Dtype of the computation; None promotes parameters and input to a common one.
       param_dtype: Dtype of the parameters.
       kernel_init: Initialiser of ``W``.

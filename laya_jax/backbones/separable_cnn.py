@@ -16,13 +16,13 @@ from laya_jax.checks import check_counts
 from laya_jax.typing import Array, Float
 
 FEW_CHANNELS = 8
-"""Below this number of channels, a CPU merges positions and channels: faster for 3, slower for 64."""
+"""Number of channels below which a CPU merges positions and channels: faster for 3, slower for 64."""
 
 
 class SeparableCNN(nn.Module):
     """Stages of ``GELU(LayerNorm(pointwise(depthwise(x))))``; their global averages are the hidden states.
 
-    Every stage but the first halves the resolution by averaging 2 x 2 positions before it convolves.
+    Every stage except the first halves the resolution by 2 x 2 average pooling before it convolves.
     LayerNorm normalises over channels.
 
     Example::
@@ -33,7 +33,7 @@ class SeparableCNN(nn.Module):
       [(2, 8), (2, 16)]
 
     Reference: LAYA (arXiv 2511.12723), CIFAR-10. The paper states neither the widths nor how the resolution
-    is halved. Averaging sees more of the image than a convolution with stride 2 and is no slower.
+    is halved. Average pooling uses more of the image than a convolution with stride 2 and is no slower.
 
     Attributes:
       widths: Numbers of channels of the stages, in order.
@@ -126,8 +126,9 @@ def depthwise_convolution(
 ) -> Float[Array, "batch height width channels"]:
     """Applies a depthwise 3x3 convolution with "SAME" padding, in the form that is fastest on the platform.
 
-    A CPU computes nine shifted multiply-adds, as XLA's grouped convolution is several times slower there, and
-    much slower inside ``lax.scan``. Accelerators use the grouped convolution, which moves less memory.
+    On a CPU it computes nine shifted multiply-adds, since XLA's grouped convolution is several times slower
+    there, and much slower inside ``lax.scan``. Accelerators use the grouped convolution, which moves less
+    memory.
 
     >>> depthwise_convolution(jnp.ones((1, 3, 3, 1)), jnp.ones((3, 3, 1, 1)))[0, :, :, 0]
     Array([[4., 6., 4.],

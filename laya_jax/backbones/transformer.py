@@ -1,4 +1,4 @@
-"""Parts that vision and text transformers share: attention over positions, and the MLP after it."""
+"""Parts shared by vision and text transformers: self-attention, and the MLP after it."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from laya_jax.typing import Array, Bool, Float
 
 
 class SelfAttention(nn.Module):
-    """Multi-head attention of every position to every position.
+    """Multi-head self-attention.
 
     Example::
 
@@ -56,7 +56,7 @@ def dot_product_attention(
     value: Float[Array, "batch head token width"],
     mask: Bool[Array, "batch token"] | None = None,
 ) -> Float[Array, "batch head token width"]:
-    """``softmax(query key^T / sqrt(width)) value``, the softmax in float32.
+    """Computes ``softmax(query key^T / sqrt(width)) value``, with the softmax in float32.
 
     ``jax.nn.dot_product_attention`` computes the same, but more slowly on a CPU.
 
@@ -73,7 +73,7 @@ def dot_product_attention(
 
 
 class FeedForward(nn.Module):
-    """``Dense(GELU(Dense(x)))``, at every position.
+    """``Dense(GELU(Dense(x)))`` at every position.
 
     Example::
 
@@ -103,7 +103,7 @@ def pooled(
 ) -> Array:
     """Pools a hidden state over positions to [B, D], or to [B, 2 D] for "cls+mean".
 
-    The mask of a vision transformer keeps the class token, which comes first, out of the mean.
+    The mask of a vision transformer excludes the class token, which comes first, from the mean.
 
     >>> pooled(jnp.array([[[1.0], [5.0], [7.0]]]), "cls+mean", jnp.array([[False, True, True]]))
     Array([[1., 6.]], dtype=float32)
@@ -112,7 +112,7 @@ def pooled(
 
 
 def check_pooling(pooling: str | None) -> None:
-    """Raises unless this is a pooling, several joined by "+", or None.
+    """Checks that a value is a pooling, several joined by "+", or None.
 
     >>> check_pooling("cls+sum")
     Traceback (most recent call last):

@@ -41,7 +41,7 @@ class ViT(nn.Module):
       grid: Numbers of patches along height and width that have position embeddings; for images of another
         size these are interpolated (bicubic).
       layer_scale: True to scale each branch by a learned vector.
-      pooling: Pooling of the positions: "cls" for the class token, "mean" over the patches, or several joined
+      pooling: Pooling over positions: "cls" for the class token, "mean" over the patches, or several joined
         by "+"; None returns the hidden states of all positions, [B, 1 + patches, width].
       epsilon: Epsilon of the layer normalisations.
       dtype: Dtype of the computation; None means the one that parameters and input promote to.
@@ -161,15 +161,15 @@ class Block(nn.Module):
 def interpolated(
     positions: Float[Array, "position width"], grid: tuple[int, int], size: tuple[int, int]
 ) -> Float[Array, "_ width"]:
-    """Interpolates position embeddings for another grid of patches (bicubic), except that of the class token.
+    """Interpolates position embeddings to another grid of patches (bicubic), except for the class token's.
 
     Args:
       positions: Position embeddings, [1 + rows * columns, D].
-      grid: Numbers of rows and columns that they belong to.
-      size: Numbers of rows and columns that are wanted.
+      grid: Numbers of rows and columns of the given embeddings.
+      size: Numbers of rows and columns of the new grid.
 
     Returns:
-      Position embeddings of the wanted grid, [1 + rows * columns, D].
+      Position embeddings of the new grid, [1 + rows * columns, D].
 
     >>> interpolated(jnp.arange(5.0)[:, None], (2, 2), (1, 1))[:, 0]
     Array([0. , 2.5], dtype=float32)
@@ -185,7 +185,7 @@ def interpolated(
 
 
 def cubic_weights(old: int, new: int) -> NDArray:
-    """Weights [new, old] of cubic interpolation between pixel centres, with the border repeated.
+    """Computes the weights [new, old] of cubic interpolation between pixel centres, repeating the border.
 
     >>> cubic_weights(2, 1)
     array([[0.5, 0.5]])

@@ -1,4 +1,4 @@
-"""Arguments of the commands, as dataclasses: tyro makes options and help of their fields."""
+"""Command-line arguments as dataclasses, from which tyro builds the options and their help."""
 
 import dataclasses
 from typing import Annotated, Literal
@@ -13,10 +13,10 @@ Switch = tyro.conf.FlagCreatePairsOff
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Output:
-    """Form of the output.
+    """Output format.
 
     Attributes:
-      json: Print one JSON object on standard output, for scripts, and nothing else there.
+      json: Print a single JSON object to standard output, for scripts.
     """
 
     json: Annotated[bool, Switch] = False
@@ -24,21 +24,21 @@ class Output:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Train:
-    """Trains a classifier and tests it. The run can be killed at any time: `laya resume` continues it.
+    """Trains a classifier and tests it. The run can be killed at any time; `laya resume` continues it.
 
     Attributes:
       experiment: Name of a data set, digits (embedded, the default), fashion-mnist, cifar10 or imdb, or your
-        own data as images:FOLDER, npz:FILE or texts:FILE. It decides on the defaults of all options below.
-        For a pretrained backbone, add --backbone vit:PATH or bert:PATH, and --freeze to train the head alone.
-      run_dir: Path of a new directory for the run. None picks a free name in runs/.
-      seeds: Random seeds of several runs, which replace --seed.
-      side_by_side: Train all seeds in one program, which pays on accelerators. If resumed, each seed
-        continues alone and ends the same up to rounding.
-      baseline: Head of a second run to compare with; digits has last_layer by default.
-      tensorboard: Write the metrics for TensorBoard as well.
-      config: Settings of the training.
+        own data as images:FOLDER, npz:FILE or texts:FILE. It sets the defaults of all options below. For a
+        pretrained backbone, add --backbone vit:PATH or bert:PATH, and --freeze to train only the head.
+      run_dir: Path of a new run directory. None picks an unused name in runs/.
+      seeds: Random seeds, one run for each; overrides --seed.
+      side_by_side: Train all seeds in one vmapped program, which is faster on accelerators. When resumed,
+        each seed continues on its own, with the same result up to rounding.
+      baseline: Head of a second run to compare with; for digits, last_layer by default.
+      tensorboard: Also write the metrics for TensorBoard.
+      config: Training settings.
       parallel: Devices and processes to train on.
-      output: Form of the output.
+      output: Output format.
     """
 
     experiment: tyro.conf.Positional[str] = "digits"
@@ -54,15 +54,15 @@ class Train:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Prepare:
-    """Downloads a named data set and writes it where `laya train` finds it. No TensorFlow is needed.
+    """Downloads a named data set and writes it where `laya train` finds it, without TensorFlow.
 
     Attributes:
       name: Name of the data set: fashion-mnist, cifar10 or imdb.
-      directory: Path of the directory of all data sets. Defaults to $TFDS_DATA_DIR, or without it to
+      directory: Path of the directory of all data sets. Defaults to $TFDS_DATA_DIR, then
         ~/tensorflow_datasets.
-      mirror: Address of a folder on another server that has the original files under their own names.
-        Defaults to $LAYA_MIRROR, which `laya train` heeds, too. Every file is checked by its SHA-256.
-      output: Form of the output.
+      mirror: URL of a directory on another server that has the original files under their original names.
+        Defaults to $LAYA_MIRROR, which `laya train` also uses. The SHA-256 of every file is verified.
+      output: Output format.
     """
 
     name: tyro.conf.Positional[str]
@@ -76,13 +76,13 @@ class Resume:
     """Continues a run, or all unfinished runs in a folder, from the latest checkpoint.
 
     Attributes:
-      run: Path of the run's directory, or of a folder of runs.
-      tensorboard: Write the metrics for TensorBoard as well.
-      config: Settings of the run. They cannot be changed, but data.source, data.directory and backbone.path
-        may say where the same data and weights are now, which the run remembers.
-      parallel: Devices and processes to train on. By default those that the run was started with, in one
-        process.
-      output: Form of the output.
+      run: Path of a run directory, or of a folder of runs.
+      tensorboard: Also write the metrics for TensorBoard.
+      config: Settings of the run. They cannot be changed, except that data.source, data.directory and
+        backbone.path may point to a new location of the same data and weights, which is saved in the run.
+      parallel: Devices and processes to train on. Defaults to the settings the run was started with, in a
+        single process.
+      output: Output format.
     """
 
     run: tyro.conf.Positional[str]
@@ -94,14 +94,14 @@ class Resume:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Evaluate:
-    """Tests the best parameters of a run, or an exported model.
+    """Evaluates the best parameters of a run, or an exported model.
 
     Attributes:
-      run: Path of the directory of a run or of an exported model.
+      run: Path of a run directory or of an exported model.
       split: Split of the run's data to evaluate.
-      data: Other data to evaluate, as for predict. They need labels.
+      data: Other, labelled data to evaluate, in the form that predict takes.
       parallel: Devices and processes to compute on.
-      output: Form of the output.
+      output: Output format.
     """
 
     run: tyro.conf.Positional[str]
@@ -113,16 +113,17 @@ class Evaluate:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Predict:
-    """Predicts classes, probabilities and attention over layers, with the best parameters of a run.
+    """Predicts classes, probabilities and attention over layers with the best parameters of a run.
 
     Attributes:
-      run: Path of the directory of a run or of an exported model.
-      data: Data to predict: images:FOLDER, npz:FILE (its test inputs, if it has some), texts:FILE, or the
-        name of the run's data set, for its test split.
-      out: Path of a new file, .csv, .jsonl or .npz. In .csv, names that a spreadsheet would run as a formula
-        (=, +, -, @ or an apostrophe first) have an apostrophe before them; .jsonl and .npz are exact.
+      run: Path of a run directory or of an exported model.
+      data: Data to predict: images:FOLDER, npz:FILE (its test inputs, if it has any), texts:FILE, or the
+        name of the run's data set for its test split.
+      out: Path of a new .csv, .jsonl or .npz file. In .csv, names that a spreadsheet might evaluate as a
+        formula (starting with =, +, -, @ or an apostrophe) get a leading apostrophe; .jsonl and .npz are
+        exact.
       parallel: Devices to compute on.
-      output: Form of the output.
+      output: Output format.
     """
 
     run: tyro.conf.Positional[str]
@@ -134,15 +135,16 @@ class Predict:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Explained:
-    """Arguments of both commands that explain models.
+    """Arguments shared by both commands that explain models.
 
     Attributes:
       split: Split of the runs' data to explain.
-      outliers: Inputs of another kind, as for predict, to measure whether they can be told from the data.
+      outliers: Out-of-distribution inputs, in the form that predict takes, to measure whether they can be
+        detected.
       random_labels: Path of a run on the same data with the same seed and --data.label-noise 1. Its attention
-        after the last epoch should be unlike that of the runs.
+        after the last epoch should differ from that of the runs.
       parallel: Devices to compute on.
-      output: Form of the output.
+      output: Output format.
     """
 
     split: Literal["test", "validation", "train"] = "test"
@@ -157,8 +159,9 @@ class Attribute(Explained):
     """Measures a model's attention over layers and writes all numbers and figures.
 
     Attributes:
-      runs: Paths of runs, folders of runs, or exported models. Several show how stable attention is.
-      out: Path of a new directory. Its samples.csv treats names as predict does.
+      runs: Paths of runs, folders of runs, or exported models. Several runs measure the stability of
+        attention.
+      out: Path of a new directory. Names in its samples.csv are escaped as in predict.
     """
 
     runs: tyro.conf.Positional[tuple[str, ...]]
@@ -167,13 +170,13 @@ class Attribute(Explained):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Report(Explained):
-    """Writes one HTML file that shows which layers a model uses, for what, and how far to trust that.
+    """Writes an HTML report on which layers a model uses, for what, and how faithful its attention is.
 
     Attributes:
-      runs: Paths of runs, folders of runs, or exported models. The first is shown in detail, and several show
-        how stable attention is.
+      runs: Paths of runs, folders of runs, or exported models. The first is shown in detail; several measure
+        the stability of attention.
       out: Path of a new .html file.
-      largest_gallery: Maximum number of samples that can be browsed.
+      largest_gallery: Maximum number of samples in the gallery.
     """
 
     runs: tyro.conf.Positional[tuple[str, ...]]
@@ -183,12 +186,12 @@ class Report(Explained):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Export:
-    """Writes a run's best parameters as safetensors, with everything that predicting needs.
+    """Exports a run's best parameters as safetensors, with everything needed for prediction.
 
     Attributes:
-      run: Path of the run's directory.
+      run: Path of a run directory.
       out: Path of a new directory.
-      output: Form of the output.
+      output: Output format.
     """
 
     run: tyro.conf.Positional[str]
@@ -198,13 +201,13 @@ class Export:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompileCheck:
-    """Compiles a training for a TPU, without one, and estimates the cost of a step there.
+    """Compiles training ahead of time for a TPU, without one, and estimates the cost of a step.
 
     Attributes:
       experiment: Name of a data set, or your own data, as for train.
-      topology: Chip and shape of the TPU, such as v5e:2x4; known chips are v4, v5e, v5p and v6e.
-      config: Settings of the training.
-      output: Form of the output.
+      topology: TPU chip and topology, such as v5e:2x4; known chips are v4, v5e, v5p and v6e.
+      config: Training settings.
+      output: Output format.
     """
 
     experiment: tyro.conf.Positional[str] = "digits"

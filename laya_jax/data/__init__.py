@@ -1,4 +1,4 @@
-"""Data sets and data of one's own, as arrays in three splits."""
+"""Named data sets and user data, as arrays in three splits."""
 
 from laya_jax.data.archive import read_npz
 from laya_jax.data.batches import batch_indices, evaluation_indices, steps_per_epoch, stream

@@ -1,4 +1,4 @@
-"""Arrays out of .npz files that somebody may have damaged or made up: never unpickled, in bounded memory."""
+"""Reading of arrays from untrusted .npz files, without unpickling and in bounded memory."""
 
 import math
 import os
@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 from laya_jax.data.class_names import plain
 
 SUFFIX = ".npy"
-"""End of the names of the members that are arrays."""
+"""Suffix of the names of array members."""
 
 END = struct.Struct("<4s4H2LH")
-"""End of a .zip file before its comment; the number of members is its fifth field."""
+"""End of central directory record of a .zip file; the number of members is its fifth field."""
 
 UNCOUNTED = 0xFFFF
-"""Number of members where there are more than the field can say."""
+"""Number of members that marks a ZIP64 archive, whose count does not fit the field."""
 
 UNPACKED, RATIO = 2**30, 100
-"""Bytes that a member may unpack to, or this many times the size of the whole file, if that is more."""
+"""Maximum unpacked size of a member in bytes, or as a multiple of the file size, whichever is larger."""
 
 
 def array_names(path: Path) -> list[str]:
-    """Names of everything in a .npz file, in its order; what is no array keeps its suffix.
+    """Lists the names of all members of a .npz file, in order; members other than arrays keep their suffix.
 
     Raises:
       FileNotFoundError: There is no such file.
@@ -43,7 +43,7 @@ def read_npz(path: Path, names: Sequence[str] | None = None) -> dict[str, NDArra
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: One of them cannot be read, or is made of Python objects.
+      ValueError: An array cannot be read, or has object dtype.
     """
     with _opened(path) as archive:
         members = {member.filename.removesuffix(SUFFIX): member for member in archive.infolist()}
@@ -64,13 +64,13 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         with zipfile.ZipFile(path) as archive:
             _check_directory(path, archive)
             yield archive
-    except Exception as error:  # of a damaged file, zipfile, zlib and NumPy raise nearly anything
+    except Exception as error:  # damaged files make zipfile, zlib and NumPy raise nearly anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path} cannot be read as .npz: {reason}") from error
 
 
 def _check_directory(path: Path, archive: zipfile.ZipFile) -> None:
-    """Raises if an array is hidden by another of its name, or by damage that zipfile passes over."""
+    """Rejects archives with duplicate names, or with members missing through damage that zipfile ignores."""
     names = archive.namelist()
     if len(set(names)) < len(names):
         raise ValueError("two of its arrays have the same name")
@@ -96,7 +96,7 @@ def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, largest: int) -> ND
 
 
 def _check_header(file: IO[bytes], name: str, size: int) -> None:
-    """Raises unless the array that a header announces is there: NumPy would allocate it first."""
+    """Checks that a header's array fits the data, since NumPy would allocate it first."""
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:

@@ -1,4 +1,4 @@
-"""Names under which people keep inputs and labels in a .npz file."""
+"""Common names of inputs and labels in .npz files."""
 
 import difflib
 import re
@@ -10,17 +10,17 @@ from laya_jax.data.class_names import listed, plain
 INPUTS = ("inputs", "x", "data", "images", "features")
 LABELS = ("labels", "y", "target", "targets", "label")
 PARTNERS = {"x": "y", "data": "target"}
-"""Words for inputs and for labels, the first of several first; all others go with "labels"."""
+"""Words for inputs and the matching words for labels; all others are paired with "labels"."""
 
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev"),
     "test": ("test", "testing"),
 }
-"""Words for the splits. Inputs and labels without any are those to train on."""
+"""Words for the splits. Inputs and labels without any belong to the training split."""
 
 CLASS_NAMES = ("classnames", "targetnames", "labelnames")
-"""Names, as ``_key`` makes them, of the array that names the classes."""
+"""Names of the array of class names, normalised by ``_key``."""
 
 EXPECTED = (
     "expected inputs and labels, X and y, or x_train and y_train (and the same with val and test) among them"
@@ -28,19 +28,19 @@ EXPECTED = (
 
 
 class Part(NamedTuple):
-    """Names of the arrays of one split; None where there is none."""
+    """Names of the arrays of one split; None for a missing array."""
 
     inputs: str | None
     labels: str | None
 
 
 class Arrays(NamedTuple):
-    """Names of the arrays of a file, by what they are.
+    """Names of the arrays of a file, by role.
 
     Attributes:
       parts: Names of inputs and labels, by split.
-      class_names: Name of the array that names the classes, if there is one.
-      passed_over: Names of all others.
+      class_names: Name of the array of class names; None if there is none.
+      passed_over: Names of all other arrays, which are ignored.
     """
 
     parts: Mapping[str, Part]
@@ -49,7 +49,7 @@ class Arrays(NamedTuple):
 
 
 def arrays_named(names: Sequence[str]) -> Arrays:
-    """Tells by their names which arrays are what, whatever their case and order of words.
+    """Determines the roles of arrays from their names, regardless of case and word order.
 
     >>> found = arrays_named(["X", "y", "test_images", "test_labels", "foo"])
     >>> found.parts["train"], found.parts["test"].inputs, found.passed_over
@@ -63,7 +63,7 @@ def arrays_named(names: Sequence[str]) -> Arrays:
 
 
 def passed_over_notes(arrays: Arrays, where: str) -> Iterator[str]:
-    """A note on arrays that nothing reads, with the names that may have been meant."""
+    """Yields a note on ignored arrays, with the supported names."""
     described = []
     for name in arrays.passed_over:
         near = difflib.get_close_matches(name.lower(), SUGGESTED, n=1, cutoff=0.8)
@@ -100,7 +100,7 @@ SUGGESTED = [name for name, _ in _meanings()]
 
 
 def _part(known: Mapping[str, _Meaning]) -> Part:
-    """Arrays of a split: names with a word for it before those without, and labels that go with inputs."""
+    """Selects the arrays of a split: names with a word for it take precedence, and labels match inputs."""
     inputs = min(
         (name for name, of in known.items() if of.kind == "inputs"),
         key=lambda name: (known[name].is_plain, INPUTS.index(known[name].word)),

@@ -1,4 +1,4 @@
-"""Batches as functions of (seed, step): no iterator has a state that resuming would have to restore."""
+"""Batches as pure functions of (seed, step), so that there is no iterator state to restore on resuming."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from laya_jax.data.dataset import Examples
 
 
 def steps_per_epoch(examples: int, batch_size: int) -> int:
-    """Steps in which every example comes once; the last one may be short.
+    """Computes the number of steps per epoch; the last one may be short.
 
     >>> steps_per_epoch(54_000, 128)
     422
@@ -20,19 +20,19 @@ def steps_per_epoch(examples: int, batch_size: int) -> int:
 def batch_indices(
     examples: int, batch_size: int, seed: int, first_step: int, steps: int
 ) -> NDArray[np.int32]:
-    """Which examples are in the batches of some steps.
+    """Computes the indices of the examples in the batches of consecutive training steps.
 
-    Every epoch goes through all examples in an order of its own, and fills up its last batch with -1.
+    Every epoch visits all examples in a new random order, and pads its last batch with -1.
 
     Args:
-      examples: how many there are.
-      batch_size: examples per step.
-      seed: of the run.
-      first_step: counted from 0 over the whole run.
-      steps: how many.
+      examples: Number of training examples.
+      batch_size: Number of examples per step.
+      seed: Random seed of the run.
+      first_step: Index of the first step, counted from 0 over the whole run.
+      steps: Number of steps.
 
     Returns:
-      Rows of the examples, [steps, batch_size].
+      Indices of the examples, [steps, batch_size].
 
     >>> batch_indices(5, 2, seed=0, first_step=2, steps=2)
     array([[ 1, -1],
@@ -49,7 +49,7 @@ def batch_indices(
 
 
 def evaluation_indices(examples: int, batch_size: int, order: NDArray | None = None) -> NDArray[np.int32]:
-    """Batches of all examples, each once, [batches, batch_size], the last filled up with -1.
+    """Computes batches of all examples, each once, [batches, batch_size], the last one padded with -1.
 
     >>> evaluation_indices(5, 2)
     array([[ 0,  1],
@@ -64,17 +64,17 @@ def evaluation_indices(examples: int, batch_size: int, order: NDArray | None = N
 def stream(
     examples: Examples, indices: NDArray, ahead: int = 8
 ) -> Iterator[tuple[NDArray, NDArray, NDArray[np.float32]]]:
-    """The batches of these indices, read ahead by threads, for data that do not fit on the device.
+    """Yields the batches at these indices, prefetched by threads, for data that do not fit on the device.
 
     Args:
-      examples: whose inputs may be read from files.
-      indices: [steps, batch_size]; -1 where a batch is filled up.
-      ahead: batches that wait, read, for whoever is busy with those before.
+      examples: Examples, whose inputs may be in files.
+      indices: Indices of the examples, [steps, batch_size], with -1 as padding.
+      ahead: Number of batches to prefetch.
 
     Yields:
-      Inputs, labels, and weights: 1 for an example, 0 for what fills up.
+      Inputs, labels, and weights: 1 for an example, 0 for padding.
     """
-    # Data that fit need no grain.
+    # Imported here because resident data do not need grain.
     import grain
 
     def read(rows: NDArray) -> tuple[NDArray, NDArray, NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""Memory that threads share, so that many large images at once do not fill it."""
+"""Memory budget shared by threads, so that decoding many large images at once does not exhaust memory."""
 
 import threading
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 
 class Budget:
-    """Memory that threads share: a thread waits until the others leave what it asks for.
+    """Memory budget shared by threads: a thread waits until the amount it requests is free.
 
     >>> budget = Budget(100)
     >>> with budget.holding(60):
@@ -24,7 +24,7 @@ class Budget:
 
     @contextmanager
     def holding(self, amount: int) -> Iterator[None]:
-        """Holds a number of bytes while the block runs; more than there are is all of them."""
+        """Reserves a number of bytes for the duration of the block, at most the total."""
         amount = min(amount, self.total)
         with self._changed:
             self._changed.wait_for(lambda: self.free >= amount)
@@ -38,4 +38,4 @@ class Budget:
 
 
 MEMORY = Budget(2**29)
-"""Memory for files and decoded images, over all threads: what one image needs beyond it, it gets alone."""
+"""Memory budget for files and decoded images, over all threads; an image that exceeds it is decoded alone."""

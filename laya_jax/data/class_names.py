@@ -1,4 +1,4 @@
-"""Names of classes, as their owners write them in labels."""
+"""Class names as written in labels."""
 
 import re
 import unicodedata
@@ -13,27 +13,27 @@ BLANKS = (
     + "\x7f\x85\xa0\xad\u1680\u2028\u2029\u202f\u205f\u2060\u3000\ufeff"
     + "".join(map(chr, range(0x2000, 0x2010)))
 )
-"""Characters that go at the ends of a label: what Unicode calls white space, and what has no shape."""
+"""Characters stripped from the ends of a label: Unicode white space and invisible characters."""
 
 MISSING = frozenset({"", "nan", "-nan", "<na>", "nat", "na", "n/a", "#n/a", "null"})
-"""Labels, in lower case, that pandas, R, SQL and spreadsheets write where there is none."""
+"""Missing-value markers of pandas, R, SQL and spreadsheets, in lower case."""
 
 SHOWN = 5
-"""Names that a sentence lists before it says how many more there are."""
+"""Maximum number of names listed in a message."""
 
 LONGEST = 40
-"""Characters of a name in a sentence."""
+"""Maximum number of characters of a name in a message."""
 
-# Longer runs of digits are no numbers: Python refuses to convert thousands of them.
+# Longer runs of digits do not count as numbers, since Python refuses to convert thousands of digits.
 WHOLE = re.compile(r"([+-]?\d{1,300})(\.0{0,300})?")
-"""Texts that are whole numbers, whose first group is all but a decimal point and zeros."""
+"""Pattern of integers, whose first group excludes a decimal point and zeros."""
 
 NUMBER = re.compile(r"[+-]?(\d{1,300}([.,]\d{0,300})?|[.,]\d{1,300})(e[+-]?\d{1,3})?|[+-]?inf", re.IGNORECASE)
-"""Texts that are numbers, with a decimal point or comma."""
+"""Pattern of numbers with a decimal point or comma."""
 
 
 def class_name(value: Any) -> str | None:
-    r"""Name of the class that a label means by itself, or None if the label is missing.
+    r"""Returns the class name of a single label, or None if the label is missing.
 
     >>> class_name(" pos\u00a0"), class_name(3.0), class_name(b"cat"), class_name(float("nan"))
     ('pos', '3', 'cat', None)
@@ -61,12 +61,12 @@ def class_name(value: Any) -> str | None:
 
 @lru_cache(maxsize=4096)
 def clean(text: str) -> str:
-    """Text without blanks at its ends, its accents composed (Unicode's form NFC)."""
+    """Strips white space from a text and normalises it to Unicode form NFC."""
     return unicodedata.normalize("NFC", text).strip(BLANKS)
 
 
 def natural(name: str) -> tuple[int, int, str]:
-    """Key that sorts whole numbers by value before words by alphabet, so 10 comes after 9.
+    """Sort key that puts integers by value before words in alphabetical order, so 10 comes after 9.
 
     >>> sorted(["b", "10", "1", "01", "a", "-2"], key=natural)
     ['-2', '01', '1', '10', 'a', 'b']
@@ -76,7 +76,7 @@ def natural(name: str) -> tuple[int, int, str]:
 
 
 def quoted(name: str) -> str:
-    """A name between quotes, for messages, cut off if it is long.
+    """Quotes a name for messages, truncated if it is long.
 
     >>> quoted("cat"), len(quoted("cat" * 1000))
     ("'cat'", 43)
@@ -85,7 +85,7 @@ def quoted(name: str) -> str:
 
 
 def plain(name: str) -> str:
-    r"""A name as it is, for messages; quoted if it is long or holds what cannot be printed.
+    r"""Formats a name for messages, quoted if it is long or contains unprintable characters.
 
     >>> plain("x_test"), plain("a\nb")
     ('x_test', "'a\\nb'")
@@ -94,7 +94,7 @@ def plain(name: str) -> str:
 
 
 def listed(names: Iterable[str], shown: int = SHOWN) -> str:
-    """The first names, and how many more there are.
+    """Lists the first names, and the number of the others.
 
     >>> listed("abcdefg")
     'a, b, c, d, e and 2 more'
@@ -104,6 +104,6 @@ def listed(names: Iterable[str], shown: int = SHOWN) -> str:
 
 
 def whole_number(text: str) -> str:
-    """A whole number without its decimal point; any other text as it is."""
+    """Strips the decimal point and zeros from an integer; returns any other text unchanged."""
     whole = WHOLE.fullmatch(text)
     return whole[1] if whole else text

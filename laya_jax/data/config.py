@@ -1,4 +1,4 @@
-"""Settings of the data that a run reads."""
+"""Data settings of a run."""
 
 import dataclasses
 import difflib
@@ -9,17 +9,17 @@ from typing import Literal
 from laya_jax.checks import check_choice, check_count, check_number
 
 DATA_SETS = ("digits", "fashion_mnist", "cifar10", "imdb_reviews")
-"""Data sets by name: scikit-learn's embedded digits, and those of tensorflow-datasets that the paper uses."""
+"""Named data sets: scikit-learn's embedded digits, and the paper's, from tensorflow-datasets."""
 
 PATHS = {
     "npz": "npz:FILE",
     "images": "images:FOLDER",
     "texts": "texts:FILE (.csv, .tsv, .jsonl, .json or .parquet)",
 }
-"""Kinds of data of one's own, and how they are written."""
+"""Kinds of user data, and the syntax of their sources."""
 
 BACKGROUND = re.compile("white|black|#[0-9a-fA-F]{6}")
-"""Colours that may be behind transparent pixels."""
+"""Valid background colours for transparent pixels."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,29 +27,28 @@ class DataConfig:
     """Data set to read, and how to read and split it.
 
     Attributes:
-      source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (by tensorflow-datasets), or data of
-        your own: npz:FILE (inputs, labels), images:FOLDER (a sub-folder a class, or train/, validation/ or
-        val/, and test/ of such), texts:FILE (.csv, .tsv, .jsonl, .json or .parquet with a text and a label
-        per row; all but the last also as .gz).
-      directory: Path of the files of tensorflow-datasets; None takes its own default.
-      validation_fraction: Fraction of the training data that is held out to choose the best epoch.
-      test_fraction: Fraction of the data that is held out for testing if the source has no test split.
-      split: Kind of examples to hold out: shuffled ones, of every class in proportion, or the last ones (as
-        in the paper; not for data that are ordered by class).
-      split_seed: Random seed of shuffled splits, which the seed of the run leaves alone.
-      normalize: True to bring every channel to mean 0 and standard deviation 1, as measured on the training
-        split. By default features and images of floats are, and images of bytes are divided by 255.
-      image_size: Height and width in pixels to which a folder's images are resized, keeping the middle of one
-        that is not square. None expects all images to be of one size. Images are turned upright first, as
-        their EXIF orientation tells.
-      background: Colour behind the transparent pixels of a folder's images: white, black or #rrggbb.
-      text_column: Name of the column that holds the texts of a texts:FILE.
-      label_column: Name of the column that holds their labels.
-      vocabulary_size: Maximum number of different words, padding and the unknown word included.
+      source: Data source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (tensorflow-datasets), or
+        your own data: npz:FILE (inputs and labels), images:FOLDER (one sub-folder per class, optionally
+        inside train/, validation/ or val/, and test/), texts:FILE (.csv, .tsv, .jsonl, .json or .parquet
+        with one text and one label per row; all but .parquet also as .gz).
+      directory: Path of the tensorflow-datasets directory; None uses its default.
+      validation_fraction: Fraction of the training data held out to choose the best epoch.
+      test_fraction: Fraction of the data held out for testing if the source has no test split.
+      split: Method of choosing the held-out examples: shuffled (stratified by class) or last (the last
+        examples, as in the paper; not for data sorted by class).
+      split_seed: Random seed of shuffled splits, independent of the run's seed.
+      normalize: True to standardise each channel with its mean and standard deviation on the training split.
+        By default, features and floating-point images are standardised, and 8-bit images divided by 255.
+      image_size: Height and width in pixels to which a folder's images are resized and centre-cropped, after
+        applying their EXIF orientation. None requires all images to have the same size.
+      background: Background colour for transparent pixels in a folder's images: white, black or #rrggbb.
+      text_column: Name of the text column in a texts:FILE.
+      label_column: Name of the label column in a texts:FILE.
+      vocabulary_size: Maximum vocabulary size, including the padding and unknown tokens.
       max_length: Maximum number of words per text.
-      keep: End of a longer text that is read.
-      label_noise: Fraction of the training labels that are shuffled among themselves; 1 leaves nothing to
-        learn. It shows whether wrong labels are found, and what attention looks like without right ones.
+      keep: Part of a text longer than max_length to keep: its start or its end.
+      label_noise: Fraction of the training labels to permute at random; 1 leaves nothing to learn. Used to
+        test whether mislabelled examples are found and what attention looks like without true labels.
     """
 
     source: str = "digits"
@@ -96,7 +95,7 @@ class DataConfig:
             )
 
     def _check_used(self) -> None:
-        """An option that this source does not read would be passed over without a word."""
+        """Raises if an option is set that this source would silently ignore."""
         texts = kind_of(self.source) == "texts" or self.source == "imdb_reviews"
         used = {
             "directory": kind_of(self.source) == "tfds",
@@ -114,13 +113,13 @@ class DataConfig:
 
 
 def kind_of(source: str) -> str:
-    """Kind of a source: "digits", "tfds", "npz", "images" or "texts".
+    """Returns the kind of a source: "digits", "tfds", "npz", "images" or "texts".
 
     >>> kind_of("images:holidays"), kind_of("cifar10")
     ('images', 'tfds')
 
     Raises:
-      ValueError: The source is neither the name of a data set nor data of one's own.
+      ValueError: The source is neither a named data set nor user data.
     """
     if source in DATA_SETS:
         return "digits" if source == "digits" else "tfds"
@@ -136,7 +135,7 @@ def kind_of(source: str) -> str:
 
 
 def is_own(source: str) -> bool:
-    """True for data of one's own, false for a data set by name.
+    """Returns True for user data, False for a named data set.
 
     >>> is_own("npz:points.npz"), is_own("digits")
     (True, False)
@@ -145,7 +144,7 @@ def is_own(source: str) -> bool:
 
 
 def path_of(source: str) -> Path:
-    """The path of data of one's own.
+    """Returns the path of user data.
 
     >>> path_of("npz:folder/file.npz").name
     'file.npz'

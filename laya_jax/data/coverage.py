@@ -1,4 +1,4 @@
-"""Classes that the splits have examples of: a model learns those of the training split, and no others."""
+"""Checks of the classes in each split: a model can learn only the classes of the training split."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,15 +10,15 @@ from laya_jax.data.splits import Splits
 
 
 def check_trained(labels: Splits[NDArray], class_names: Sequence[str], cut: Sequence[str]) -> None:
-    """Raises if the training split has one class only, or lacks a class of the examples that are held out.
+    """Checks that the training split has several classes, and all classes of the held-out examples.
 
     Args:
       labels: Labels of each split.
       class_names: Names of the classes, by label.
-      cut: Names of the splits that were cut off the training examples, rather than set apart by the source.
+      cut: Names of the splits that were taken from the training examples rather than provided by the source.
 
     Raises:
-      ValueError: See above; the message names the classes.
+      ValueError: The check fails; the message names the classes.
     """
 
     def missing(names: Sequence[str]) -> str:
@@ -44,7 +44,7 @@ def check_trained(labels: Splits[NDArray], class_names: Sequence[str], cut: Sequ
 def without_untrained(
     labels: Splits[NDArray], class_names: Sequence[str]
 ) -> tuple[Splits[NDArray], tuple[str, ...]]:
-    """Labels and names of the classes that have training examples, numbered anew.
+    """Removes classes without training examples, and renumbers the labels.
 
     >>> without_untrained(Splits(*np.array([[0, 2], [2, 0], [2, 2]])), ("a", "b", "c"))[1]
     ('a', 'c')
@@ -55,12 +55,12 @@ def without_untrained(
 
 
 def coverage_notes(labels: Splits[NDArray], class_names: Sequence[str], cut: Sequence[str]) -> Iterator[str]:
-    """Notes on classes that have no training examples, or too few for a split that was cut.
+    """Yields notes on classes without training examples, or with too few to be in every split.
 
     Args:
       labels: Labels of each split, before ``without_untrained``.
       class_names: Names of the classes, by label.
-      cut: Names of the splits that were cut off the training examples.
+      cut: Names of the splits that were taken from the training examples.
     """
     counts = {
         name: np.bincount(of, minlength=len(class_names)).tolist()

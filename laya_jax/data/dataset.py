@@ -1,4 +1,4 @@
-"""Examples in three splits, as every source gives them, and their preprocessing into a model's inputs."""
+"""Data set of examples in three splits, common to all sources, and the preprocessing of model inputs."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ class Examples(NamedTuple):
     """Inputs and their labels.
 
     Attributes:
-      inputs: Stored inputs [N, ...]: uint8 images [N, H, W, C], features [N, D] or tokens [N, T] of int32; an
-        array, or something that reads its rows from files when they are asked for.
+      inputs: Stored inputs [N, ...]: uint8 images [N, H, W, C], features [N, D] or int32 tokens [N, T], as an
+        array or as an array-like object that reads rows from files on demand.
       labels: Labels [N] of int32.
     """
 
@@ -30,7 +30,7 @@ class Examples(NamedTuple):
     labels: Any
 
     def take(self, rows: NDArray | slice) -> "Examples":
-        """Some of the examples."""
+        """Returns the examples at these rows."""
         return Examples(self.inputs[rows], self.labels[rows])
 
 
@@ -39,11 +39,11 @@ class Unlabelled(NamedTuple):
 
     Attributes:
       inputs: Stored inputs, as in ``Examples``.
-      ids: Names of files, or numbers of rows.
-      labels: Labels [N] of int32, if they are known.
-      part: Name of the part of their source that they are, such as an array of a file or a split; None if
-        they are all of it.
-      notes: Sentences on what the reader left out, changed or found odd, for people; each is shown once.
+      ids: File names or row numbers.
+      labels: Labels [N] of int32; None if unknown.
+      part: Name of the part of the source that was read, such as an array of a file or a split; None if it
+        was read completely.
+      notes: Notes for the user on data that the reader skipped, changed or found suspicious.
     """
 
     inputs: Any
@@ -53,7 +53,7 @@ class Unlabelled(NamedTuple):
     notes: tuple[str, ...] = ()
 
     def named(self, source: str) -> str:
-        """Name of the source and the part of it that was read, for people.
+        """Formats the name of the source and of the part that was read.
 
         >>> Unlabelled(np.zeros((2, 3)), ("0", "1"), None, "test_inputs").named("npz:points.npz")
         'npz:points.npz, test_inputs'
@@ -63,17 +63,17 @@ class Unlabelled(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """Turns stored inputs into a model's: ``(inputs - mean) / scale`` in float32; tokens stay as they are.
+    """Converts stored inputs to model inputs: ``(inputs - mean) / scale`` in float32; tokens are unchanged.
 
     >>> preprocessing = Preprocessing("images", (2, 2, 1), scale=(255.0,))
     >>> preprocessing(jnp.full((1, 2, 2, 1), 102, jnp.uint8))[0, 0, 0].round(3)
     Array([0.4], dtype=float32)
 
     Attributes:
-      kind: Kind of input; hidden states are those of a frozen backbone.
+      kind: Kind of input; hidden states come from a frozen backbone.
       shape: Shape of one stored input.
-      mean: Mean of each channel (last axis), or one for all.
-      scale: Scale of each channel, or one for all.
+      mean: Mean of each channel (last axis), or a single mean.
+      scale: Scale of each channel, or a single scale.
     """
 
     kind: Literal["images", "features", "tokens", "hidden_states"]
@@ -82,7 +82,7 @@ class Preprocessing:
     scale: tuple[float, ...] = (1.0,)
 
     def __call__(self, inputs: Array) -> Array:
-        """The model's inputs [B, *shape], for stored ones, which may have been flattened."""
+        """Returns model inputs [B, *shape] for stored inputs, which may be flattened."""
         inputs = inputs.reshape(-1, *self.shape)
         if self.kind == "tokens":
             return inputs
@@ -94,25 +94,25 @@ class Preprocessing:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> "Preprocessing":
-        """The preprocessing of which ``dataclasses.asdict`` made these values."""
+        """Constructs a preprocessing from the values of ``dataclasses.asdict``."""
         tuples = {name: tuple(values[name]) for name in ("shape", "mean", "scale")}
         return cls(kind=values["kind"], **tuples)
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A data set, split.
+    """Data set in three splits.
 
     Attributes:
-      train: Examples to train on.
-      validation: Examples that choose the best epoch.
-      test: Examples to report on.
+      train: Training examples.
+      validation: Validation examples, used to choose the best epoch.
+      test: Test examples.
       class_names: Names of the classes, by label. All of them have training examples.
-      preprocessing: Preprocessing of stored inputs into a model's.
-      encoder: Encoder that turned texts into numbers; None if the inputs are not texts.
-      ids: Names of the examples in their source: files, or numbers of rows, from 0 on in each part that the
-        source sets apart; None if there is no source.
-      notes: Sentences on what the reader left out, changed or found odd, for people; each is shown once.
+      preprocessing: Preprocessing from stored inputs to model inputs.
+      encoder: Encoder of the texts; None if the inputs are not texts.
+      ids: Ids of the examples in their source: file names, or row numbers counted from 0 within each split
+        that the source provides; None if there is no source.
+      notes: Notes for the user on data that the reader skipped, changed or found suspicious.
     """
 
     train: Examples
@@ -126,12 +126,12 @@ class Dataset:
 
     @property
     def class_counts(self) -> tuple[int, ...]:
-        """Number of examples of each class, over all splits."""
+        """Counts the examples of each class, over all splits."""
         labels = np.concatenate([split.labels for split in (self.train, self.validation, self.test)])
         return tuple(np.bincount(labels, minlength=len(self.class_names)).tolist())
 
     def with_inputs(self, change: Callable[[Any], Any]) -> "Dataset":
-        """The same data set with the inputs of each split as ``change`` makes them."""
+        """Returns the data set with ``change`` applied to the inputs of each split."""
         train, validation, test = (
             Examples(change(split.inputs), split.labels) for split in (self.train, self.validation, self.test)
         )
@@ -139,14 +139,14 @@ class Dataset:
 
 
 class Schema(NamedTuple):
-    """Knowledge that a model has of its data.
+    """Schema of a model's data.
 
     Attributes:
       class_names: Names of the classes, by label.
-      preprocessing: Preprocessing of stored inputs into the model's.
-      encoder: Encoder that turns texts into numbers; None if the inputs are not texts.
-      dtype: Type of stored inputs, which decides their scale; None if the model was saved before that was
-        written.
+      preprocessing: Preprocessing from stored inputs to model inputs.
+      encoder: Encoder of texts; None if the inputs are not texts.
+      dtype: Dtype of stored inputs, which determines their scale; None if the model was saved by a version
+        that did not record it.
     """
 
     class_names: tuple[str, ...]
@@ -156,12 +156,12 @@ class Schema(NamedTuple):
 
     @classmethod
     def of(cls, dataset: Dataset) -> "Schema":
-        """The schema of a data set."""
+        """Returns the schema of a data set."""
         dtype = str(dataset.train.inputs.dtype)
         return cls(dataset.class_names, dataset.preprocessing, dataset.encoder, dtype)
 
     def text_encoder(self) -> TextEncoder:
-        """Encoder that turns texts into numbers.
+        """Returns the encoder of texts.
 
         Raises:
           ValueError: The inputs are not texts.
@@ -182,21 +182,21 @@ def make_dataset(
     ids: Splits[NDArray] | None = None,
     notes: Iterable[str] = (),
 ) -> Dataset:
-    """Splits a source's examples, and measures what normalises them on the training split.
+    """Splits a source's examples, and computes the normalisation on the training split.
 
     Args:
-      examples: Examples that the source does not set apart.
-      test: Examples that it sets apart for testing; None holds some of the others out.
-      class_names: Names of the classes, by label. A class without training examples is left out.
-      preprocessing: Preprocessing that turns stored inputs into a model's.
-      config: Settings that say how to split, and whether to normalise.
-      validation: Examples set apart to choose the best epoch; None holds some of the others out.
+      examples: Examples to train on, and to take the splits from that the source does not provide.
+      test: Test examples of the source; None takes some of ``examples``.
+      class_names: Names of the classes, by label. Classes without training examples are removed.
+      preprocessing: Preprocessing from stored inputs to model inputs.
+      config: Settings of the splits and the normalisation.
+      validation: Validation examples of the source; None takes some of ``examples``.
       ids: Ids of ``examples``, ``validation`` and ``test``, in this order; None numbers their rows.
-      notes: Sentences on what the reader left out, changed or found odd.
+      notes: Notes on data that the reader skipped, changed or found suspicious.
 
     Raises:
-      ValueError: There are too few examples, training examples of one class only, or held-out examples of a
-        class that has none to train on.
+      ValueError: There are too few examples, only one class to train on, or held-out examples of a class
+        without training examples.
     """
     apart: Splits[Examples | None] = Splits(None, validation, test)
     rows = split_rows(
@@ -227,12 +227,12 @@ def make_dataset(
 
 
 def scale_of(inputs: Any) -> tuple[float, ...]:
-    """Number that stored inputs are divided by: 255 for uint8, 1 for floating point."""
+    """Returns the scale that stored inputs are divided by: 255 for uint8, 1 for floating point."""
     return (255.0,) if inputs.dtype == np.uint8 else (1.0,)
 
 
 def _normalizes(config: DataConfig, preprocessing: Preprocessing, dtype: Any) -> bool:
-    """Decides whether to normalise: by default, all but images of bytes, whose scale is known."""
+    """Returns True if inputs are standardised: by default, all but uint8 images, whose scale is known."""
     if preprocessing.kind == "tokens":
         return False
     if config.normalize is not None:
@@ -246,7 +246,7 @@ def _ids(
     apart: Splits[Examples | None],
     ids: Splits[NDArray] | None,
 ) -> Splits[NDArray]:
-    """Ids of the examples of each split: those of the rows that were cut, or its own if it is set apart."""
+    """Returns the ids of each split: of its rows in ``examples``, or its own if the source provides it."""
     if ids is None:
         ids = Splits(*(np.arange(len(split.labels)) for split in splits))
         ids = ids._replace(train=np.arange(sum(map(len, rows))))
@@ -259,6 +259,6 @@ def _ids(
 
 
 def _duplicates(splits: Splits[Examples], labels: Splits[NDArray]) -> Iterator[str]:
-    """Notes on copies among examples in memory; of files, their reader tells."""
+    """Yields notes on duplicates among examples in memory; for files, their reader does."""
     if all(isinstance(split.inputs, np.ndarray) for split in splits):
         yield from duplicates(Splits(*(keys_of(split.inputs) for split in splits)), labels)

@@ -7,7 +7,7 @@ from laya_jax.data.dataset import Dataset, Examples, Preprocessing, make_dataset
 
 
 def load_digits(config: DataConfig) -> Dataset:
-    """Images [N, 8, 8, 1] of 0 to 16."""
+    """Loads images [N, 8, 8, 1] with values from 0 to 16."""
     from sklearn import datasets
 
     images, labels = datasets.load_digits(return_X_y=True)

@@ -1,4 +1,4 @@
-"""Files from the web that are whole and checked, and go on where an earlier try was interrupted."""
+"""Resumable downloads with verified checksums."""
 
 import os
 import threading
@@ -15,28 +15,28 @@ if TYPE_CHECKING:
     import requests
 
 OPENING = 20.0
-"""Seconds until a server has answered, however many addresses and name servers it takes."""
+"""Timeout in seconds for a server's first response, over all its addresses and name servers."""
 
 CONNECTING, SILENCE = 5.0, 30.0
-"""Seconds until one address is given up, and until a connection that has fallen silent is."""
+"""Timeouts in seconds for connecting to one address, and for a silent connection."""
 
 TRIES, PAUSE = 3, 1.0
-"""Maximum number of tries in a row that bring nothing new, and seconds after the first of them."""
+"""Maximum number of consecutive attempts without progress, and seconds to wait after the first of them."""
 
 GAIN = 2**20
-"""Minimum number of new bytes that make a try count as a gain."""
+"""Minimum number of new bytes for an attempt to count as progress."""
 
 CHUNK = 2**18
 
 
 class RemoteFile(NamedTuple):
-    """Description of a file that is known before it is downloaded.
+    """Remote file with known size and checksum.
 
     Attributes:
-      url: Address of the file.
-      name: Name of the file on the disk.
-      size: Number of bytes.
-      sha256: SHA-256 of its content, in hexadecimal digits.
+      url: URL of the file.
+      name: Name of the file on disk.
+      size: Size in bytes.
+      sha256: SHA-256 of the content, in hexadecimal.
     """
 
     url: str
@@ -46,23 +46,23 @@ class RemoteFile(NamedTuple):
 
 
 def fetch(remote: RemoteFile, folder: Path, moved: Callable[[int], None] = lambda done: None) -> Path:
-    """Downloads a file, unless it is there already, and checks its content.
+    """Downloads a file, unless it already exists, and verifies its content.
 
-    What has arrived is kept under the file's name with ``.part`` at the end, and the next call goes on from
-    there, at whatever server: the file gets its own name only if its SHA-256 is right. Proxies and
-    certificates are taken from the environment, as ``requests`` does.
+    Partial content is kept under the file's name with ``.part`` appended, and the next call resumes from
+    there, with any server: the file is renamed only once its SHA-256 matches. Proxies and certificates are
+    taken from the environment by ``requests``.
 
     Args:
-      remote: Description of the file.
+      remote: Remote file.
       folder: Path of the directory for the file.
-      moved: Function that is called with the number of bytes that are there so far.
+      moved: Callback, called with the number of bytes downloaded so far.
 
     Returns:
       The path of the file.
 
     Raises:
       ConnectionError: The server cannot be reached, or does not send the file.
-      ValueError: The file has another size or checksum than expected. If it was downloaded, it is deleted.
+      ValueError: The file has an unexpected size or checksum. A downloaded file is then deleted.
       OSError: The file cannot be written.
     """
     path, part = folder / remote.name, folder / f"{remote.name}.part"
@@ -75,7 +75,7 @@ def fetch(remote: RemoteFile, folder: Path, moved: Callable[[int], None] = lambd
         return path
     goes_on = part.exists()
     _complete(remote, part, moved)
-    if goes_on and digest(part) != remote.sha256:  # what an earlier try left may belong to another file
+    if goes_on and digest(part) != remote.sha256:  # a partial download may belong to another file
         part.unlink()
         _complete(remote, part, moved)
     if (found := digest(part)) != remote.sha256:
@@ -86,8 +86,8 @@ def fetch(remote: RemoteFile, folder: Path, moved: Callable[[int], None] = lambd
 
 
 def _complete(remote: RemoteFile, part: Path, moved: Callable[[int], None]) -> None:
-    """Requests what is missing until the file has its size, again where a connection breaks."""
-    # Importing the heads alone needs neither.
+    """Requests the missing bytes until the file has its full size, retrying broken connections."""
+    # Imported here because the heads alone need neither.
     import requests
     import urllib3
 
@@ -104,10 +104,10 @@ def _complete(remote: RemoteFile, part: Path, moved: Callable[[int], None]) -> N
 
 
 def _append(remote: RemoteFile, part: Path, have: int, moved: Callable[[int], None]) -> None:
-    """Requests the file once, from a byte on, and writes what comes."""
+    """Requests the file once, starting from a byte offset, and appends the response."""
     import requests
 
-    # An encoding of the transfer would hide how long the file is.
+    # A content encoding would hide the length of the file.
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
     with _within(
         OPENING,
@@ -120,7 +120,7 @@ def _append(remote: RemoteFile, part: Path, have: int, moved: Callable[[int], No
             answer = f"the server answers {response.status_code} {response.reason}"
             raise requests.HTTPError(answer, response=response)
         if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            have = 0  # the server sends everything
+            have = 0  # the server sends the whole file
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and have + int(length) != remote.size:
             raise ValueError(
@@ -140,7 +140,7 @@ def _append(remote: RemoteFile, part: Path, have: int, moved: Callable[[int], No
 
 @contextmanager
 def _opened(path: Path, start: int) -> Iterator[IO[bytes]]:
-    """Opens a file to write from a byte on. No link is followed, and errors of the system name the file."""
+    """Opens a file for writing from a byte offset, without following links; OS errors name the file."""
     flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     try:
         with os.fdopen(os.open(path, flags, 0o666), "wb") as file:
@@ -157,7 +157,7 @@ def _opened(path: Path, start: int) -> Iterator[IO[bytes]]:
 def _within(seconds: float, call: Callable[[], "requests.Response"]) -> "requests.Response":
     """Calls a function and raises TimeoutError if it takes too long.
 
-    A timeout of ``requests`` counts anew for every address of a host, and not while its name is resolved.
+    The timeout of ``requests`` restarts for every address of a host, and does not include name resolution.
     """
     future: Future[requests.Response] = Future()
 
@@ -175,7 +175,7 @@ def _within(seconds: float, call: Callable[[], "requests.Response"]) -> "request
 
 
 def _may_pass(error: Exception) -> bool:
-    """Tells whether another try may do better: a connection broke, rather than could not be opened."""
+    """Returns True if a retry may succeed: the connection broke, rather than failed to open."""
     import requests
     from urllib3 import exceptions
 
@@ -188,13 +188,13 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _reason(error: BaseException) -> str:
-    """Describes what went wrong in a few words: the first cause, without the layers of libraries above it."""
+    """Describes an error briefly by its root cause, without the wrapping exceptions of libraries."""
     *_, first = _causes(error)
     return getattr(first, "strerror", None) or str(first) or type(first).__name__
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """Yields an exception, the one that caused it, and so on."""
+    """Yields an exception and its chain of causes."""
     while error is not None:
         yield error
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)

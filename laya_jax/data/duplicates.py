@@ -1,4 +1,4 @@
-"""Examples that occur twice: in training and where they are held out, or in two classes."""
+"""Detection of duplicates across splits or classes."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,18 +10,18 @@ from laya_jax.data.splits import Splits
 
 
 def keys_of(inputs: NDArray) -> NDArray[np.int64]:
-    """A key for each input, the same for the same input: a hash of its content, good for this process."""
+    """Hashes the content of each input; the hashes are valid only within this process."""
     if inputs.dtype == object:
         return np.array([hash(each) for each in inputs], np.int64)
     return np.array([hash(each.tobytes()) for each in inputs], np.int64)
 
 
 def duplicates(keys: Splits[NDArray], labels: Splits[NDArray]) -> Iterator[str]:
-    """Notes on examples of which there are copies.
+    """Yields notes on duplicate examples.
 
     Args:
       keys: Key of every example of each split, such as a checksum of its content.
-      labels: Their labels.
+      labels: Labels of the examples of each split.
 
     >>> keys, labels = (
     ...     Splits(*np.array([[1, 2], [3, 4], [1, 5]])),

@@ -1,4 +1,4 @@
-"""Base of the encoders of texts, which make the numbers that a model reads and count what is lost."""
+"""Base class of text encoders, which convert texts to tokens and count information losses."""
 
 import abc
 from collections.abc import Sequence
@@ -11,13 +11,13 @@ PADDING = 0
 
 
 class Encoded(NamedTuple):
-    """Texts as numbers, and counts of those that a model cannot read well.
+    """Encoded texts, with counts of texts that lose information.
 
     Attributes:
-      numbers: Numbers of the words, [N, max_length] of int32, filled up with 0 on the right.
-      cut: Number of texts that are longer than ``max_length``.
-      unknown: Number of texts of which most words that are read are unknown.
-      empty: Number of texts without a word.
+      numbers: Token ids, [N, max_length] of int32, right-padded with 0.
+      cut: Number of texts that are truncated to ``max_length``.
+      unknown: Number of texts in which most of the kept words are unknown.
+      empty: Number of texts without any word.
     """
 
     numbers: NDArray[np.int32]
@@ -27,11 +27,11 @@ class Encoded(NamedTuple):
 
 
 class TextEncoder(abc.ABC):
-    """Turns texts into numbers. The file that it is kept in is made of ``to_text``.
+    """Converts texts to token ids, and is saved to a file with the content of ``to_text``.
 
     Attributes:
       FILE: Name of the file.
-      UNIT: Plural noun for what a number stands for.
+      UNIT: Plural noun for the units that a token id represents.
     """
 
     FILE: ClassVar[str]
@@ -40,33 +40,33 @@ class TextEncoder(abc.ABC):
     @property
     @abc.abstractmethod
     def size(self) -> int:
-        """Number of different numbers, padding included."""
+        """Size of the vocabulary, including padding."""
 
     @property
     @abc.abstractmethod
     def unknown(self) -> int:
-        """Number of whatever is unknown."""
+        """Token id of unknown words."""
 
     @abc.abstractmethod
     def read(self, texts: Sequence[str], max_length: int, keep: Literal["start", "end"]) -> Encoded:
-        """Turns texts into numbers, and counts those that it cannot do justice to.
+        """Converts texts to token ids, and counts information losses.
 
         Args:
           texts: Texts of any length.
-          max_length: Maximum number of words that are read of a text.
-          keep: End of a longer text that is read.
+          max_length: Maximum number of tokens per text.
+          keep: Part of a longer text to keep: its start or its end.
         """
 
     def encode(
         self, texts: Sequence[str], max_length: int, keep: Literal["start", "end"]
     ) -> NDArray[np.int32]:
-        """Turns texts into numbers, [N, max_length]; arguments as those of ``read``."""
+        """Converts texts to token ids, [N, max_length]; arguments as for ``read``."""
         return self.read(texts, max_length, keep).numbers
 
     @abc.abstractmethod
     def decode(self, numbers: NDArray) -> str:
-        """Turns numbers, [T], back into a text to show."""
+        """Converts token ids, [T], back to a readable text."""
 
     @abc.abstractmethod
     def to_text(self) -> str:
-        """Content of the file that it is kept in."""
+        """Returns the content of the encoder's file."""

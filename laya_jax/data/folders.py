@@ -1,7 +1,7 @@
-"""Folders of images: which of their files belong to which split and class, whoever reads them.
+"""Assignment of the files in an image folder to splits and classes.
 
-A split is a folder at the top with one of the names in ``SPLITS``; a class is a folder at the top, or at the
-top of a split, and holds every file below it at any depth. Hidden files and folders are never read.
+A split is a top-level folder with one of the names in ``SPLITS``; a class is a top-level folder, or one
+directly inside a split, and contains all files below it at any depth. Hidden files and folders are ignored.
 """
 
 import os
@@ -15,7 +15,7 @@ SPLITS: Mapping[str, str] = {
     **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
-"""Splits by the names of their folders, in upper or lower case."""
+"""Splits by folder name, case-insensitive."""
 
 LITTER = frozenset(
     {
@@ -23,14 +23,14 @@ LITTER = frozenset(
         *("__macosx", "@eadir", "#recycle", "lost+found"),
     }
 )
-"""Names, in lower case, that operating systems and archives leave behind; hidden like those with a dot."""
+"""Names, in lower case, of files left behind by operating systems and archivers; hidden like dotfiles."""
 
 SHOWN_SUFFIXES = 4
-"""Suffixes of which the files are counted one by one."""
+"""Maximum number of suffixes that are counted separately."""
 
 
 def splits_in(folder: Path) -> dict[str, Path]:
-    """Folders of a folder's splits: train, validation and test; none if its folders are classes.
+    """Finds the folders of the splits train, validation and test; empty if the sub-folders are classes.
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -41,7 +41,7 @@ def splits_in(folder: Path) -> dict[str, Path]:
 
     Raises:
       FileNotFoundError: There is no such folder.
-      ValueError: Folders of splits and others are side by side, or two folders are of the same split.
+      ValueError: Split folders and other folders are mixed, or two folders are for the same split.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -64,10 +64,10 @@ def splits_in(folder: Path) -> dict[str, Path]:
 
 
 def classes_in(folder: Path) -> dict[str, list[Path]]:
-    """Files of a split, or of a folder without splits, by class; classes and files are in alphabetical order.
+    """Lists the files of a split, or of a folder without splits, by class, in alphabetical order.
 
-    An entry that is no regular file, such as a link that leads nowhere or a link to a folder inside a class,
-    is listed as well, so that it can be counted.
+    Entries that are not regular files, such as broken links, or links to folders inside a class, are included
+    so that they can be counted.
     """
     folders = [path for path in _visible(folder) if path.is_dir()]
     names = unique(readable(path.name) for path in folders)
@@ -75,17 +75,17 @@ def classes_in(folder: Path) -> dict[str, list[Path]]:
 
 
 def beside_classes(folder: Path) -> list[Path]:
-    """Files of a folder that are in none of its sub-folders."""
+    """Lists the files directly in a folder."""
     return [path for path in _visible(folder) if not path.is_dir()]
 
 
 def in_order(paths: Iterable[Path]) -> list[Path]:
-    """Paths in alphabetical order, folder by folder, which is the same under every locale."""
+    """Sorts paths alphabetically, folder by folder, independent of the locale."""
     return sorted(paths, key=lambda path: readable(str(path)).split(os.sep))
 
 
 def readable(name: str) -> str:
-    r"""A name as UTF-8 can hold it: bytes that are not UTF-8 become escapes.
+    r"""Makes a name encodable as UTF-8 by escaping bytes that are not UTF-8.
 
     >>> readable("caf\udce9.png")
     'caf\\xe9.png'
@@ -94,7 +94,7 @@ def readable(name: str) -> str:
 
 
 def unique(names: Iterable[str]) -> list[str]:
-    """Names of which a later one that has come before gets a number.
+    """Makes names unique by appending a number to repeated ones.
 
     >>> unique(["a", "b", "a"])
     ['a', 'b', 'a (2)']
@@ -109,12 +109,12 @@ def unique(names: Iterable[str]) -> list[str]:
 
 
 def names_of(paths: Sequence[Path], folder: Path) -> list[str]:
-    """Names of files relative to a folder, with "/" between folders; unique, and writable as UTF-8."""
+    """Returns the names of files relative to a folder, with "/" as separator, unique and valid UTF-8."""
     return unique(readable(path.relative_to(folder).as_posix()) for path in paths)
 
 
 def lookalikes(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Groups of names that differ in case, blanks or the way accents are encoded alone.
+    """Groups names that differ only in case, white space or Unicode normalisation.
 
     >>> lookalikes(["cat", "dog", "Cat "])
     [('cat', 'Cat ')]
@@ -127,7 +127,7 @@ def lookalikes(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first of some names, and how many more there are.
+    """Formats the first name, and the number of the others.
 
     >>> listed(["cat/1.png", "cat/2.png", "cat/3.png"])
     'cat/1.png and 2 more'
@@ -136,7 +136,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def counted_suffixes(paths: Iterable[Path]) -> str:
-    """Numbers of files by suffix, the most frequent first.
+    """Counts files by suffix, the most frequent first.
 
     >>> counted_suffixes([Path("a.txt"), Path("b.heic"), Path("c.HEIC"), Path("complete")])
     '.heic 2, .txt 1, no suffix 1'
@@ -147,7 +147,7 @@ def counted_suffixes(paths: Iterable[Path]) -> str:
 
 
 def is_hidden(name: str) -> bool:
-    """Tells whether a name is of what people do not see.
+    """Returns True for the name of a hidden file.
 
     >>> is_hidden(".ipynb_checkpoints"), is_hidden("__MACOSX"), is_hidden("cat")
     (True, True, False)
@@ -160,12 +160,12 @@ def _plain(name: str) -> str:
 
 
 def _visible(folder: Path) -> list[Path]:
-    """Entries of a folder that are not hidden, in order."""
+    """Lists the entries of a folder that are not hidden, in order."""
     return in_order(folder / name for name in os.listdir(folder) if not is_hidden(name))
 
 
 def _below(folder: Path) -> list[Path]:
-    """All entries below a folder but for the folders among them; links to folders are not followed."""
+    """Lists all entries below a folder except folders, without following links to folders."""
     found: list[Path] = []
     left = [folder]
     while left:

@@ -1,4 +1,4 @@
-"""Images in files as an array that decodes them when it is asked."""
+"""Array-like view of image files, decoded on demand."""
 
 import zlib
 from collections.abc import Sequence
@@ -12,17 +12,17 @@ from laya_jax.data.folders import readable
 from laya_jax.data.pictures import DEEP_GREY, LARGE, TRANSPARENT, UPRIGHT, Picture, read_pixels
 
 LARGEST_DECODED = 2**31
-"""Bytes of pixels up to which images are decoded at once."""
+"""Maximum number of bytes of pixels for decoding all images in advance."""
 
 
 class ImageFiles:
-    """Images in files, decoded when they are asked for: a read-only array [N, H, W, C] of uint8.
+    """Images in files, decoded on demand: a read-only array [N, H, W, C] of uint8.
 
     Attributes:
       pictures: Descriptions of the images.
       shape: Shape of the array.
-      resize: True if the images are resized to the height of the array.
-      background: Colour behind transparent pixels.
+      resize: True to resize the images to the height of the array.
+      background: Background colour for transparent pixels.
     """
 
     dtype = np.dtype(np.uint8)
@@ -45,26 +45,26 @@ class ImageFiles:
         return len(self.pictures)
 
     def __getitem__(self, rows: NDArray | slice) -> "ImageFiles":
-        """Some of the images, still in files."""
+        """Returns the images at these rows, still in files."""
         some = self.pictures[rows] if isinstance(rows, slice) else [self.pictures[row] for row in rows]
         return ImageFiles(some, self.shape[1:], resize=self.resize, background=self.background)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
-        """All pixels, for NumPy."""
+        """Decodes all images, for NumPy."""
         del copy  # decoding makes a new array
         pixels = self.decode()
         return pixels if dtype is None else pixels.astype(dtype)
 
     def checksum(self) -> int:
-        """A number that changes with the name or the content of any file, and with how it is read."""
+        """Computes a checksum of the names and contents of all files, and of the way they are read."""
         known = [(readable(each.path.name), each.checksum, *self._changes(each)) for each in self.pictures]
         return zlib.crc32(repr((known, self.shape, self.resize)).encode())
 
     def decode(self) -> NDArray[np.uint8]:
-        """All pixels.
+        """Decodes all images.
 
         Raises:
-          ValueError: An image cannot be read, or is not of the size that it had.
+          ValueError: An image cannot be read, or its size has changed.
         """
         pixels = np.empty(self.shape, np.uint8)
         size = self.shape[1] if self.resize else None
@@ -80,12 +80,12 @@ class ImageFiles:
         return pixels
 
     def _changes(self, picture: Picture) -> list[str]:
-        """Ways in which an image is read otherwise than versions before did, which knew none of them."""
+        """Lists the traits of an image that earlier versions ignored when reading it."""
         found = [trait for trait in (UPRIGHT, DEEP_GREY, LARGE) if trait in picture.traits]
         return [*found, *([f"on {self.background}"] if TRANSPARENT in picture.traits else ())]
 
 
 def decoded(inputs: Any) -> Any:
-    """Inputs as they are, except for images in files that are few enough to decode all at once."""
+    """Decodes images in files if they are small enough to hold in memory; returns other inputs unchanged."""
     is_small = isinstance(inputs, ImageFiles) and inputs.nbytes <= LARGEST_DECODED
     return inputs.decode() if is_small else inputs

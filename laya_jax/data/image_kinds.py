@@ -1,4 +1,4 @@
-"""Kinds of image files: what a file is by its content, and how large an image may be."""
+"""Identification of image files by content, and limits on their size."""
 
 import struct
 import warnings
@@ -11,67 +11,67 @@ from typing import IO, Any
 from laya_jax.data.budget import MEMORY
 
 HEIF = frozenset({".heic", ".heif", ".hif"})
-"""Suffixes of the images of telephones for which Pillow needs pillow-heif."""
+"""Suffixes of images from phones, for which Pillow needs pillow-heif."""
 
 SUFFIXES = HEIF | {
     *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".j2k", ".gif", ".webp", ".avif", ".tif"),
     *(".tiff", ".bmp", ".dib", ".ico", ".tga", ".ppm", ".pgm", ".pbm", ".pnm"),
 }
-"""Suffixes of files that have to be images: one that cannot be read is an error; other files are skipped."""
+"""Suffixes of files that must be images: an unreadable one is an error, while other files are skipped."""
 
 RAW = frozenset(
     (".3fr", ".arw", ".cr2", ".cr3", ".dng", ".iiq", ".nef", ".nrw", ".orf", ".pef", ".raf", ".rw2", ".srw")
 )
-"""Suffixes of raw photographs, of which Pillow would read a small preview as if it were the image."""
+"""Suffixes of raw photographs, of which Pillow would read a small preview in place of the image."""
 
 NO_PICTURES = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "IPTC", "MPEG", "WMF"})
-"""Formats that Pillow recognises without decoding them, or hands to another program (Ghostscript)."""
+"""Formats that Pillow recognises but cannot decode, or passes to another program (Ghostscript)."""
 
 LARGEST_FILE = 2**30
-"""Bytes of the largest file that is read."""
+"""Maximum file size in bytes."""
 
 LARGEST_MEMORY = 900_000_000
-"""Bytes that decoding one image may take: 112.5 million pixels in the formats that need least."""
+"""Maximum memory in bytes for decoding one image: 112.5 million pixels in the least demanding formats."""
 
 MEMORY_PER_PIXEL = {"AVIF": 14, "HEIF": 12, "JPEG2000": 24, "WEBP": 20}
-"""Bytes that decoding takes in formats whose decoders hold an image several times, as measured."""
+"""Measured bytes per pixel for formats whose decoders hold several copies of an image."""
 
 LEAST_PER_PIXEL = 8
-"""Bytes that decoding takes in all other formats: four, and as many again to turn or flatten an image."""
+"""Bytes per pixel in all other formats: four, and four more to rotate or flatten an image."""
 
 NESTED = frozenset({"ICNS", "ICO"})
-"""Formats that hold a file of another format, whose size their header need not tell."""
+"""Container formats, whose header may not give the size of the embedded image."""
 
 LARGE_BLOCK = 2**26
-"""Bytes of the blocks in which Pillow allocates large images."""
+"""Block size in bytes for Pillow's allocation of large images."""
 
 PILLOWS_LIMIT = 2**30 // 12
-"""Pixels above which Pillow warns, unless told otherwise: a quarter of a gigabyte of colours."""
+"""Pillow's default limit in pixels for warnings: a quarter of a gigabyte of RGB."""
 
 
 NOT_THIS_FORMAT = (SyntaxError, IndexError, TypeError, struct.error)
-"""Errors by which Pillow's formats say that a file is of another one."""
+"""Exceptions that Pillow's formats raise for files of another format."""
 
 
 class TooLargeError(ValueError):
-    """An image whose file or number of pixels is beyond what is read."""
+    """Raised when an image file or its number of pixels is too large."""
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
-    """Opens an image by its content and checks its size; its pixels are not decoded yet.
+    """Opens an image by content and checks its size, without decoding its pixels.
 
-    Pillow's own ``open`` warns of images that are read here, and only warns of some that are not.
+    Pillow's own ``open`` warns about images that are accepted here, and only warns about some that are not.
 
     Args:
       path: Path of a regular file.
 
     Yields:
-      The image of the first of Pillow's formats that takes the file; None if there is none.
+      The image, opened by the first of Pillow's formats that accepts the file; None if there is none.
 
     Raises:
       TooLargeError: The file or the image is too large.
-      Exception: The file is damaged; Pillow's formats raise anything.
+      Exception: The file is damaged; Pillow's formats may raise anything.
     """
     size = path.stat().st_size
     if size > LARGEST_FILE:
@@ -79,7 +79,7 @@ def opened(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
         prefix = file.read(16)
         takers = [name for name, (_, accepts) in pillow_formats().items() if _accepts(accepts, prefix)]
-        # Opening may read the whole file, and decodes an icon.
+        # Opening may read the whole file, and decodes icons.
         with MEMORY.holding(size if NESTED.isdisjoint(takers) else LARGEST_MEMORY):
             image = _first(takers, file, str(path))
         if image is not None:
@@ -88,7 +88,7 @@ def opened(path: Path) -> Iterator[Any]:
 
 
 def memory_of(kind: str, pixels: int) -> int:
-    """Number of bytes that decoding an image of this format takes at most.
+    """Computes the maximum memory for decoding an image of this format, in bytes.
 
     >>> memory_of("PNG", 1000)
     8000
@@ -98,29 +98,29 @@ def memory_of(kind: str, pixels: int) -> int:
 
 @cache
 def pillow_formats() -> dict[str, tuple[Any, Any]]:
-    """Prepares Pillow, once for the process, and lists its formats of images.
+    """Configures Pillow, once per process, and lists its image formats.
 
     Returns:
-      For each format a function that opens a file, and one that judges a file by its first bytes.
+      For each format, a function that opens a file, and one that tests the first bytes of a file.
     """
-    # Data of other kinds need no Pillow.
+    # Imported here because other kinds of data do not need Pillow.
     from PIL import Image
 
     Image.init()
     reads_heif()
-    # Metadata are not read, but for the orientation; one damaged file could fill the screen with theirs.
+    # Only the orientation is read from metadata; a single damaged file could cause a flood of warnings.
     warnings.filterwarnings("ignore", module=r"PIL\.(Tiff|Ico)ImagePlugin")
-    # Pillow would warn of TIFFs within our own limit when it decodes them.
+    # Pillow would warn about TIFFs within our own limit when it decodes them.
     if Image.MAX_IMAGE_PIXELS == PILLOWS_LIMIT:
         Image.MAX_IMAGE_PIXELS = LARGEST_MEMORY // LEAST_PER_PIXEL
-    # The C library returns large blocks to the system once they are free, and keeps others for the thread.
+    # The C library returns large blocks to the system when freed, and keeps others for the thread.
     Image.core.set_block_size(max(LARGE_BLOCK, Image.core.get_block_size()))
     return {name: Image.OPEN[name] for name in Image.ID if name not in NO_PICTURES}
 
 
 @cache
 def reads_heif() -> bool:
-    """Tells whether images of telephones (.heic) can be read; from then on, Pillow reads them."""
+    """Returns True if .heic images can be read, after registering pillow-heif with Pillow."""
     try:
         from pillow_heif import register_heif_opener
     except ImportError:
@@ -130,7 +130,7 @@ def reads_heif() -> bool:
 
 
 def has_to_be_image(path: Path) -> bool:
-    """Tells whether a file's suffix says that it is an image that can be read.
+    """Returns True if a file's suffix is that of a supported image format.
 
     >>> has_to_be_image(Path("a.JPG")), has_to_be_image(Path("a.txt"))
     (True, False)
@@ -145,9 +145,9 @@ def has_to_be_image(path: Path) -> bool:
 def _accepts(accepts: Any, prefix: bytes) -> bool:
     try:
         answer = accepts is None or accepts(prefix)
-    except (IndexError, struct.error):  # the file is shorter
+    except (IndexError, struct.error):  # the file is too short
         return False
-    return bool(answer) and not isinstance(answer, str)  # a text is the reason why a format cannot be read
+    return bool(answer) and not isinstance(answer, str)  # a string is the reason why a format is unsupported
 
 
 def _first(formats: Sequence[str], file: IO[bytes], name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Sentences on what was left out, changed or found odd in folders of images."""
+"""Notes on files that were skipped, changed or found suspicious in image folders."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ HOW_READ: Mapping[str, str] = {
     FRAMES: "read without the frames or pages after the first",
     LARGE: "so large that, to be resized, only a fraction of the pixels is decoded",
 }
-"""Ends of sentences on images that are not read as they are stored, by their trait."""
+"""Ends of notes on images that are not read as stored, by trait."""
 
 
 def on_skipped(paths: Sequence[Path], folder: Path) -> list[str]:
-    """A sentence on files that are no images, if there are any."""
+    """Returns a note on files that are not images, if there are any."""
     if not paths:
         return []
     to_read = "; to read .heic: pip install 'laya-jax[heic]'" if _needs_heif(paths) else ""
@@ -28,12 +28,12 @@ def on_skipped(paths: Sequence[Path], folder: Path) -> list[str]:
 
 
 def on_beside(paths: Sequence[Path], folder: Path) -> list[str]:
-    """A sentence on files that belong to no class, where classes are read, if there are any."""
+    """Returns a note on files outside the class folders, if there are any."""
     return [f"skipped {_files(paths)} in no class folder: {_named(paths, folder)}"] if paths else []
 
 
 def on_classes(found: Mapping[str, Sequence[Any]]) -> Iterator[str]:
-    """Sentences on class folders without images, and on those that look alike.
+    """Yields notes on class folders without images, and on those with similar names.
 
     >>> list(on_classes({"cat": [1], "Cat": [2], "dog": []}))
     ['folders without images are no classes: dog', 'cat and Cat are different classes, but look alike']
@@ -46,10 +46,10 @@ def on_classes(found: Mapping[str, Sequence[Any]]) -> Iterator[str]:
 
 
 def on_labels(unknown: Mapping[str, int], known: int) -> Iterator[str]:
-    """A sentence on why images have no labels, unless none of them is in a class folder.
+    """Yields a note on why images have no labels, unless none of them is in a class folder.
 
     Args:
-      unknown: Numbers of images by the name of a folder that is no class of the model's; "" for no folder.
+      unknown: Number of images in each folder that is not one of the model's classes; "" for no folder.
       known: Number of the other images.
 
     >>> list(on_labels({"fox": 12, "": 1}, known=20))
@@ -65,7 +65,7 @@ def on_labels(unknown: Mapping[str, int], known: int) -> Iterator[str]:
 
 
 def on_colours(pictures: Iterable[Picture], channels: int, folder: Path) -> list[str]:
-    """A sentence on images that are not grey, if a model reads grey ones."""
+    """Returns a note on colour images for a greyscale model, if there are any."""
     coloured = [picture.path for picture in pictures if not picture.is_grey] if channels == 1 else []
     return (
         [f"{_images(len(coloured))} read as grey alone: {listed(names_of(coloured, folder))}"]
@@ -75,7 +75,7 @@ def on_colours(pictures: Iterable[Picture], channels: int, folder: Path) -> list
 
 
 def on_traits(pictures: Iterable[Picture], folder: Path, background: str) -> Iterator[str]:
-    """Sentences on images that are not read as they are stored, one for each trait."""
+    """Yields a note for each trait of images that are not read as stored."""
     of_trait: dict[str, list[Path]] = {}
     for picture in pictures:
         for trait in picture.traits:
@@ -87,11 +87,11 @@ def on_traits(pictures: Iterable[Picture], folder: Path, background: str) -> Ite
 
 
 def on_copies(splits: Mapping[str, tuple[Sequence[Picture], Sequence[int]]], folder: Path) -> Iterator[str]:
-    """Sentences on files of the same content in several classes, or in several splits.
+    """Yields notes on files with the same content in several classes or splits.
 
     Args:
       splits: Pictures and labels of each split.
-      folder: Path of the folder that all files are in.
+      folder: Path of the folder that contains all files.
     """
     places: dict[bytes, list[tuple[str, int, Path]]] = {}
     for split, (pictures, labels) in splits.items():

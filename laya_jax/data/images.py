@@ -1,4 +1,4 @@
-"""Folders of images as data sets: a sub-folder for each class, or train/, validation/ and test/ of such."""
+"""Image folders as data sets, with one sub-folder per class, optionally inside train/, validation/, test/."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,15 @@ from laya_jax.data.pictures import Picture, describe
 from laya_jax.data.splits import Splits
 
 BESIDE = ""
-"""Name that stands for the class of images that are in no class folder."""
+"""Placeholder class name for images outside the class folders."""
 
 
 class _Found(NamedTuple):
-    """Files of a split, identified.
+    """Identified files of a split.
 
     Attributes:
-      classes: Images by class; a class may have none.
-      skipped: Files that are no images.
+      classes: Images by class, possibly none.
+      skipped: Files that are not images.
     """
 
     classes: dict[str, list[Picture]]
@@ -61,16 +61,16 @@ class _Found(NamedTuple):
 
     @property
     def pictures(self) -> list[Picture]:
-        """All images, class by class."""
+        """Lists all images, class by class."""
         return [picture for pictures in self.classes.values() for picture in pictures]
 
     def unknown(self, class_names: Sequence[str]) -> dict[str, int]:
-        """Numbers of images in classes of other names."""
+        """Counts the images in each class not among these names."""
         known = {*class_names}
         return {name: len(images) for name, images in self.classes.items() if images and name not in known}
 
     def labels(self, class_names: Sequence[str]) -> NDArray[np.int32]:
-        """Labels of all images, which are in classes of these names."""
+        """Returns the labels of all images, whose classes must be among these names."""
         of_name = {name: label for label, name in enumerate(class_names)}
         return np.array([of_name[name] for name, images in self.classes.items() for _ in images], np.int32)
 
@@ -79,9 +79,9 @@ def load_images(config: DataConfig) -> Dataset:
     """Reads a folder of images with their classes.
 
     Raises:
-      FileNotFoundError: There is no such folder, or there are no images in it.
-      ValueError: An image cannot be read, images are of mixed sizes, there is one class only, or folders may
-        be splits as well as classes.
+      FileNotFoundError: There is no such folder, or it contains no images.
+      ValueError: An image cannot be read, images have mixed sizes, there is only one class, or it is
+        ambiguous whether folders are splits or classes.
     """
     folder = path_of(config.source)
     splits = splits_in(folder)
@@ -135,19 +135,19 @@ def read_unlabelled_images(
     *,
     labelled: bool = False,
 ) -> Unlabelled:
-    """Reads images to predict or to test on: those of the test split, if the folder has splits.
+    """Reads images to predict or evaluate, from the test split if the folder has splits.
 
     Args:
       folder: Path of the folder.
-      shape: Shape [H, W, C] of what the model reads.
+      shape: Shape [H, W, C] of the model's inputs.
       class_names: Names of the model's classes, by label.
       config: Configuration of the model's training data.
-      labelled: True if the images are needed for their labels: those in no class folder are then skipped,
-        and unknown classes are refused. Otherwise all are read, with labels if all of them have one.
+      labelled: True if labels are required: images outside the class folders are then skipped, and unknown
+        classes are rejected. Otherwise all images are read, with labels if all of them have one.
 
     Raises:
-      FileNotFoundError: There is no such folder, or there are no images in it.
-      ValueError: An image cannot be read or is of another size, or there is an unknown class.
+      FileNotFoundError: There is no such folder, or it contains no images.
+      ValueError: An image cannot be read or has a different size, or there is an unknown class.
     """
     splits = splits_in(folder)
     if splits and "test" not in splits:
@@ -184,7 +184,7 @@ def _files(pictures: Sequence[Picture], shape: Sequence[int], config: DataConfig
 
 
 def _shape_of(pictures: Sequence[Picture], size: int | None) -> tuple[int, int, int]:
-    """Height, width and channels of images: grey if all of them are grey."""
+    """Returns height, width and channels of images, with one channel if all of them are grey."""
     width, height = pictures[0].size if size is None else (size, size)
     return height, width, 1 if all(picture.is_grey for picture in pictures) else 3
 
@@ -200,7 +200,7 @@ def _check_known(folder: Path, unknown: Mapping[str, int], lacking: str) -> None
 
 
 def _check_sizes(pictures: Sequence[Picture], shape: Sequence[int], others: str, advice: str) -> None:
-    """Raises unless all images have the height and width of this shape."""
+    """Checks that all images have the height and width of this shape."""
     height, width = shape[:2]
     for picture in pictures:
         if picture.size != (width, height):

@@ -1,4 +1,4 @@
-"""Labels as arrays hold them: one number or name each, columns, one-hot rows, or indices of class names."""
+"""Labels in arrays: one number or name each, columns, one-hot rows, or indices of class names."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,15 +10,15 @@ from laya_jax.data.class_names import clean, listed, quoted
 
 
 def label_values(array: NDArray, examples: int, where: str) -> list[Any]:
-    """The label of every example: values of a vector, a row or a column, or the place of the one in each row.
+    """Returns the label of every example: values of a vector, row or column, or the argmax of one-hot rows.
 
     Args:
       array: Labels [N], [N, 1], [1, N], or one-hot [N, K].
-      examples: Number of labels that there should be.
+      examples: Expected number of labels.
       where: Description of the labels for messages.
 
     Raises:
-      ValueError: Labels of another form or number; or several classes of one example.
+      ValueError: The labels have another form or number, or an example has several classes.
 
     >>> label_values(np.array([[0, 0, 1], [1, 0, 0]]), 2, "labels")
     [2, 0]
@@ -38,7 +38,7 @@ def label_values(array: NDArray, examples: int, where: str) -> list[Any]:
 
 
 def are_numbers(values: Sequence[Any]) -> bool:
-    """Checks that all labels are numbers, or names that are.
+    """Returns True if all labels are numbers, or strings of numbers.
 
     >>> are_numbers([0, 1.0]), are_numbers(("0", "1")), are_numbers([True]), are_numbers(("cat", "1"))
     (True, True, False, False)
@@ -47,10 +47,10 @@ def are_numbers(values: Sequence[Any]) -> bool:
 
 
 def named_values(values: Sequence[Any], class_names: Sequence[str], where: str) -> list[Any]:
-    """Labels that are numbers of classes, as the names of these; other labels as they are.
+    """Replaces labels that are class indices by class names, and leaves others unchanged.
 
     Raises:
-      ValueError: A number that is none of a class.
+      ValueError: An index is out of range.
 
     >>> named_values([1, "a", None], ["a", "b"], "labels")
     ['b', 'a', None]
@@ -70,10 +70,10 @@ def named_values(values: Sequence[Any], class_names: Sequence[str], where: str) 
 
 
 def read_class_names(array: NDArray, where: str) -> tuple[str, ...]:
-    """Names of the classes, by number, without blanks at their ends.
+    """Reads the names of the classes, in order, without leading and trailing white space.
 
     Raises:
-      ValueError: They are no list of names, or two are the same.
+      ValueError: The array is not a list of names, or two names are the same.
     """
     if array.ndim != 1 or array.dtype.kind not in "iuSU":
         raise ValueError(f"{where} have shape {array.shape} and {array.dtype}, expected one name per class")

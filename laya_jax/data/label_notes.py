@@ -1,4 +1,4 @@
-"""Notes on labels: what was taken for the same class, for a class of its own, or for no label."""
+"""Notes on labels that were merged into one class, kept as separate classes, or read as missing."""
 
 import re
 import unicodedata
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 from laya_jax.data.class_names import WHOLE, clean, listed, quoted
 
 DOUBTFUL = ("None", "?", "-")
-"""Labels that are read as classes, but may have been meant as missing ones."""
+"""Labels that are read as classes, but may be meant as missing values."""
 
 
 def label_notes(
     values: Sequence[Any], labels: NDArray[np.int32], class_names: Sequence[str], where: str
 ) -> Iterator[str]:
-    """Sentences on what is not plain in the labels of training data, with numbers of examples.
+    """Yields notes on ambiguous labels of training data, with numbers of examples.
 
     Args:
-      values: Label of every example, as its owner wrote it.
-      labels: Its class, [N]; -1 where it is missing.
-      class_names: Names of the classes, by number.
+      values: Label of every example, as written in the source.
+      labels: Class of every example, [N]; -1 for a missing label.
+      class_names: Names of the classes, by label.
       where: Description of the labels, such as "labels of reviews.csv".
     """
     known = labels[labels >= 0]
@@ -45,7 +45,7 @@ def label_notes(
 
 
 def missing_notes(values: Sequence[Any], labels: NDArray[np.int32], where: str) -> Iterator[str]:
-    """A sentence on missing labels, as they are written, if there are any."""
+    """Yields a note on missing labels and their spellings, if there are any."""
     missing = np.flatnonzero(labels < 0).tolist()
     if missing:
         written = {quoted(value) if isinstance(value := values[row], str) else repr(value) for row in missing}
@@ -54,7 +54,7 @@ def missing_notes(values: Sequence[Any], labels: NDArray[np.int32], where: str) 
 
 
 def _spellings(values: Sequence[Any], labels: NDArray[np.int32], class_names: Sequence[str]) -> list[str]:
-    """Texts that are the same class once their blanks and decimal points are gone."""
+    """Lists spellings of the same class that differ in white space and decimal points."""
     found: dict[str, set[str]] = {}
     for value, label in zip(values, labels.tolist(), strict=True):
         if label >= 0 and isinstance(value, str):
@@ -67,7 +67,7 @@ def _spellings(values: Sequence[Any], labels: NDArray[np.int32], class_names: Se
 
 
 def _lookalikes(class_names: Sequence[str]) -> list[list[str]]:
-    """Groups of classes that differ only in case, inner blanks or leading zeros."""
+    """Groups classes that differ only in case, inner white space or leading zeros."""
     groups: dict[Any, list[str]] = {}
     for name in class_names:
         folded = re.sub(r"[\s_]", "", unicodedata.normalize("NFKC", name).casefold())
@@ -77,6 +77,6 @@ def _lookalikes(class_names: Sequence[str]) -> list[list[str]]:
 
 
 def _is_joined(name: str, class_names: Set[str]) -> bool:
-    """Checks for a name such as "comedy|drama" beside "comedy" and "drama"."""
+    """Returns True for a name such as "comedy|drama" if there are also "comedy" and "drama"."""
     parts = {clean(part) for part in re.split(r"[|;,+/]", name)}
     return len(parts) > 1 and parts <= class_names

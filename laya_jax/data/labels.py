@@ -1,4 +1,4 @@
-"""Labels as their owners write them, read as classes: the one place where this is decided."""
+"""Conversion of raw labels to classes, for all sources."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
@@ -10,19 +10,19 @@ from laya_jax.data.class_names import NUMBER, WHOLE, class_name, clean, listed, 
 from laya_jax.data.label_notes import label_notes, missing_notes
 
 FEW = 10
-"""Classes with one example only that are never taken for identifiers: small data may be meant so."""
+"""Number of single-example classes up to which labels are not mistaken for identifiers in small data."""
 
 Place = Callable[[int], str]
 
 
 class Labels(NamedTuple):
-    """Labels as numbers of classes.
+    """Integer labels.
 
     Attributes:
-      labels: Class of every example, [N] of int32; -1 where the label is missing and the reader has to leave
-        the example out.
-      class_names: Names of the classes, by number.
-      notes: Sentences on labels that are missing, were read as one class, or look alike.
+      labels: Class of every example, [N] of int32; -1 for a missing label, whose example the reader has to
+        skip.
+      class_names: Names of the classes, by label.
+      notes: Notes on labels that are missing, were merged into one class, or look alike.
     """
 
     labels: NDArray[np.int32]
@@ -31,24 +31,24 @@ class Labels(NamedTuple):
 
 
 def row_place(row: int) -> str:
-    """The place of an example in a source without lines, counted from 0 as everywhere."""
+    """Describes the position of an example in a source without lines, counted from 0."""
     return f"row {row}"
 
 
 def classes_of(values: Iterable[Any], where: str, place: Place = row_place) -> Labels:
-    """Classes that the labels of training data name, in natural order: numbers by value, then words.
+    """Determines the classes of training labels, in natural order: numbers by value, then words.
 
-    Blanks at the ends go, and "1.0" is the class "1", as pandas writes whole numbers of a column that has
-    missing values.
+    Leading and trailing white space is stripped, and "1.0" is the class "1", since pandas writes integers as
+    floats in a column with missing values.
 
     Args:
-      values: Label of every example: text, a number, a truth value, or nothing.
+      values: Label of every example: a string, a number, a boolean or None.
       where: Description of the labels for messages, such as "labels of reviews.csv".
-      place: Function that describes the place of a row, such as "line 7".
+      place: Function that describes the position of a row, such as "line 7".
 
     Raises:
       ValueError: There are no labels, they look like a regression target or like identifiers, or an example
-        has several.
+        has several labels.
 
     >>> classes_of(["pos", "neg ", "", "neg"], "labels of reviews.csv")[:2]
     (array([ 1,  0, -1,  0], dtype=int32), ('neg', 'pos'))
@@ -75,16 +75,16 @@ def classes_of(values: Iterable[Any], where: str, place: Place = row_place) -> L
 def labels_of(
     values: Iterable[Any], class_names: Sequence[str], where: str, place: Place = row_place
 ) -> Labels:
-    """Labels of held-out data, as those to train on number the classes.
+    """Converts labels of held-out data with the classes of the training data.
 
     Args:
       values: Label of every example, as in ``classes_of``.
-      class_names: Names of the classes, by number.
+      class_names: Names of the classes, by label.
       where: Description of the labels for messages.
-      place: Function that describes the place of a row.
+      place: Function that describes the position of a row.
 
     Raises:
-      ValueError: A label is none of the classes; the message names it and its place.
+      ValueError: A label is not one of the classes; the message names it and its position.
 
     >>> labels_of([1.0, "0", None], ("0", "1"), "test labels of reviews.csv").labels
     array([ 1,  0, -1], dtype=int32)
@@ -95,7 +95,7 @@ def labels_of(
     for row, value in enumerate(values):
         text = _text(value, where, place, row)
         if text is None and isinstance(value, str) and clean(value) in exact:
-            text = clean(value)  # a class of the model's, though it looks like a missing label
+            text = clean(value)  # one of the model's classes, although it looks like a missing label
         label = -1 if text is None else exact.get(text, cleaned.get(whole_number(text)))
         if label is None:
             raise ValueError(
@@ -110,19 +110,19 @@ def labels_of(
 def labels_among(
     values: Iterable[Any], class_names: Sequence[str], where: str, place: Place = row_place
 ) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
-    """Labels of data to evaluate or predict, which are of use only if none is missing.
+    """Converts labels of data to evaluate or predict, which are used only if none is missing.
 
     Args:
       values: Label of every example, as in ``classes_of``.
       class_names: Names of the model's classes.
       where: Description of the labels for messages.
-      place: Function that describes the place of a row.
+      place: Function that describes the position of a row.
 
     Returns:
-      Labels [N] of int32, or None if any is missing; and notes, which tell if only some are.
+      Labels [N] of int32, or None if any is missing; and notes if only some are missing.
 
     Raises:
-      ValueError: A label is none of the model's classes; the message names it and its place.
+      ValueError: A label is not one of the model's classes; the message names it and its position.
 
     >>> labels_among([1.0, "0"], ("0", "1"), "labels of reviews.csv")
     (array([1, 0], dtype=int32), ())

@@ -1,4 +1,4 @@
-"""Mean and scale of the channels of stored inputs, which normalise them."""
+"""Per-channel mean and scale of stored inputs, for normalisation."""
 
 from typing import Any, NamedTuple
 
@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 CONSTANT = 2.0**-22
-"""Deviation, as a share of the mean, up to which a channel is constant: what rounding to float32 leaves."""
+"""Standard deviation relative to the mean up to which a channel is constant: float32 rounding error."""
 
 SMALLEST = float(np.finfo(np.float32).tiny)
-"""Deviation up to which a channel is constant in any case: float32 cannot divide by less."""
+"""Standard deviation up to which a channel is always constant: the smallest normal float32."""
 
 IMPRECISE = 1e-3
-"""Error of a channel, as a share of its deviation, from which rounding to float32 is worth a note."""
+"""Float32 rounding error of a channel, relative to its standard deviation, above which a note is issued."""
 
 NOISE = 1e-12
-"""Deviation, as a share of the mean, that the arithmetic in float64 gives a constant channel."""
+"""Standard deviation relative to the mean of a constant channel, due to float64 arithmetic."""
 
 CHUNK = 1000
-"""Inputs that are read at a time."""
+"""Number of inputs read at a time."""
 
 
 class Moments(NamedTuple):
@@ -29,7 +29,7 @@ class Moments(NamedTuple):
 
 
 def moments(inputs: Any) -> Moments:
-    """Mean and standard deviation per channel, the last axis; the scale of a constant channel is 1.
+    """Computes mean and standard deviation per channel, the last axis; the scale of a constant channel is 1.
 
     Args:
       inputs: Stored inputs [N, ..., channels], read a thousand at a time.
@@ -44,7 +44,7 @@ def moments(inputs: Any) -> Moments:
 
 
 def _mean_and_deviation(inputs: Any) -> tuple[NDArray, NDArray]:
-    """Exact to float64 whatever the offset: chunks are merged by the formula of Chan, Golub and LeVeque."""
+    """Computes both to float64 precision for any offset, merging chunks as Chan, Golub and LeVeque do."""
     channels = inputs.shape[-1]
     mean, squares, count = np.zeros(channels), np.zeros(channels), 0
     for start in range(0, len(inputs), CHUNK):
@@ -58,7 +58,7 @@ def _mean_and_deviation(inputs: Any) -> tuple[NDArray, NDArray]:
 
 
 def imprecise_channels(wide: NDArray, values: NDArray[np.float32]) -> list[int]:
-    """Channels whose differences do not survive rounding to float32, as of times in seconds since 1970.
+    """Finds channels whose differences do not survive rounding to float32, such as Unix times.
 
     >>> wide = np.array([[1.7e9, 1], [1.7e9 + 9, 2]])
     >>> imprecise_channels(wide, wide.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Inputs and labels in a .npz file, under any of the usual names and in any of the usual forms."""
+"""Inputs and labels in .npz files, under any of the usual names and in any of the usual forms."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,15 +18,15 @@ from laya_jax.data.moments import imprecise_channels
 from laya_jax.data.splits import Splits
 
 CHANNELS = (1, 3, 4)
-"""Numbers of channels that images have: grey, colour, and colour with transparency."""
+"""Possible numbers of image channels: grey, RGB and RGBA."""
 
 
 def load_npz(config: DataConfig) -> Dataset:
-    """Reads a file's arrays.
+    """Loads a data set from a .npz file.
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: The file cannot be read, or its arrays do not go together.
+      ValueError: The file cannot be read, or its arrays do not match.
     """
     file = _File(path_of(config.source))
     train = file.part("train")
@@ -51,7 +51,7 @@ def load_npz(config: DataConfig) -> Dataset:
 
 
 def read_unlabelled_npz(path: Path, class_names: Sequence[str]) -> Unlabelled:
-    """Reads inputs to predict: those to test on, if a file sets some apart, with labels if it has them."""
+    """Reads inputs to predict: the test inputs, if the file has any, with labels if available."""
     file = _File(path)
     of_inputs, of_labels = next(
         part for split in ("test", "train", "validation") if (part := file.names.parts[split]).inputs
@@ -70,7 +70,7 @@ def read_unlabelled_npz(path: Path, class_names: Sequence[str]) -> Unlabelled:
 
 
 class _Part(NamedTuple):
-    """Examples of a split that have a label, their rows in the file, and notes."""
+    """Labelled examples of a split, their rows in the file, and notes."""
 
     examples: Examples
     rows: NDArray
@@ -79,13 +79,13 @@ class _Part(NamedTuple):
 
 
 class _File:
-    """A .npz file whose arrays are read when they are asked for.
+    """A .npz file whose arrays are read on demand.
 
     Attributes:
       path: Path of the file.
-      names: Names of its arrays, by what they are.
-      class_names: Names of the classes, by number, if the file has them.
-      notes: Notes on what is passed over.
+      names: Names of the arrays, by role.
+      class_names: Names of the classes, by label; empty if the file has none.
+      notes: Notes on ignored arrays.
     """
 
     def __init__(self, path: Path) -> None:
@@ -99,7 +99,7 @@ class _File:
             self.class_names = read_class_names(self._array(name), self.where(name))
 
     def part(self, split: str, train: _Part | None = None) -> _Part:
-        """Examples of a split; of one to hold out, as those to train on are."""
+        """Reads the examples of a split; held-out ones must be consistent with the training split."""
         inputs_name, labels_name = self.names.parts[split]
         if inputs_name is None or labels_name is None:
             missing = "inputs" if inputs_name is None else f"labels for {inputs_name}"
@@ -116,16 +116,16 @@ class _File:
         return _Part(examples, rows, labels.class_names, (*notes, *labels.notes))
 
     def inputs(self, name: str) -> tuple[NDArray, tuple[str, ...]]:
-        """Inputs as they are stored, and notes."""
+        """Reads stored inputs, and notes."""
         return read_inputs(self._array(name), self.where(name))
 
     def labels(self, name: str, examples: int) -> list[Any]:
-        """Labels as they are written, but by name if the file has class names."""
+        """Reads raw labels, replaced by class names if the file has them."""
         values = label_values(self._array(name), examples, self.where(name))
         return named_values(values, self.class_names, self.where(name)) if self.class_names else values
 
     def where(self, name: str) -> str:
-        """Description of an array for messages."""
+        """Describes an array for messages."""
         return f"{name} of {self.path}"
 
     def _array(self, name: str) -> NDArray:
@@ -133,10 +133,10 @@ class _File:
 
 
 def read_inputs(array: NDArray, where: str) -> tuple[NDArray, tuple[str, ...]]:
-    """Inputs as stored, channels last: bytes as they are, anything else in float32; and notes.
+    """Converts an array to stored inputs, channels last, in uint8 or float32; and returns notes.
 
     Raises:
-      ValueError: The array holds no numbers, or some that float32 has not.
+      ValueError: The array is not numeric, or has values that float32 cannot represent.
     """
     if array.ndim < 2 or not array.size or array.dtype.kind not in "biuf":
         raise ValueError(
@@ -160,7 +160,7 @@ def read_inputs(array: NDArray, where: str) -> tuple[NDArray, tuple[str, ...]]:
 
 
 def _channels_last(array: NDArray, where: str) -> tuple[NDArray, tuple[str, ...]]:
-    """Images with an axis for their channels behind the others, and what was done."""
+    """Moves or adds the channel axis of images last, and returns notes on the change."""
     if array.ndim == 3 and array.dtype == np.uint8:
         return array[..., None], ()
     if array.ndim != 4:

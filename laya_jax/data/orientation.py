@@ -1,4 +1,4 @@
-"""The way up of images, which cameras write into EXIF rather than turning the pixels."""
+"""EXIF orientation of images, which cameras record instead of rotating the pixels."""
 
 import os
 import struct
@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import IO, Any
 
 LONGEST_EXIF = 2**20
-"""Bytes of EXIF in a PNG in which the orientation is looked for."""
+"""Maximum number of bytes of EXIF in a PNG that are searched for the orientation."""
 
 
 def orientation_of(path: Path, image: Any) -> int:
-    """EXIF's number for the way an opened image is stored, from 1 (upright) to 8.
+    """Returns the EXIF orientation of an opened image, from 1 (upright) to 8.
 
-    It is 1 for TIFF, of which Pillow turns the pixels when it decodes them.
+    It is 1 for TIFF, which Pillow rotates while decoding.
     """
     return orientation_in(_exif(path, image))
 
 
 def orientation_in(exif: bytes) -> int:
-    r"""Orientation that EXIF tells, from 1 (upright) to 8; 1 if it tells none, or is damaged.
+    r"""Parses the orientation in EXIF, from 1 (upright) to 8; 1 if it is missing or damaged.
 
-    Pillow would read all of EXIF, in which a hostile file makes every entry as long as the whole.
+    Pillow would read all of EXIF, where a crafted file can make every entry as long as the whole.
 
     >>> entry = struct.pack("<HHLHH", 0x0112, 3, 1, 6, 0)
     >>> orientation_in(b"Exif\0\0II*\0" + struct.pack("<LH", 8, 1) + entry)
@@ -39,13 +39,13 @@ def orientation_in(exif: bytes) -> int:
             if tag == 0x0112:
                 (value,) = struct.unpack_from(order + ("L" if kind == 4 else "H"), exif, offset + 8)
                 return value if 1 <= value <= 8 else 1
-    except struct.error:  # beyond the end
+    except struct.error:  # past the end
         pass
     return 1
 
 
 def turned(image: Any, orientation: int) -> Any:
-    """Brings the pixels of an image of this orientation upright."""
+    """Rotates and flips an image of this orientation upright."""
     from PIL.Image import Transpose
 
     turns = {
@@ -67,17 +67,17 @@ def _exif(path: Path, image: Any) -> bytes:
     if exif or image.format != "PNG":
         return exif
     with path.open("rb") as file:
-        exif = _chunk(file, b"eXIf")  # it may follow the pixels
+        exif = _chunk(file, b"eXIf")  # the chunk may follow the pixels
     with suppress(
         ValueError
-    ):  # as older versions of ImageMagick write it: three lines, then hexadecimal digits
+    ):  # format of older versions of ImageMagick: three lines, then hexadecimal digits
         text = image.info.get("Raw profile type exif", "")
         exif = exif or bytes.fromhex("".join(text.split("\n")[3:]))
     return exif
 
 
 def _chunk(file: IO[bytes], name: bytes) -> bytes:
-    """The content of a chunk of a PNG, wherever it is; empty if there is none."""
+    """Reads the content of a PNG chunk at any position; empty if there is none."""
     file.seek(8)
     while len(head := file.read(8)) == 8:
         length, found = struct.unpack(">L4s", head)

@@ -1,7 +1,7 @@
-"""Original files of the named data sets, and the examples that tensorflow-datasets makes of them.
+"""Original files of the named data sets, and their conversion to the examples of tensorflow-datasets.
 
-tensorflow-datasets' own generators read images through TensorFlow. Here they become the same examples under
-the same keys without it, and its writer, which sorts by the keys' hashes, puts them in the same order.
+The generators of tensorflow-datasets read images through TensorFlow. This module produces the same examples
+under the same keys without it, and the writer, which sorts by the hashes of keys, restores the same order.
 """
 
 import gzip
@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from laya_jax.data.download import RemoteFile
 
 LARGEST = 2**29
-"""Maximum number of bytes that are read of one file, after decompression."""
+"""Maximum number of bytes read from one file, after decompression."""
 
 
 class Split(NamedTuple):
-    """Examples of one split, for tensorflow-datasets' writer.
+    """Examples of one split, for the writer of tensorflow-datasets.
 
     Attributes:
       number: Number of examples.
-      examples: Keys, by whose hash the writer sorts, with the examples.
+      examples: Pairs of key and example; the writer sorts by the hash of the key.
     """
 
     number: int
@@ -35,11 +35,11 @@ class Split(NamedTuple):
 
 
 def original_files(source: str, mirror: str | None = None) -> list[RemoteFile]:
-    """Describes the original files of a data set, as tensorflow-datasets has them on record.
+    """Lists the original files of a data set, with the checksums recorded in tensorflow-datasets.
 
     Args:
       source: Name of the data set in tensorflow-datasets.
-      mirror: Address of a folder on another server that has the files under the same names.
+      mirror: URL of a directory on another server that has the files under the same names.
 
     >>> [file.name for file in original_files("cifar10")]
     ['cifar-10-binary.tar.gz']
@@ -57,7 +57,7 @@ def original_files(source: str, mirror: str | None = None) -> list[RemoteFile]:
 
 
 def megabytes(files: Iterable[RemoteFile]) -> int:
-    """Sums the sizes of files, in megabytes, of which a part counts as one.
+    """Sums the sizes of files, in megabytes, rounded up.
 
     >>> megabytes(original_files("cifar10"))
     171
@@ -69,14 +69,14 @@ def read_originals(builder: Any, folder: Path) -> dict[str, Split]:
     """Reads the original files of a data set.
 
     Args:
-      builder: The data set's builder of tensorflow-datasets; its class names are set, if the files have them.
-      folder: Path of the directory of the files, which have been checked.
+      builder: Builder of the data set in tensorflow-datasets; its class names are set if the files have them.
+      folder: Path of the directory with the verified files.
 
     Returns:
       The splits by name.
 
     Raises:
-      ValueError: A file is not what its name says.
+      ValueError: A file does not have the expected content.
     """
     try:
         return READERS[builder.name](builder, folder)
@@ -95,7 +95,7 @@ def _fashion_mnist(builder: Any, folder: Path) -> dict[str, Split]:
 
 
 def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Reads an array of bytes in the format of MNIST: a magic number, the sizes, the values."""
+    """Reads a uint8 array in the IDX format of MNIST: a magic number, the sizes, the values."""
     with gzip.open(path) as file:
         magic, *shape = np.frombuffer(file.read(4 * (1 + dimensions)), ">u4").tolist()
         values = np.frombuffer(file.read(LARGEST), np.uint8)
@@ -127,11 +127,11 @@ def _cifar10(builder: Any, folder: Path) -> dict[str, Split]:
 def _images(
     images: NDArray[np.uint8], labels: NDArray[np.uint8], prefix: str | None = None
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Makes examples of images, with their number as key, and with an id where a prefix for it is given."""
+    """Yields images as examples with their index as key, and with an id if a prefix is given."""
     from PIL import Image
 
     for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-        # An image of Pillow's is encoded without TensorFlow.
+        # Pillow images are encoded without TensorFlow.
         example = {"image": Image.fromarray(image), "label": int(label)}
         yield index, example if prefix is None else {**example, "id": f"{prefix}{index:05d}"}
 
@@ -157,7 +157,7 @@ def _imdb_reviews(builder: Any, folder: Path) -> dict[str, Split]:
 
 
 def _members(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
-    """Reads files of an archive, in its order, into memory: nothing is extracted to the disk."""
+    """Reads files of an archive into memory, in order, without extracting anything to disk."""
     total = 0
     with tarfile.open(path, "r|gz") as archive:
         for member in archive:

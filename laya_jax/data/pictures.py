@@ -1,4 +1,4 @@
-"""One image in a file: its description, and its pixels, upright and of 8 bits a channel."""
+"""Image files: description, and decoding to upright pixels with 8 bits per channel."""
 
 import hashlib
 import zlib
@@ -21,30 +21,30 @@ from laya_jax.data.image_kinds import (
 from laya_jax.data.orientation import orientation_of, turned
 
 UPRIGHT, TRANSPARENT, DEEP_GREY, LARGE = "upright", "transparent", "16-bit grey", "large"
-"""Traits by which an image is read otherwise than it is stored, or than versions before read it."""
+"""Traits of images that are not read as stored, or not as in earlier versions."""
 
 DEEP_COLOUR, FRAMES = "16-bit colour", "frames"
-"""Traits that people are told of, though such images were always read like this."""
+"""Traits that are reported in notes, although such images have always been read in this way."""
 
 WITH_FRAMES = frozenset({"AVIF", "GIF", "PNG", "TIFF", "WEBP"})
-"""Formats of which people know that a file may hold several images. (In others the rest are previews.)"""
+"""Formats in which a file may contain several images. (In others, the additional images are previews.)"""
 
 BLOCK = 2**20
-"""Bytes of a file that are hashed at once."""
+"""Block size in bytes for hashing files."""
 
 
 class Picture(NamedTuple):
-    """An image in a file, as its header and checksums describe it.
+    """Description of an image file, from its header and content hashes.
 
     Attributes:
       path: Path of the file.
       checksum: CRC-32 of the file.
-      digest: A longer hash of the file, different for different files.
+      digest: Longer hash of the file, for duplicate detection.
       size: Width and height in pixels, upright.
-      kind: Format, as Pillow names it.
-      is_grey: True if the image has no colours and no alpha channel.
-      orientation: EXIF's number for the way it is stored, from 1 (upright) to 8.
-      traits: Peculiarities that change how the image is read, or that people are told of.
+      kind: Format, as named by Pillow.
+      is_grey: True if the image has neither colours nor an alpha channel.
+      orientation: EXIF orientation, from 1 (upright) to 8.
+      traits: Properties that change how the image is read, or that are reported in notes.
     """
 
     path: Path
@@ -58,13 +58,13 @@ class Picture(NamedTuple):
 
 
 def describe(path: Path) -> Picture | None:
-    """Reads what is known of an image without keeping its pixels.
+    """Describes an image file without keeping its pixels.
 
     Returns:
-      The description; None for a file that is no image, if its suffix does not say that it has to be one.
+      The description; None for a file that is not an image, unless its suffix says that it should be one.
 
     Raises:
-      ValueError: The image cannot be read, is too large, or has pixels of a depth that is not read.
+      ValueError: The image cannot be read, is too large, or has an unsupported bit depth.
     """
     if not path.is_file() or path.suffix.lower() in RAW:
         return None
@@ -85,13 +85,13 @@ def describe(path: Path) -> Picture | None:
 
 
 def read_pixels(picture: Picture, size: int | None, channels: int, background: str) -> NDArray[np.uint8]:
-    """Decodes an image: upright, without transparency, of 8 bits a channel.
+    """Decodes an image: upright, without transparency, with 8 bits per channel.
 
     Args:
       picture: Description of the image.
-      size: Height and width of the middle square that is kept, in pixels; None keeps the image's own size.
-      channels: 1 for grey, 3 for colours.
-      background: Colour behind transparent pixels, as Pillow names colours.
+      size: Height and width in pixels of the resized centre crop; None keeps the image's own size.
+      channels: Number of channels: 1 for grey, 3 for RGB.
+      background: Background colour for transparent pixels, as named by Pillow.
 
     Returns:
       Pixels [H, W, C].
@@ -108,7 +108,7 @@ def read_pixels(picture: Picture, size: int | None, channels: int, background: s
             if image is None:
                 raise ValueError("it is no image any more")
             if LARGE in picture.traits and size is not None:
-                image.draft(None, (2 * size, 2 * size))  # a fraction of its size, still finer than asked
+                image.draft(None, (2 * size, 2 * size))  # a fraction of its size, still larger than needed
             image = _flat(image, picture, background)
             image = image if image.mode == mode else image.convert(mode)
             if size is not None:
@@ -121,7 +121,7 @@ def read_pixels(picture: Picture, size: int | None, channels: int, background: s
 
 
 class _DepthError(ValueError):
-    """Pixels of a depth that is not read."""
+    """Raised for pixels of an unsupported bit depth."""
 
 
 def _described(path: Path, image: Any) -> Picture:
@@ -148,12 +148,12 @@ def _described(path: Path, image: Any) -> Picture:
 
 
 def _is_deep_grey(image: Any) -> bool:
-    # Pillow scales a .pgm to 16 bits, and calls that mode I.
+    # Pillow scales a .pgm to 16 bits, in mode I.
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
 def _is_transparent(image: Any) -> bool:
-    """Tells whether any pixel lets the background through."""
+    """Returns True if any pixel is transparent."""
     with MEMORY.holding(memory_of(image.format, image.width * image.height)):
         image.load()
         image = _eight_bits(image) if _is_deep_grey(image) else image
@@ -162,14 +162,14 @@ def _is_transparent(image: Any) -> bool:
 
 
 def _flat(image: Any, picture: Picture, background: str) -> Any:
-    """The image upright, of 8 bits a channel, on the background."""
+    """Returns the image upright, with 8 bits per channel, on the background."""
     from PIL import Image
 
     image.load()
     image = _eight_bits(image) if _is_deep_grey(image) else image
     image = turned(image, picture.orientation)
     if TRANSPARENT not in picture.traits:
-        image.info.pop("transparency", None)  # of which Pillow would warn
+        image.info.pop("transparency", None)  # Pillow would warn about it
         return image
     image = image if image.mode in ("LA", "RGBA") else image.convert("RGBA")
     canvas = Image.new("RGB", image.size, background)
@@ -178,7 +178,7 @@ def _flat(image: Any, picture: Picture, background: str) -> Any:
 
 
 def _eight_bits(image: Any) -> Any:
-    """The upper half of the 16 bits of a grey image, which is what Pillow keeps of 16-bit colours, too."""
+    """Reduces a 16-bit grey image to its upper 8 bits, as Pillow does for 16-bit colours."""
     from PIL import Image
 
     values = np.asarray(image)
@@ -190,7 +190,7 @@ def _eight_bits(image: Any) -> Any:
 
 
 def _checksums(path: Path) -> tuple[int, bytes]:
-    """CRC-32 and a longer hash of a file."""
+    """Computes the CRC-32 and a longer hash of a file."""
     checksum, known = 0, hashlib.blake2b(digest_size=16)
     with path.open("rb") as file:
         while block := file.read(BLOCK):

@@ -1,4 +1,4 @@
-"""Downloads a named data set and writes it as tensorflow-datasets would, without TensorFlow."""
+"""Preparation of named data sets in the format of tensorflow-datasets, without TensorFlow."""
 
 import contextlib
 import errno
@@ -16,10 +16,10 @@ from laya_jax.data.prepared import find_builder
 from laya_jax.files import locked, new_directory
 
 Moved = Callable[[str, str, int, int], None]
-"""Function that hears of progress: what is going on, in which unit it is counted, how many of how many."""
+"""Progress callback, called with the activity, its unit, the number done and the total."""
 
 ROOM = 2.5
-"""Bytes on the disk per byte that is downloaded, originals included."""
+"""Disk space needed per downloaded byte, including the originals."""
 
 SHOW_EVERY = 500
 
@@ -31,26 +31,26 @@ def prepare(
     mirror: str | None = None,
     moved: Moved = lambda what, unit, done, total: None,
 ) -> Path:
-    """Downloads a data set and writes it where ``load`` finds it, unless it is there already.
+    """Downloads a data set and writes it where ``load`` finds it, unless it already exists.
 
-    The examples and their order are those that tensorflow-datasets itself would write. The data set appears
-    once it is complete, and an interrupted download goes on with the next call. tensorflow-datasets shows
-    progress bars of its own unless ``tensorflow_datasets.disable_progress_bar`` has been called.
+    The examples and their order are the same as those written by tensorflow-datasets itself. The data set is
+    created atomically, and an interrupted download resumes with the next call. tensorflow-datasets shows its
+    own progress bars unless ``tensorflow_datasets.disable_progress_bar`` has been called.
 
     Args:
       source: Name of the data set: fashion_mnist, cifar10 or imdb_reviews.
-      directory: Path of the directory of all data sets; None stands for ``$TFDS_DATA_DIR``, or else
+      directory: Path of the directory of all data sets; None means ``$TFDS_DATA_DIR``, or else
         ``~/tensorflow_datasets``.
-      mirror: Address of a folder on another server that has the original files under the same names.
-      moved: Function that hears of progress.
+      mirror: URL of a directory on another server that has the original files under the same names.
+      moved: Progress callback.
 
     Returns:
       The path of the data set's directory.
 
     Raises:
       ConnectionError: The originals cannot be downloaded; the message says what to do.
-      ValueError: A file has another checksum than expected.
-      OSError: There is no room on the disk, or no permission to write.
+      ValueError: A file has an unexpected checksum.
+      OSError: There is not enough disk space, or no write permission.
     """
     builder = find_builder(source, directory)
     target, root = Path(builder.data_dir), Path(builder.data_dir_root)
@@ -60,12 +60,12 @@ def prepare(
         raise FileExistsError(f"{target} is not complete; delete it, and run this again")
     root.mkdir(parents=True, exist_ok=True)
     with _alone(root / f".laya-{source}.lock", source, moved):
-        if find_builder(source, root).is_prepared():  # another process has done it meanwhile
+        if find_builder(source, root).is_prepared():  # another process has prepared it in the meantime
             return target
         folder = root / "downloads" / "laya" / source
         folder.mkdir(parents=True, exist_ok=True)
         _download(original_files(source, mirror), folder, source, moved)
-        for left_over in target.parent.glob(f".{target.name}-*"):  # of a process that was killed
+        for left_over in target.parent.glob(f".{target.name}-*"):  # left by a killed process
             shutil.rmtree(left_over)
         with new_directory(target) as draft:
             _write(source, folder, draft, root, moved)
@@ -74,7 +74,7 @@ def prepare(
 
 @contextlib.contextmanager
 def _alone(lock: Path, source: str, moved: Moved) -> Iterator[None]:
-    """Waits for another process that prepares the same data set, and says so."""
+    """Holds a lock on the preparation, reporting the wait for another process that has it."""
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(locked(lock, wait=False))
@@ -117,7 +117,7 @@ def _check_room(files: list[RemoteFile], folder: Path, source: str) -> None:
 
 
 def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> None:
-    """Writes the data set by tensorflow-datasets' own writer, and moves its files to the top of the draft."""
+    """Writes the data set with tensorflow-datasets' writer, and moves its files to the top of the draft."""
     builder = find_builder(source, draft)
     splits = read_originals(builder, folder)
     total = sum(split.number for split in splits.values())
@@ -135,14 +135,14 @@ def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> 
         before += split.number
     builder._split_generators = lambda dl_manager: generators
     try:
-        # It prints of a download that does not take place.
+        # It would print messages about a download that does not take place.
         with contextlib.redirect_stdout(io.StringIO()), _no_collection():
             builder.download_and_prepare(file_format="array_record")
-    except RuntimeError as error:  # of the writer, in C++: no room
+    except RuntimeError as error:  # raised by the C++ writer if the disk is full
         raise OSError(f"{root}: {str(error).partition(';')[0]}") from error
     for made in Path(builder.data_dir).iterdir():
         made.rename(draft / made.name)
-    settings = draft / source / ".config"  # of data sets in several configurations
+    settings = draft / source / ".config"  # only for data sets with several configurations
     if settings.exists() and not (root / source / ".config").exists():
         settings.rename(root / source / ".config")
     shutil.rmtree(draft / source)
@@ -151,7 +151,7 @@ def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> 
 
 @contextlib.contextmanager
 def _no_collection() -> Iterator[None]:
-    """Pauses the garbage collector, since JAX's hook on it swallows an interruption that falls into it."""
+    """Pauses the garbage collector, since JAX's hook on it swallows a KeyboardInterrupt raised inside."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -19,16 +19,15 @@ from laya_jax.data.words import without_breaks
 
 
 def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dataset:
-    """Reads both splits.
+    """Loads a prepared data set of tensorflow-datasets.
 
     Args:
       config: Name of the data set, and options for reading it.
-      encoder: Encoder of texts that belongs to a pretrained model; None makes a vocabulary of the training
-        split.
+      encoder: Encoder of texts from a pretrained model; None builds a vocabulary from the training split.
 
     Raises:
       FileNotFoundError: The data set has not been prepared; the message says what to run.
-      ValueError: The files are damaged, or only TensorFlow reads them.
+      ValueError: The files are damaged, or can be read only by TensorFlow.
     """
     builder = find_builder(config.source, config.directory)
     if not builder.is_prepared():
@@ -50,18 +49,19 @@ def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dat
 
 
 def find_builder(source: str, directory: str | Path | None = None) -> Any:
-    """Finds a data set of tensorflow-datasets on the disk, whether it has been prepared or not.
+    """Creates the builder of a data set of tensorflow-datasets, whether or not the data set is prepared.
 
     Args:
       source: Name of the data set.
-      directory: Path of the directory of all data sets; None stands for ``$TFDS_DATA_DIR``, or else
+      directory: Path of the directory of all data sets; None means ``$TFDS_DATA_DIR``, or else
         ``~/tensorflow_datasets``.
 
     Returns:
-      tensorflow-datasets' builder; ``is_prepared()`` tells whether the files are there.
+      The builder, whose ``is_prepared()`` returns True if the files exist.
 
     Raises:
-      ValueError: The directory is not on a disk, the files are damaged, or only TensorFlow reads them.
+      ValueError: The directory is not on a local file system, or the files are damaged or can be read only by
+        TensorFlow.
     """
     import tensorflow_datasets as tfds
 
@@ -84,10 +84,10 @@ def find_builder(source: str, directory: str | Path | None = None) -> Any:
 
 @contextlib.contextmanager
 def _readable(path: str, source: str) -> Iterator[None]:
-    """Turns what is raised over damaged files into one line that says what to do."""
+    """Converts exceptions from damaged files to a one-line message that says what to do."""
     try:
         yield
-    except Exception as error:  # of protobuf, of the reader in C++, of Pillow: each has its own
+    except Exception as error:  # protobuf, the C++ reader and Pillow raise different exceptions
         reason = " ".join(str(error).split())[:200]
         raise ValueError(
             f"{path} cannot be read ({type(error).__name__}: {reason}); if it is damaged, delete it and run: "
@@ -108,7 +108,7 @@ def _read(builder: Any, split: str) -> tuple[Any, NDArray[np.int32]]:
 
     features = builder.info.features
     name = "text" if "text" in features else "image"
-    # tensorflow-datasets would take twice as long to decode an image.
+    # Decoding images with tensorflow-datasets would take twice as long.
     decoders = {"image": tfds.decode.SkipDecoding()} if name == "image" else None
     source = builder.as_data_source(split=split, decoders=decoders)
     rows = source.__getitems__(range(len(source)))
@@ -124,7 +124,7 @@ def _decode(encoded: Sequence[bytes], shape: tuple[int, ...]) -> NDArray[np.uint
     pixels = np.empty((len(encoded), *shape), np.uint8)
     for into, content in zip(pixels, encoded, strict=True):
         with Image.open(io.BytesIO(content)) as image:
-            if image.size != shape[1::-1]:  # before it is decoded, which may take any amount of memory
+            if image.size != shape[1::-1]:  # checked before decoding, which could take any amount of memory
                 raise ValueError(f"an image has {image.size[0]} x {image.size[1]} pixels")
             into[...] = np.asarray(image).reshape(shape)
     return pixels

@@ -1,4 +1,4 @@
-"""Every source of data, by its kind."""
+"""Loading of data from all sources, dispatched by kind."""
 
 import dataclasses
 
@@ -17,20 +17,20 @@ from laya_jax.data.texts import load_texts, read_unlabelled_texts
 
 LOADERS = {"digits": load_digits, "npz": load_npz, "images": load_images}
 READERS = {"tfds": load_prepared, "texts": load_texts}
-"""Loaders by the kind of their source: those that hold no texts, and those that may."""
+"""Loaders by kind of source: sources without texts in ``LOADERS``, and others in ``READERS``."""
 
 
 def load(config: DataConfig, encoder: TextEncoder | None = None, *, decode: bool = True) -> Dataset:
-    """Loads a data set, split into what is trained on, validated on and tested on.
+    """Loads a data set with training, validation and test splits.
 
     Args:
       config: Configuration of the data.
-      encoder: Encoder of texts of a pretrained model; None makes a vocabulary of the training split.
-      decode: True to decode images in files at once, unless they are too many.
+      encoder: Encoder of texts from a pretrained model; None builds a vocabulary from the training split.
+      decode: True to decode images in files immediately, unless there are too many.
 
     Raises:
-      FileNotFoundError: The data set is not there.
-      ValueError: The data set cannot be read, or not be used to train a classifier.
+      FileNotFoundError: The data set does not exist.
+      ValueError: The data set cannot be read, or cannot be used to train a classifier.
 
     >>> dataset = load(DataConfig(source="digits"))
     >>> dataset.train.inputs.shape, len(dataset.class_names)
@@ -45,7 +45,7 @@ def load(config: DataConfig, encoder: TextEncoder | None = None, *, decode: bool
 
 
 def shuffle_some(labels: NDArray, share: float, seed: int) -> NDArray:
-    """Labels, a share of which are shuffled among themselves; by chance, some of these stay right.
+    """Permutes a fraction of the labels at random; some of these stay correct by chance.
 
     >>> sorted(shuffle_some(np.arange(4), share=0.5, seed=0).tolist())
     [0, 1, 2, 3]
@@ -58,17 +58,18 @@ def shuffle_some(labels: NDArray, share: float, seed: int) -> NDArray:
 
 
 def read_inputs(source: str, schema: Schema, config: DataConfig, *, labelled: bool = False) -> Unlabelled:
-    """Reads examples to predict, as a model's training data were read.
+    """Reads examples to predict in the same way as a model's training data.
 
     Args:
-      source: Data as in the config; of a data set by name, or a folder with splits, the test split is read.
+      source: Data source as in the config; for a named data set or a folder with splits, the test split is
+        read.
       schema: Schema of the model's training data.
       config: Configuration of the model's training data.
-      labelled: True if images or texts are needed for their labels, to test on.
+      labelled: True if images or texts must have labels, for evaluation.
 
     Raises:
-      FileNotFoundError: The examples are not there.
-      ValueError: The examples cannot be read, or are no inputs of the model's.
+      FileNotFoundError: The examples do not exist.
+      ValueError: The examples cannot be read, or the model does not accept them.
     """
     kind, class_names, preprocessing = kind_of(source), schema.class_names, schema.preprocessing
     needs_tokens = preprocessing.kind == "tokens"

@@ -1,4 +1,4 @@
-"""Division of examples into those to train on and those that are held out."""
+"""Division of examples into training, validation and test splits."""
 
 import heapq
 from typing import Generic, NamedTuple, TypeVar
@@ -11,11 +11,11 @@ from laya_jax.data.config import DataConfig
 T = TypeVar("T")
 
 VERSION = 2
-"""Version of how data are read and split. Since 2, shuffled splits are stratified by class."""
+"""Version of the reading and splitting of data. Since 2, shuffled splits are stratified by class."""
 
 
 class Splits(NamedTuple, Generic[T]):
-    """Something for each split, such as the rows of its examples."""
+    """Values for each split, such as the rows of its examples."""
 
     train: T
     validation: T
@@ -25,16 +25,16 @@ class Splits(NamedTuple, Generic[T]):
 def split_rows(
     labels: NDArray, config: DataConfig, *, has_test: bool, has_validation: bool = False
 ) -> Splits[NDArray]:
-    """Rows of a source's examples in each split: a function of their labels and the config alone.
+    """Assigns the rows of a source to splits, as a function of only the labels and the config.
 
-    Shuffled splits are stratified: every class is in every split in proportion, and in training at least
-    once. The last examples are held out as they are.
+    Shuffled splits are stratified: every split has every class in proportion, and the training split has each
+    at least once. With "last", the last examples are held out without stratification.
 
     Args:
-      labels: Class of each example that the source does not set apart, [N].
+      labels: Class of each example to split, [N].
       config: Fractions, kind of split and split seed.
-      has_test: True if the source has a test split of its own, so that none of these examples is held out.
-      has_validation: True if it has a validation split of its own.
+      has_test: True if the source has its own test split, so that none of these examples is used for it.
+      has_validation: True if the source has its own validation split.
 
     Raises:
       ValueError: There are too few examples.
@@ -63,7 +63,7 @@ def split_rows(
 
 
 def held_out(number: int, fraction: float) -> int:
-    """Number of examples that this fraction of them is: at least one.
+    """Computes the number of held-out examples for a fraction, at least one.
 
     >>> held_out(100, 0.1), held_out(3, 0.1)
     (10, 1)
@@ -74,12 +74,12 @@ def held_out(number: int, fraction: float) -> int:
 def _cut(
     rows: NDArray, labels: NDArray, fraction: float, generator: np.random.Generator | None, least: int
 ) -> tuple[NDArray, NDArray]:
-    """The rows to keep and those to hold out: the last ones, or with a generator some of every class."""
+    """Divides rows into kept and held-out ones: the last rows, or with a generator a stratified sample."""
     number = held_out(len(rows), fraction)
     if generator is None:
         return rows[: len(rows) - number], rows[len(rows) - number :]
     _, classes, counts = np.unique(labels[rows], return_inverse=True, return_counts=True)
-    # Classes take turns in an order that is drawn, so that equal ones do not always fall short alike.
+    # Random order of classes, so that ties in rounding do not always disadvantage the same classes.
     turns = generator.permutation(len(counts))
     parts = np.empty_like(counts)
     parts[turns] = _parts(counts[turns], number, least)
@@ -92,10 +92,10 @@ def _cut(
 
 
 def _parts(counts: NDArray, number: int, least: int) -> NDArray:
-    """Examples to hold out of each class, ``number`` in all, by the largest remainder.
+    """Computes the number of examples to hold out of each class, ``number`` in total, by largest remainder.
 
-    Every class that can spare an example gives one first, the largest ones before the others. ``least`` stay
-    of each, or one if there are no more than that.
+    Every class that can spare an example contributes one first, starting with the largest. At least ``least``
+    examples of each class are kept, or one if the class has no more than ``least``.
     """
     spare = np.maximum(counts - least, np.minimum(counts - 1, 1))
     shares = counts * (number / max(1, counts.sum()))

@@ -1,4 +1,4 @@
-"""Texts and their labels, of a table in a file."""
+"""Texts and labels from table files."""
 
 import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,15 +18,15 @@ from laya_jax.data.words import Segmentation, without_breaks
 
 
 def load_texts(config: DataConfig, encoder: TextEncoder | None = None) -> Dataset:
-    """Reads a file of texts and labels. Texts without a label are left out and counted.
+    """Reads a file of texts and labels. Texts without a label are skipped and counted.
 
     Args:
       config: Configuration of the data.
-      encoder: Tokenizer of a pretrained model; None makes a vocabulary of the training split.
+      encoder: Tokenizer of a pretrained model; None builds a vocabulary from the training split.
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: It cannot be read, naming the line, or its labels are no classes.
+      ValueError: The file cannot be read (the message names the line), or its labels are not classes.
     """
     table, texts = read_texts(path_of(config.source), config)
     values = table.column(config.label_column, "data.label_column")
@@ -55,18 +55,18 @@ def make_text_dataset(
     ids: Splits[NDArray] | None = None,
     notes: Iterable[str] = (),
 ) -> Dataset:
-    """Splits texts, and encodes all of them.
+    """Splits and encodes texts.
 
     Args:
-      texts: Texts that are not set apart for testing.
-      labels: Their labels, [N].
-      test: Texts and labels of the test split, if the source has one.
+      texts: Texts to split, without those of the source's test split.
+      labels: Labels of the texts, [N].
+      test: Texts and labels of the test split; None if the source has none.
       class_names: Names of the classes, by label.
       config: Configuration of the data.
-      encoder: Tokenizer of a pretrained model; None makes a vocabulary of the training split.
-      segmentation: Rules by which this vocabulary splits texts into words.
-      ids: Ids of the texts, as ``make_dataset`` takes them.
-      notes: Sentences on what the reader left out, changed or found odd.
+      encoder: Tokenizer of a pretrained model; None builds a vocabulary from the training split.
+      segmentation: Word segmentation of the vocabulary.
+      ids: Ids of the texts, as for ``make_dataset``.
+      notes: Notes on data that the reader skipped, changed or found suspicious.
     """
     preprocessing = Preprocessing("tokens", (config.max_length,))
     examples, apart = Examples(_as_array(texts), labels), test and Examples(_as_array(test[0]), test[1])
@@ -91,19 +91,19 @@ def read_unlabelled_texts(
     *,
     labelled: bool = False,
 ) -> Unlabelled:
-    """Reads texts to evaluate or predict as those of a run were read.
+    """Reads texts to evaluate or predict in the same way as those of a run.
 
     Args:
       path: Path of the file.
       class_names: Names of the model's classes.
       encoder: Encoder of the model.
-      config: Configuration of the data that the model was trained on.
-      labelled: True if the labels are needed, to test on. Otherwise labels that are missing, or none of the
-        model's classes, are told in a note, and none is used.
+      config: Configuration of the model's training data.
+      labelled: True if labels are required, for evaluation. Otherwise, if labels are missing or are not
+        classes of the model, no labels are used, and a note says so.
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: It cannot be read, naming the line, or labels that are needed are not there.
+      ValueError: The file cannot be read (the message names the line), or required labels are missing.
     """
     table, texts = read_texts(path, config)
     labels, notes = _known_labels(table, class_names, config.label_column, labelled)
@@ -113,11 +113,11 @@ def read_unlabelled_texts(
 
 
 def read_texts(path: Path, config: DataConfig) -> tuple[Table, list[str]]:
-    """Reads a table and its texts, with blanks in place of HTML's line breaks.
+    """Reads a table and its texts, with HTML line breaks replaced by spaces.
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: It cannot be read, naming the line, or one of its texts is no text.
+      ValueError: The file cannot be read (the message names the line), or one of its texts is not a string.
     """
     table = read_table(path, (config.text_column, config.label_column))
     texts = table.column(config.text_column, "data.text_column")
@@ -132,7 +132,7 @@ def read_texts(path: Path, config: DataConfig) -> tuple[Table, list[str]]:
 def _known_labels(
     table: Table, class_names: Sequence[str], name: str, labelled: bool
 ) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
-    """Labels of a table, if all of them are known, and notes."""
+    """Reads the labels of a table, if all of them are known, and notes."""
     if not labelled and name not in table.values:
         return None, ()
     values, where = table.column(name, "data.label_column"), f"labels of {table.path}"
@@ -148,7 +148,7 @@ def _known_labels(
 
 
 def _as_array(texts: Sequence[str]) -> NDArray:
-    """Texts as an array of objects, of which rows can be taken."""
+    """Converts texts to an object array, which can be indexed by rows."""
     return np.array([*texts, None], object)[:-1]
 
 
@@ -158,7 +158,7 @@ def _unread(table: Table) -> Iterator[str]:
 
 
 def _hard_to_read(read: Sequence[Encoded], encoder: TextEncoder, config: DataConfig) -> Iterator[str]:
-    """Tells of texts of which a model sees a part, or nothing."""
+    """Yields notes on texts that are truncated, mostly unknown or empty."""
     total, unit = sum(len(each.numbers) for each in read), encoder.UNIT
     cut, unknown, empty = (sum(getattr(each, what) for each in read) for what in ("cut", "unknown", "empty"))
     part = "first" if config.keep == "start" else "last"

@@ -1,4 +1,4 @@
-"""Texts as the numbers of a pretrained model's tokens."""
+"""Encoding of texts with a pretrained model's tokenizer."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -10,11 +10,11 @@ from laya_jax.data.encoder import PADDING, Encoded, TextEncoder
 
 
 class Tokenizer(TextEncoder):
-    """The tokenizer that a pretrained model came with, in the format of Hugging Face's ``tokenizers``.
+    """Tokenizer of a pretrained model, in the format of Hugging Face's ``tokenizers``.
 
-    Texts are cut to the length that is asked for, the special tokens around them counted; a text without a
-    word is its special tokens alone. They are read as they are, HTML included. The name of a special token in
-    a text, such as ``[SEP]``, is that token, as elsewhere; only padding cannot stand inside a text.
+    Texts are truncated to the maximum length, which includes the special tokens around them; an empty text
+    consists of only its special tokens. Texts are read verbatim, including HTML. The name of a special token
+    in a text, such as ``[SEP]``, is encoded as that token, as usual; only padding cannot occur inside a text.
 
     Attributes:
       content: Content of ``tokenizer.json``.
@@ -24,13 +24,13 @@ class Tokenizer(TextEncoder):
     UNIT: ClassVar[str] = "tokens"
 
     def __init__(self, content: str) -> None:
-        # Texts of other models need no tokenizers.
+        # Imported here because other models do not need tokenizers.
         from tokenizers import Tokenizer as Reader
 
         self.content = content
         try:
             self._reader: Any = Reader.from_str(content)
-        except Exception as error:  # tokenizers raises nothing more special
+        except Exception as error:  # tokenizers raises nothing more specific
             raise ValueError(f"tokenizer is no tokenizer.json that can be read: {error}") from error
         padding = self._reader.padding or {"pad_id": self._reader.token_to_id("[PAD]")}
         if padding["pad_id"] != PADDING:
@@ -38,18 +38,18 @@ class Tokenizer(TextEncoder):
 
     @property
     def size(self) -> int:
-        """Number of different numbers, padding included."""
+        """Size of the vocabulary, including padding."""
         size: int = self._reader.get_vocab_size()
         return size
 
     @property
     def unknown(self) -> int:
-        """Number of whatever is unknown."""
+        """Token id of unknown words."""
         number: int | None = self._reader.token_to_id("[UNK]")
         return 1 if number is None else number
 
     def read(self, texts: Sequence[str], max_length: int, keep: Literal["start", "end"]) -> Encoded:
-        """Turns texts into numbers, and counts those that are cut, mostly unknown, or without a word."""
+        """Converts texts to token ids, and counts those that are truncated, mostly unknown or empty."""
         special = self._reader.num_special_tokens_to_add(is_pair=False)
         if max_length <= special:
             raise ValueError(
@@ -60,7 +60,7 @@ class Tokenizer(TextEncoder):
         encoded = np.zeros((len(texts), max_length), np.int32)
         encodings = self._reader.encode_batch(list(texts))
         for row, encoding in zip(encoded, encodings, strict=True):
-            # Padding in a text would be masked, and the model would not see that something stands there.
+            # A padding token in a text would be masked, hiding it from the model.
             row[: len(encoding.ids)] = [number or self.unknown for number in encoding.ids]
         words = np.array([len(encoding.ids) - special for encoding in encodings])
         mostly = 2 * (encoded == self.unknown).sum(axis=1) > words
@@ -68,15 +68,15 @@ class Tokenizer(TextEncoder):
         return Encoded(encoded, cut, int(mostly.sum()), int((words == 0).sum()))
 
     def decode(self, numbers: NDArray) -> str:
-        """Turns numbers, [T], back into a text to show; special tokens are left out."""
+        """Converts token ids, [T], back to a readable text without special tokens."""
         text: str = self._reader.decode(numbers.tolist())
         return text
 
     def to_text(self) -> str:
-        """Content of ``tokenizer.json``."""
+        """Returns the content of ``tokenizer.json``."""
         return self.content
 
     @classmethod
     def from_text(cls, text: str) -> "Tokenizer":
-        """Reads what ``to_text`` wrote."""
+        """Constructs a tokenizer from the output of ``to_text``."""
         return cls(text)

@@ -1,4 +1,4 @@
-"""Texts as numbers: 0 is padding, 1 any word that the vocabulary does not have, 2 the most frequent one."""
+"""Encoding of texts with a vocabulary: 0 is padding, 1 the unknown word, 2 the most frequent word."""
 
 import dataclasses
 from collections import Counter
@@ -13,21 +13,21 @@ from laya_jax.data.words import Segmentation, split_into_words
 
 UNKNOWN, FIRST = 1, 2
 HEADER = "# words by "
-"""Start of a file's first line, which names the segmentation. No word has a blank in it. Files without that
-line hold words by "letters", the only segmentation of earlier versions."""
+"""Prefix of a file's first line, which names the segmentation; no word contains a space. Files without this
+line use "letters", the only segmentation of earlier versions."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Vocabulary(TextEncoder):
-    """The most frequent words of the training texts.
+    """Vocabulary of the most frequent words of the training texts.
 
     >>> Vocabulary(("c", "a")).encode(["c x a", "a"], max_length=2, keep="start")
     array([[2, 1],
            [3, 0]], dtype=int32)
 
     Attributes:
-      words: Words by number, from 2 on.
-      segmentation: Rules that split a text into words.
+      words: Words in the order of their ids, starting from 2.
+      segmentation: Word segmentation.
     """
 
     words: tuple[str, ...]
@@ -39,11 +39,11 @@ class Vocabulary(TextEncoder):
 
     @property
     def size(self) -> int:
-        """Number of different numbers, padding and unknown words included."""
+        """Size of the vocabulary, including the padding and unknown tokens."""
         return FIRST + len(self.words)
 
     def read(self, texts: Sequence[str], max_length: int, keep: Literal["start", "end"]) -> Encoded:
-        """Turns texts into numbers, and counts those that are cut, mostly unknown, or without a word."""
+        """Converts texts to token ids, and counts those that are truncated, mostly unknown or empty."""
         numbers = {word: number for number, word in enumerate(self.words, FIRST)}
         cut = slice(max_length) if keep == "start" else slice(-max_length, None)
         encoded = np.full((len(texts), max_length), PADDING, np.int32)
@@ -58,7 +58,7 @@ class Vocabulary(TextEncoder):
         return Encoded(encoded, *(int(np.sum(each)) for each in (lengths > max_length, mostly, lengths == 0)))
 
     def decode(self, numbers: NDArray) -> str:
-        """Turns numbers, [T], back into a text to show: padding is left out, unknown words are an ellipsis.
+        """Converts token ids, [T], back to a text without padding; unknown words become an ellipsis.
 
         >>> Vocabulary(("good", "film")).decode(np.array([2, 1, 3, 0]))
         'good … film'
@@ -68,19 +68,19 @@ class Vocabulary(TextEncoder):
         )
 
     def to_text(self) -> str:
-        """Content of the file: the segmentation, unless it is that of earlier files, and a word a line."""
+        """Returns the file content: the segmentation, unless it is "letters", and one word per line."""
         header = "" if self.segmentation == "letters" else f"{HEADER}{self.segmentation}\n"
         return header + "".join(f"{word}\n" for word in self.words)
 
     @classmethod
     def from_text(cls, text: str) -> "Vocabulary":
-        """Reads what ``to_text`` wrote.
+        """Constructs a vocabulary from the output of ``to_text``.
 
         >>> Vocabulary.from_text(Vocabulary(("c", "a")).to_text())
         Vocabulary(words=('c', 'a'), segmentation='unicode')
 
         Raises:
-          ValueError: The segmentation is unknown, as that of a later version.
+          ValueError: The segmentation is unknown, for example from a later version.
         """
         if not text.startswith(HEADER):
             return cls(tuple(text.split("\n")[:-1]), "letters")
@@ -94,12 +94,12 @@ class Vocabulary(TextEncoder):
     def of_texts(
         cls, texts: Iterable[str], size: int, segmentation: Segmentation = "unicode"
     ) -> "Vocabulary":
-        """Collects the most frequent words; of words as frequent, the first by alphabet.
+        """Builds a vocabulary of the most frequent words, with ties in alphabetical order.
 
         Args:
-          texts: Texts to train on.
-          size: Maximum size of the vocabulary, padding and the unknown word included.
-          segmentation: Rules that split a text into words.
+          texts: Training texts.
+          size: Maximum size of the vocabulary, including the padding and unknown tokens.
+          segmentation: Word segmentation.
 
         >>> Vocabulary.of_texts(["b a c", "c"], size=4).words
         ('c', 'a')

@@ -1,4 +1,4 @@
-"""Words of a text, by Unicode's rules; and by the pattern that earlier vocabularies were made with."""
+"""Word segmentation by Unicode's rules, or by the pattern of earlier vocabularies."""
 
 import re
 import unicodedata
@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any, Literal
 
 Segmentation = Literal["unicode", "letters"]
-"""Rules that split texts into words: Unicode's (UAX #29), or runs of letters and digits, which were the only
-ones before and remain those of imdb_reviews, on which published results were measured."""
+"""Word segmentation: Unicode's (UAX #29), or runs of letters and digits, which earlier versions used and
+which imdb_reviews still uses, so that published results stay reproducible."""
 
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _LETTERS = re.compile(r"[^\W_]+(?:'[^\W_]+)*")
@@ -16,7 +16,7 @@ _TYPOGRAPHY = str.maketrans({**dict.fromkeys(_APOSTROPHES, "'"), "_": " "})
 
 
 def without_breaks(text: str) -> str:
-    """Replaces HTML's line breaks by blanks.
+    """Replaces HTML line breaks by spaces.
 
     >>> without_breaks("Great!<br /><br />Go.")
     'Great!  Go.'
@@ -25,23 +25,23 @@ def without_breaks(text: str) -> str:
 
 
 def split_into_words(text: str, segmentation: Segmentation = "unicode") -> list[str]:
-    """Splits a text into its words in lower case, without HTML's line breaks.
+    """Splits a text into lowercase words, without HTML line breaks.
 
-    Of scripts without blanks between words (Chinese, Japanese, Thai), a character is a word; an emoji is one.
-    Straight and typographic apostrophes are the same.
+    In scripts without spaces between words (Chinese, Japanese, Thai), every character is a word, as is every
+    emoji. Straight and typographic apostrophes are equivalent.
 
     >>> split_into_words("It's <br /><br />GREAT, isn't it? 很好👍")
     ["it's", 'great', "isn't", 'it', '很', '好', '👍']
 
     Args:
       text: Text of any length.
-      segmentation: Rules that split it.
+      segmentation: Word segmentation.
     """
     text = without_breaks(text)
     if segmentation == "letters":
         return _LETTERS.findall(text.lower())
     invisible, glue, word = _patterns()
-    # Compatibility forms are the same words: decomposed accents, ligatures, full-width letters.
+    # Compatibility forms are equivalent: decomposed accents, ligatures, full-width letters.
     text = unicodedata.normalize("NFKC", text.translate(_TYPOGRAPHY)).lower()
     words: list[str] = word.findall(glue.sub(" ", invisible.sub("", text)))
     return words
@@ -49,13 +49,13 @@ def split_into_words(text: str, segmentation: Segmentation = "unicode") -> list[
 
 @cache
 def _patterns() -> tuple[Any, Any, Any]:
-    """Characters without a shape, marks that join what is written without a blank, and words."""
-    # Images and arrays need no regex.
+    """Compiles the patterns of invisible characters, joining marks, and words."""
+    # Imported here because images and arrays do not need regex.
     import regex
 
     return (
         regex.compile(r"(?V1)[\p{Cf}\p{Variation_Selector}--[\u200b-\u200d]]"),
-        # "movie.I" is two words to people; by UAX #29 it is one, as "U.S" is.
+        # "movie.I" is two words to readers, but one by UAX #29, like "U.S".
         regex.compile(r"(?<=[\p{L}\p{M}])[.:](?=\p{L})"),
         regex.compile(r"(?w)\b[\w\p{Extended_Pictographic}\p{Regional_Indicator}].*?\b"),
     )

@@ -1,4 +1,4 @@
-"""Settings of a training run: one frozen dataclass, every field of which the command line can set."""
+"""Settings of a training run: nested frozen dataclasses whose fields are all command-line options."""
 
 import dataclasses
 import typing
@@ -7,14 +7,14 @@ from typing import Any, Literal
 
 from laya_jax.checks import check_choice, check_count, check_counts, check_number
 from laya_jax.data import PATHS, DataConfig, kind_of
-from laya_jax.engine.typed import from_json as from_json  # which reads what ``to_json`` wrote
+from laya_jax.engine.typed import from_json as from_json  # the inverse of ``to_json``
 from laya_jax.heads import check_temperature
 
 LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
-"""Widths beyond these are a mistake, or a file that somebody made up; they would only fill the memory."""
+"""Upper bounds on widths and on their number, so that a mistake or a crafted file cannot exhaust memory."""
 
 PRETRAINED = ("vit", "bert")
-"""Kinds of backbones that do not start at random."""
+"""Kinds of backbones with pretrained weights."""
 
 
 def _check_literal(section: str, config: Any, field: str) -> None:
@@ -30,19 +30,19 @@ def _check_width(name: str, width: int) -> None:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
-    """The network whose hidden states the head reads.
+    """Backbone whose hidden states the head reads.
 
     Attributes:
-      kind: Kind of network: mlp (images or features), separable_cnn (images) or bilstm (texts), which start
-        at random; vit (images) or bert (texts), which are pretrained.
-      widths: Widths of the hidden states, in order; for bilstm those of one direction. Not for vit and bert.
+      kind: Kind of network: mlp (images or features), separable_cnn (images) or bilstm (texts), randomly
+        initialised; vit (images) or bert (texts), pretrained.
+      widths: Widths of the hidden states, in order; for bilstm, per direction. Not for vit and bert.
       embedding_dim: Width of the token embedding; bilstm only.
-      path: Path of the weights of a vit or bert: a folder as Hugging Face writes it, hub:OWNER/NAME, or the
-        file of a ViT by Google, .npz.
-      pooling: Pooling of the positions of a vit or bert to one vector. None means that of a model of
-        sentence-transformers, or else cls for vit and mean for bert.
-      freeze: Keep the weights of a vit or bert as they are. Hidden states are then computed once, and kept
-        for every later run.
+      path: Path of the pretrained weights of a vit or bert: a folder in Hugging Face format, hub:OWNER/NAME,
+        or Google's .npz of a ViT.
+      pooling: Pooling of a vit or bert over positions. None uses the pooling of a sentence-transformers
+        model, and otherwise cls for vit and mean for bert.
+      freeze: Freeze the weights of a vit or bert. Hidden states are then computed once and cached for later
+        runs.
     """
 
     kind: Literal["mlp", "separable_cnn", "bilstm", "vit", "bert"] = "mlp"
@@ -77,22 +77,22 @@ class BackboneConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeadConfig:
-    """The output head.
+    """Output head.
 
     Attributes:
       kind: Kind of head: laya (attention over layers, per input), last_layer (the usual output layer),
-        concat (all layers side by side) or scalar_mix (one weight per layer for all inputs).
-      dim: Width that all layers are brought to; not for last_layer.
-      temperature: Divisor of the layers' scores; smaller is sharper. laya only.
-      psi: Input of the scorer: the layer itself (identity) or a shared MLP of it (mlp). laya only.
-      scorer_width: Hidden width of the scorer; None takes dim. laya only.
-      attention_heads: Number of attention heads, each of which weighs the layers for its own slice of dim.
-        laya only.
-      uniform_start: Start with uniform attention; laya only.
-      rms_normalized: Bring every adapted layer to the same root mean square; not for last_layer.
-      layer_normalized: Bring every hidden state to mean 0 and standard deviation 1 before it is read.
-      dropout: Dropout rate of the adapted layers; not for last_layer.
-      layer_dropout: Probability with which training masks each layer of an example; not for last_layer.
+        concat (concatenation of all layers) or scalar_mix (one learned weight per layer for all inputs).
+      dim: Shared width that all layers are projected to; not for last_layer.
+      temperature: Softmax temperature of the layer scores; smaller values sharpen attention. laya only.
+      psi: Input of the scorer: the projected layers (identity) or a shared MLP of them (mlp). laya only.
+      scorer_width: Hidden width of the scorer; None means dim. laya only.
+      attention_heads: Number of attention heads, each weighing the layers for its own slice of dim. laya
+        only.
+      uniform_start: Start training from uniform attention. laya only.
+      rms_normalized: Apply RMS normalisation to every projected layer; not for last_layer.
+      layer_normalized: Standardise every hidden state to mean 0 and variance 1 before the head reads it.
+      dropout: Dropout rate of the projected layers; not for last_layer.
+      layer_dropout: Probability of masking each layer of an example during training; not for last_layer.
     """
 
     kind: Literal["laya", "last_layer", "concat", "scalar_mix"] = "laya"
@@ -126,15 +126,15 @@ class HeadConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerConfig:
-    """Adam, and the schedule of its learning rate.
+    """Adam and its learning rate schedule.
 
     Attributes:
-      learning_rate: Highest learning rate.
-      schedule: Schedule of the learning rate: constant, or cosine or linear decay to 0 over all epochs.
-      warmup_steps: Number of steps over which the learning rate rises from 0.
+      learning_rate: Peak learning rate.
+      schedule: Learning rate schedule: constant, or cosine or linear decay to 0 over all epochs.
+      warmup_steps: Number of linear warm-up steps.
       weight_decay: Decoupled weight decay (AdamW) of kernels and embeddings.
-      clip_norm: Maximum norm of the gradient; None does not clip.
-      epsilon: Epsilon of Adam; the default is that of Keras, as in the paper.
+      clip_norm: Maximum global norm of the gradient; None disables clipping.
+      epsilon: Epsilon of Adam; the default is Keras's, as in the paper.
     """
 
     learning_rate: float = 1e-3
@@ -156,12 +156,12 @@ class OptimizerConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossConfig:
-    """Cross-entropy and what is added to it.
+    """Cross-entropy and its regularisation.
 
     Attributes:
-      label_smoothing: Share of the target that goes to all classes alike, from 0 to below 1.
-      attention_entropy: Weight with which the mean entropy of the attention is subtracted from the loss:
-        positive values spread attention over layers, negative ones sharpen it.
+      label_smoothing: Label smoothing factor, from 0 to below 1.
+      attention_entropy: Weight of the mean attention entropy, which is subtracted from the loss: positive
+        values spread attention over layers, negative values sharpen it.
     """
 
     label_smoothing: float = 0.0
@@ -176,19 +176,19 @@ class LossConfig:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """Everything that a run's result depends on.
+    """All settings that determine a run's result.
 
     Attributes:
-      data: Data set, and the way in which it is read and split.
-      backbone: Network whose hidden states the head reads.
-      head: Head that predicts from them.
-      optimizer: Adam and its learning rate.
-      loss: Loss that is minimised.
+      data: Data set, and how it is read and split.
+      backbone: Backbone whose hidden states the head reads.
+      head: Output head.
+      optimizer: Adam and its learning rate schedule.
+      loss: Training loss.
       seed: Random seed for initial weights and data order.
       epochs: Maximum number of epochs.
-      batch_size: Number of examples per step, over all devices; fewer of your own are taken all at once.
+      batch_size: Number of examples per step, over all devices; capped at the size of your own data.
       patience: Number of epochs without a better validation accuracy after which training stops.
-      dtype: Data type of the computation; parameters are always float32.
+      dtype: Dtype of the computation; parameters are always float32.
     """
 
     data: DataConfig = DataConfig()
@@ -218,7 +218,7 @@ class Config:
 
 
 def to_json(config: Any) -> dict[str, Any]:
-    """Turns a config into what JSON holds.
+    """Converts a config to JSON-compatible values.
 
     >>> to_json(HeadConfig(dim=8))["dim"]
     8
@@ -227,7 +227,7 @@ def to_json(config: Any) -> dict[str, Any]:
 
 
 def placed_as(config: Config, other: Config) -> Config:
-    """Moves a config's data and weights to the places of another config's, if both are of the same kind."""
+    """Replaces a config's data and weight paths by those of another config, if both are of the same kind."""
     data, backbone, kind = config.data, config.backbone, kind_of(config.data.source)
     if kind == kind_of(other.data.source):
         source = other.data.source if kind in PATHS else data.source
@@ -238,7 +238,7 @@ def placed_as(config: Config, other: Config) -> Config:
 
 
 def differences(saved: Any, given: Any) -> list[str]:
-    """Lists the fields in which two configs differ, each as a line.
+    """Lists the fields in which two configs differ, one line each.
 
     >>> differences(HeadConfig(dim=8), HeadConfig(dim=16))
     ['dim: 8 -> 16']
@@ -252,7 +252,7 @@ def differences(saved: Any, given: Any) -> list[str]:
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields the values of nested objects with their names, joined by dots."""
+    """Yields the leaves of nested objects with their dotted names."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from flat(value, f"{prefix}{name}.")

@@ -1,4 +1,4 @@
-"""A config's compiled functions with the data they read: trains and predicts, knows nothing of files."""
+"""Compiled training and prediction for a config and its data set, without any file access."""
 
 import copy
 from collections.abc import Iterator, Sequence
@@ -23,25 +23,25 @@ from laya_jax.typing import Parameters
 Split: TypeAlias = Literal["train", "validation", "test"]
 
 IN_CACHE = {"separable_cnn": 8}
-"""Examples whose activations stay in a CPU's cache, by kind of backbone, where that makes training faster."""
+"""Number of examples whose activations fit in a CPU's cache, by kind of backbone, where that is faster."""
 
 PlacedState: TypeAlias = TrainState
-"""The states of all seeds on the devices, as the compiled functions take it."""
+"""Training states of all seeds on the devices, in the form that the compiled functions take."""
 
 
 class Engine:
     """Trains one seed, or several side by side in one vmapped program.
 
-    States at rest are one ``TrainState`` of NumPy arrays per seed, whatever the devices; ``place`` puts
-    them to work and ``fetch`` copies them back.
+    On the host, states are one ``TrainState`` of NumPy arrays per seed, independent of the devices; ``place``
+    transfers them to the devices and ``fetch`` copies them back.
 
     Attributes:
       dataset: Data set to train and test on.
-      seeds: trained side by side.
-      parallel: Devices that arrays live on.
-      classifier: Classifier that is trained.
-      train_chunk: the function that is compiled to take steps.
-      steps_per_epoch: steps in which every training example comes once.
+      seeds: Random seeds that are trained side by side.
+      parallel: Placement of arrays on devices.
+      classifier: Classifier to train.
+      train_chunk: Compiled function that takes a chunk of steps.
+      steps_per_epoch: Number of steps per epoch.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class Engine:
         check_fits(jax.eval_shape(self._initial, np.uint32(0), self._pretrained))
 
     def with_seeds(self, seeds: Sequence[int]) -> "Engine":
-        """The same for other seeds, as many: nothing is compiled again, and no data are moved again."""
+        """Returns an engine for as many other seeds that reuses the compiled functions and placed data."""
         if len(seeds) != len(self.seeds):
             raise ValueError(f"seeds are {tuple(seeds)}, expected {len(self.seeds)} of them")
         engine = copy.copy(self)
@@ -96,7 +96,7 @@ class Engine:
         return engine
 
     def initial(self) -> list[TrainState]:
-        """The state of each seed before its first step."""
+        """Returns the initial state of each seed."""
         return [_copy(self._draw(np.uint32(seed), self._pretrained)) for seed in self.seeds]
 
     def place(self, states: Sequence[TrainState]) -> PlacedState:
@@ -115,10 +115,10 @@ class Engine:
     def train(
         self, placed: PlacedState, first_step: int, steps: int
     ) -> Iterator[tuple[PlacedState, StepMetrics]]:
-        """Takes steps. The state that goes in is gone; go on with the one that comes out.
+        """Takes training steps. The input state is donated; continue with the one that is yielded.
 
         Yields:
-          After every chunk: the state, and the metrics of its steps, [seed, step].
+          State and metrics [seed, step] after every chunk of steps.
         """
         feed = self._feed("train")
         sizes = (len(feed), self.batch_size)
@@ -128,12 +128,12 @@ class Engine:
             yield placed, StepMetrics(*(self._by_seed(leaf, count) for leaf in metrics))
 
     def outputs(self, placed: PlacedState, split: Split, *, explain: bool = False) -> list[Outputs]:
-        """Predictions of each seed for every example of a split, in its order.
+        """Computes the outputs of each seed for every example of a split, in order.
 
         Args:
-          placed: the states, on the devices.
+          placed: States on the devices.
           split: Name of the split.
-          explain: True to measure, too, how far attention can be believed.
+          explain: True to also measure how faithful the attention is.
         """
         return self._predictors[explain].outputs(placed.parameters, self._feed(split))
 
@@ -152,15 +152,15 @@ class Engine:
 
 
 def fitting_batch_size(config: Config, examples: int, divisor: int) -> int:
-    """Batch size that all examples of one's own fit in, if they are fewer than a batch, which is filled up.
+    """Computes the batch size; user data smaller than a batch become one batch, padded to a multiple.
 
     Args:
       config: Config of the run.
-      examples: Number of examples to train on.
+      examples: Number of training examples.
       divisor: Number of parts that a batch is divided into, over all devices.
 
     Raises:
-      ValueError: A batch is larger than a data set by name, of which more is known.
+      ValueError: The batch is larger than a named data set.
 
     >>> from laya_jax.data import DataConfig
     >>> fitting_batch_size(Config(data=DataConfig(source="npz:a.npz")), 81, 8)
@@ -174,7 +174,7 @@ def fitting_batch_size(config: Config, examples: int, divisor: int) -> int:
 
 
 def _microbatches(parallel: ParallelConfig, config: Config, share: int) -> int:
-    """Number of parts into which each device divides its share of a batch."""
+    """Computes the number of microbatches per device."""
     if parallel.microbatches is not None:
         if share % parallel.microbatches:
             raise ValueError(
@@ -193,5 +193,5 @@ def _side_by_side(indices: Sequence[NDArray]) -> NDArray:
 
 
 def _copy(tree: Any) -> Any:
-    # A view of a buffer that the next step is given to overwrite would not do.
+    # A view would alias a buffer that is donated to the next step.
     return jax.tree.map(lambda leaf: np.array(leaf, copy=True), tree)

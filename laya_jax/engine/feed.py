@@ -13,16 +13,16 @@ from laya_jax.engine.parallel import Parallel
 from laya_jax.engine.steps import Batch, Batches, Data
 
 CHUNK = 50
-"""Batches per call of a compiled function: enough to hide Python's overhead, few enough to react soon."""
+"""Batches per call of a compiled function: enough to hide Python's overhead, few enough to be responsive."""
 
 LARGEST_RESIDENT = 2**31
-"""Largest split, in bytes of its inputs, that stays on the devices."""
+"""Maximum size of a split's inputs, in bytes, for it to stay resident on the devices."""
 
 Indices: TypeAlias = NDArray[np.int32]
 
 
 class Feed:
-    """Source of batches from the examples of one split.
+    """Feeds batches of one split to the devices.
 
     Attributes:
       data: Examples on the devices, or None if they are streamed.
@@ -40,7 +40,7 @@ class Feed:
         self._chunk = CHUNK if chunk is None else chunk
         self.data: Data = None
         if examples.inputs.nbytes <= largest_resident:
-            # Flat, because a TPU pads small last axes and would copy all images before every chunk.
+            # Flattened, because a TPU pads small trailing axes and would copy all images before every chunk.
             flat = np.asarray(examples.inputs).reshape(len(self), -1)
             self.data = parallel.replicate(Examples(flat, examples.labels))
 
@@ -52,16 +52,16 @@ class Feed:
         """Yields the batches at these indices in chunks.
 
         Args:
-          indices: Rows of the examples, [steps, ..., B], with -1 as padding.
+          indices: Indices of the examples, [steps, ..., B], with -1 as padding.
 
         Yields:
-          A full chunk of batches on the devices, divided along the last axis of the indices, and the number
-          of batches in it that count.
+          A full chunk of batches on the devices, sharded along the last axis of the indices, and the number
+          of batches in it that are not padding.
         """
         axis = indices.ndim - 1
         streamed = None
         if self.data is None:
-            # Reading is one chunk ahead, so that it overlaps with computation.
+            # Prefetches one chunk, so that reading overlaps with computation.
             streamed = stream(self._examples, indices.reshape(len(indices), -1), ahead=self._chunk)
         for start in range(0, len(indices), self._chunk):
             part = indices[start : start + self._chunk]

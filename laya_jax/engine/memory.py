@@ -1,4 +1,4 @@
-"""Memory of this machine, before an array that cannot be right fills it."""
+"""Memory check that rejects implausibly large arrays before they are allocated."""
 
 import math
 import os
@@ -8,18 +8,18 @@ import jax
 
 
 def check_fits(state: Any) -> None:
-    """Raises if arrays are larger than the memory of this machine.
+    """Checks that arrays fit into the memory of this machine.
 
     Args:
-      state: Arrays, or their shapes and types.
+      state: Arrays, or their shapes and dtypes.
 
     Raises:
-      ValueError: They are.
+      ValueError: The arrays are larger than the memory.
 
     >>> check_fits(jax.ShapeDtypeStruct((2**10,), "float32"))
     """
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-    if jax.default_backend() == "cpu":  # one for the devices, and one at rest
+    if jax.default_backend() == "cpu":  # one copy on the device and one on the host
         size *= 2
     if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLLAPSE = 1.1
-"""Effective depth below which attention counts as collapsed: 98 % of it is then on one layer."""
+"""Effective depth below which attention counts as collapsed: one layer then has 98 % of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def cross_entropy(logits: NDArray, labels: NDArray) -> float:
 
 
 def macro_f1(predicted: NDArray, labels: NDArray, num_classes: int) -> float:
-    """Averages ``2 correct / (predicted + labelled)`` over classes that occur as label or prediction.
+    """Computes the mean of ``2 correct / (predicted + labelled)`` over classes among labels or predictions.
 
     >>> macro_f1(np.array([0, 0, 1]), np.array([0, 1, 1]), num_classes=3)
     0.6666666666666666
@@ -96,7 +96,7 @@ def macro_f1(predicted: NDArray, labels: NDArray, num_classes: int) -> float:
 
 
 def calibration_error(probabilities: NDArray, labels: NDArray, bins: int = 15) -> float:
-    """Computes the mean over examples of ``|accuracy - confidence|`` of their bin, for bins of equal width.
+    """Computes the expected calibration error: ``|accuracy - confidence|`` averaged over equal-width bins.
 
     Reference: Guo et al. 2017, On calibration of modern neural networks.
 

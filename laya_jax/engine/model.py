@@ -20,7 +20,7 @@ READS = {
     "vit": ("images",),
     "bert": ("tokens",),
 }
-"""Kinds of input that each kind of backbone reads."""
+"""Kinds of input that each kind of backbone accepts."""
 
 
 def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None = None) -> Classifier:
@@ -29,10 +29,11 @@ def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None =
     Args:
       config: Configuration of the run.
       schema: Schema of the data.
-      backbone: Pretrained backbone, or reader of its hidden states; None builds the config's backbone.
+      backbone: Pretrained backbone, or a module that passes on cached hidden states; None builds the
+        config's backbone.
 
     Raises:
-      ValueError: The backbone cannot read such data.
+      ValueError: The backbone does not accept such data.
 
     >>> schema = Schema(("no", "yes"), Preprocessing("features", (4,)), None)
     >>> classifier = make_classifier(Config(head=HeadConfig(kind="concat", dim=8)), schema)
@@ -49,7 +50,7 @@ def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None =
 
 
 def check_reads(config: Config, schema: Schema) -> None:
-    """Raises unless a config's backbone can read data of this schema.
+    """Checks that a config's backbone accepts data of this schema.
 
     >>> check_reads(Config(), Schema(("no", "yes"), Preprocessing("tokens", (4,)), None))
     Traceback (most recent call last):

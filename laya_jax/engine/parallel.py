@@ -1,7 +1,7 @@
 """Placement of arrays and compilation of steps, on 1 ... N devices and hosts.
 
-Two ways that agree: ``MeshParallel`` (the default) shards the batch over a mesh and leaves the rest to the
-compiler; ``PmapParallel`` runs one copy of the step per device, which sum their gradients themselves.
+There are two equivalent strategies: ``MeshParallel`` (the default) shards the batch over a mesh and leaves
+communication to the compiler; ``PmapParallel`` runs one replica of the step per device, with explicit psums.
 """
 
 import dataclasses
@@ -25,10 +25,10 @@ class DeviceConfig:
     """Devices to compute on; up to rounding, the result does not depend on them.
 
     Attributes:
-      parallel: Way to use several devices: jit (the compiler distributes the batch over all devices and
-        hosts) or pmap (one copy of the step per device).
-      devices: Number of devices to use; None takes all.
-      require_backend: Backend without which the command stops at once.
+      parallel: Data parallelism strategy: jit (the compiler shards the batch over all devices and hosts) or
+        pmap (one replica of the step per device).
+      devices: Number of devices to use; None uses all.
+      require_backend: Required JAX backend; without it, the command fails immediately.
     """
 
     parallel: Literal["jit", "pmap"] = "jit"
@@ -47,15 +47,15 @@ class DeviceConfig:
 class ParallelConfig(DeviceConfig):
     """Devices and processes to train on.
 
-    With dropout, pmap and microbatches draw other masks than one device that takes the batch whole.
+    With dropout, pmap and microbatches draw different masks than a single device with the whole batch.
 
     Attributes:
-      coordinator: Address of process 0, HOST:PORT, for a run over several processes, or "auto" where the
-        cluster tells it (TPU pods, Slurm). None is a run of one process.
+      coordinator: Address of process 0, HOST:PORT, for multi-process training, or "auto" on clusters that JAX
+        detects (TPU pods, Slurm). None trains in a single process.
       processes: Number of processes; not with "auto".
-      process: Number of this process, from 0; not with "auto".
-      microbatches: Number of parts of a device's share of the batch. Their gradients are formed one after the
-        other and added up, which saves memory. None takes a number that is fast.
+      process: Index of this process, from 0; not with "auto".
+      microbatches: Number of microbatches per device, whose gradients are accumulated sequentially to save
+        memory. None chooses a fast number.
     """
 
     coordinator: str | None = None
@@ -76,10 +76,10 @@ class ParallelConfig(DeviceConfig):
 
 
 def connect(config: ParallelConfig) -> None:
-    """Joins the other processes of a run over several; to be called before anything else of JAX.
+    """Connects to the other processes of a multi-process run; call it before any other use of JAX.
 
     Raises:
-      ConnectionError: They are not there.
+      ConnectionError: The other processes cannot be reached.
     """
     try:
         if config.coordinator == "auto":
@@ -98,19 +98,19 @@ def connect(config: ParallelConfig) -> None:
 
 
 class Parallel(Protocol):
-    """Interface of both ways to the training loop.
+    """Interface of both strategies to the training loop.
 
     Attributes:
       devices: All devices of the run, over all hosts.
-      axis_name: Name of the axis of devices over which compiled functions have to sum by themselves; None if
-        the compiler does it.
+      axis_name: Name of the device axis over which compiled functions have to psum; None if the compiler
+        inserts the communication.
     """
 
     devices: Sequence[jax.Device]
 
     @property
     def axis_name(self) -> str | None:
-        """The name of the devices' axis under pmap."""
+        """The name of the device axis under pmap."""
 
     def replicate(self, tree: Any) -> Any:
         """Puts arrays on every device."""
@@ -119,14 +119,14 @@ class Parallel(Protocol):
         """Divides host arrays over the devices along this axis, the batch."""
 
     def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
-        """Compiles a function of (replicated, replicated, batches, count); its results are replicated."""
+        """Compiles a function of (replicated, replicated, batches, count) with replicated results."""
 
     def local(self, tree: Any) -> Any:
-        """One copy of replicated arrays."""
+        """Returns one copy of replicated arrays."""
 
 
 class MeshParallel:
-    """``jax.jit`` over a mesh of one axis: the batch sharded, everything else replicated.
+    """``jax.jit`` over a one-axis mesh, with the batch sharded and everything else replicated.
 
     >>> parallel = MeshParallel(jax.devices()[:2])
     >>> double = parallel.compile(lambda state, data, batches, count: state * batches.sum() * count)
@@ -152,7 +152,7 @@ class MeshParallel:
         return jax.tree.map(lambda leaf: _place(leaf, sharding), batches)
 
     def divided(self, axis: int) -> NamedSharding:
-        """Returns the layout of an array that is divided along this axis."""
+        """Returns the sharding of an array that is divided along this axis."""
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
 
     def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
@@ -160,12 +160,12 @@ class MeshParallel:
         return jax.jit(function, out_shardings=self.replicated, donate_argnums=(0,) if donate else ())
 
     def local(self, tree: Any) -> Any:
-        """The arrays themselves."""
+        """Returns the arrays themselves."""
         return tree
 
 
 class PmapParallel:
-    """``jax.pmap``: arrays have a leading axis of this host's devices.
+    """``jax.pmap``, where arrays have a leading axis over this host's devices.
 
     >>> parallel = PmapParallel(jax.devices()[:2])
     >>> def double(state, data, batches, count):
@@ -188,7 +188,7 @@ class PmapParallel:
         return jax.tree.map(lambda leaf: self._place([leaf] * len(self.here)), tree)
 
     def split(self, batches: Any, axis: int) -> Any:
-        """Divides host arrays along this axis over all devices, and puts this host's parts on its own."""
+        """Divides host arrays along this axis over all devices and places this host's shards."""
         return jax.tree.map(lambda leaf: self._split(leaf, axis), batches)
 
     def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
@@ -202,7 +202,7 @@ class PmapParallel:
         )
 
     def local(self, tree: Any) -> Any:
-        """The first device's copy."""
+        """Returns the first device's copy."""
         return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data[0], tree)
 
     def _split(self, batches: Any, axis: int) -> Any:
@@ -214,15 +214,15 @@ class PmapParallel:
 
 
 def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
-    """Makes the way that is configured, over the devices that there are.
+    """Creates the configured strategy for the available devices.
 
     Args:
-      config: Devices that were asked for.
-      batch_size: Number of examples per step, which the devices have to divide; 0 if nothing is trained.
+      config: Requested devices.
+      batch_size: Number of examples per step, a multiple of the number of devices; 0 without training.
 
     Raises:
-      ValueError: Another backend was required, more devices than there are, or the batch does not divide by
-        them.
+      ValueError: The required backend or the requested number of devices is not available, or the batch is
+        not divisible by the number of devices.
 
     >>> make_parallel(DeviceConfig(devices=3), batch_size=128)
     Traceback (most recent call last):
@@ -249,7 +249,7 @@ def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
 
 
 def _reason_against(backend: str | None) -> str:
-    """Returns the reason, if there is one, for which JAX does not compute on a backend."""
+    """Returns JAX's reason for not offering a backend, if it gives one."""
     try:
         jax.devices(backend)
     except RuntimeError as error:
@@ -258,7 +258,7 @@ def _reason_against(backend: str | None) -> str:
 
 
 def divisible(batch_size: int, parallel: Parallel) -> int:
-    """Returns the smallest batch that is as large and divides by the devices.
+    """Rounds a batch size up to a multiple of the number of devices.
 
     >>> divisible(128, MeshParallel(jax.devices()[:3]))
     129
@@ -268,7 +268,7 @@ def divisible(batch_size: int, parallel: Parallel) -> int:
 
 
 def any_process(flag: bool) -> bool:
-    """Returns true if the flag is set in any process of the run, so that all act alike.
+    """Returns True in all processes if the flag is set in any of them, so that they act alike.
 
     >>> any_process(True)
     True
@@ -281,7 +281,7 @@ def any_process(flag: bool) -> bool:
 
 
 def cores() -> int:
-    """Cores of the processor that this process may use.
+    """Returns the number of CPU cores available to this process.
 
     >>> cores() > 0
     True
@@ -290,7 +290,7 @@ def cores() -> int:
 
 
 def barrier(name: str) -> None:
-    """Waits until all processes of the run have come to the point of this name."""
+    """Waits until all processes of the run have reached the barrier of this name."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
@@ -298,11 +298,11 @@ def barrier(name: str) -> None:
 
 
 def _mesh(devices: Sequence[jax.Device]) -> Mesh:
-    # Explicit axes, the default, would ask the models to name shardings.
+    # Explicit axes, the default, would require sharding annotations in the models.
     return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
 
 
 def _place(leaf: Any, sharding: NamedSharding) -> jax.Array:
-    # Every process holds the whole array and hands in the parts of its own devices.
+    # Every process holds the whole array and provides the shards of its own devices.
     array = np.asarray(leaf)
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])

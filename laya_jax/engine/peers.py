@@ -1,9 +1,9 @@
-"""Ends a process in one line, at once, when another process of its run has died.
+"""Prompt, one-line termination of a process when another process of the same run dies.
 
-JAX alone would abort it from a thread in C++ and print that thread's stack: at once if process 0 has died,
-after a minute or two if another one has. So every process keeps a connection to process 0 that only ever
-carries a last word, and JAX's own connections to process 0 pass through relays, which keep a death from JAX
-until this process has ended. Clusters that JAX finds by itself (``--coordinator auto``) do without.
+JAX alone would abort from a C++ thread and print its stack trace: immediately if process 0 has died, after a
+minute or two otherwise. Therefore every process keeps a connection to process 0 that carries only a closing
+message, and JAX's own connections to process 0 go through relays, which hide the death of a peer from JAX
+until this process has exited. Clusters that JAX detects by itself (``--coordinator auto``) do not use this.
 """
 
 import atexit
@@ -16,36 +16,36 @@ from collections.abc import Callable
 from contextlib import suppress
 
 TIMEOUT = 300.0
-"""Seconds in which process 0 has to be there, as in ``jax.distributed.initialize``."""
+"""Timeout in seconds for connecting to process 0, as in ``jax.distributed.initialize``."""
 
 PATIENCE = 1.0
-"""Seconds in which this process hears of another one's death, before JAX or the user hear of it."""
+"""Seconds to wait for news of another process's death before an error reaches JAX or the user."""
 
 WATCH, RELAY = b"laya-watch", b"laya-relay"
-"""First words on a connection to process 0, before the number of the process that opens it."""
+"""Opening messages of a connection to process 0, followed by the index of the connecting process."""
 
 GREETING = len(WATCH) + len(" 000000")
 
 BYE, FAILED = b".", b"!"
-"""Last words of a process that ends as it should, and of one that has an error to tell."""
+"""Closing messages of a process that exits normally, and of one that reports an error."""
 
 _watched: list[socket.socket] = []
 _failing = threading.Event()
 
 
 def join(coordinator: str, process: int) -> str:
-    """Watches the other processes of a run from now on.
+    """Starts watching the other processes of a run.
 
     Args:
       coordinator: HOST:PORT of process 0.
-      process: Number of this process.
+      process: Index of this process.
 
     Returns:
-      Address of JAX's own service in process 0, as this process reaches it.
+      Address at which this process reaches JAX's coordination service in process 0.
 
     Raises:
-      ValueError: The coordinator is no address, or its port cannot be opened.
-      ConnectionError: Process 0 is not there.
+      ValueError: The coordinator is not a valid address, or its port cannot be opened.
+      ConnectionError: Process 0 cannot be reached.
     """
     host, _, port = coordinator.rpartition(":")
     if not (host and port.isdecimal() and int(port) < 2**16):
@@ -55,14 +55,14 @@ def join(coordinator: str, process: int) -> str:
 
 
 def settle() -> None:
-    """Waits before an error is told: if another process's death has caused it, this process ends here."""
+    """Waits before an error is reported; exits here if the death of another process has caused it."""
     if _watched:
         _failing.set()
         time.sleep(PATIENCE)
 
 
 def leave(status: int) -> None:
-    """Ends this process after it has told an error, if others would wait for it."""
+    """Exits after an error has been reported, if other processes would wait for this one."""
     if _watched:
         _say(FAILED)
         sys.stderr.flush()
@@ -70,7 +70,7 @@ def leave(status: int) -> None:
 
 
 def _host(coordinator: str, port: int) -> str:
-    """Opens the port of process 0 to the others, and finds one for JAX, which only this machine reaches."""
+    """Opens the port of process 0 to the others, and finds a local port for JAX."""
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     try:
@@ -94,7 +94,7 @@ def _host(coordinator: str, port: int) -> str:
 
 
 def _visit(host: str, port: int, process: int) -> str:
-    """Connects to process 0, and opens a port to the JAX of this process."""
+    """Connects to process 0, and opens a local relay port for this process's JAX."""
 
     def dial(word: bytes) -> socket.socket:
         connection = socket.create_connection((host, port), timeout=10)
@@ -118,10 +118,10 @@ def _visit(host: str, port: int, process: int) -> str:
 
 
 def _accept(server: socket.socket, receive: Callable[[socket.socket], None]) -> None:
-    """Handles every connection to a server in a thread of its own."""
+    """Handles every connection to a server in its own thread."""
 
     def handle(connection: socket.socket) -> None:
-        with suppress(OSError, ValueError):  # anybody may connect, and say anything
+        with suppress(OSError, ValueError):  # untrusted peers may connect and send anything
             receive(connection)
 
     def accept() -> None:
@@ -133,10 +133,10 @@ def _accept(server: socket.socket, receive: Callable[[socket.socket], None]) -> 
 
 
 def _watch(connection: socket.socket, process: int) -> None:
-    """Waits for the last word of another process, and ends this one if it is not good-bye."""
+    """Waits for the closing message of another process, and exits unless it is ``BYE``."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for option, value in (("TCP_KEEPIDLE", 4), ("TCP_KEEPINTVL", 2), ("TCP_KEEPCNT", 3)):
-        if hasattr(socket, option):  # a machine without power says nothing for ten seconds
+        if hasattr(socket, option):  # detects a powered-off machine after ten seconds
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     _watched.append(connection)
     word = b""

@@ -1,4 +1,4 @@
-"""Reads whole sets of examples, every example exactly once, with one set of parameters or several."""
+"""Inference over a set of examples, each exactly once, with one or several sets of parameters."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +18,11 @@ from laya_jax.typing import Parameters
 
 
 class Predictor:
-    """A compiled reader, as ``output_reader`` makes one of a classifier.
+    """Compiled inference with a reader, such as the one from ``output_reader``.
 
     Attributes:
       parallel: Placement of arrays on devices.
-      batch_size: Number of examples that are predicted at once, over all devices.
+      batch_size: Number of examples per batch, over all devices.
       seeds: Number of sets of parameters side by side.
     """
 
@@ -47,12 +47,12 @@ class Predictor:
         feed: Feed,
         progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> list[Any]:
-        """Reads every example with each set of parameters, in the order of the examples.
+        """Computes the outputs for every example with each set of parameters, in order.
 
         Args:
-          parameters: Parameters, on the devices.
-          feed: Examples.
-          progress: Called after every chunk with the number of examples that are done, and of all.
+          parameters: Parameters on the devices.
+          feed: Feed of the examples.
+          progress: Callback after every chunk, called with the numbers of examples done and in total.
         """
         chunks, done = [], 0
         for chunk in self.chunks(parameters, feed):
@@ -65,12 +65,12 @@ class Predictor:
         ]
 
     def chunks(self, parameters: Parameters, feed: Feed, at_once: int = 1) -> Iterator[Any]:
-        """Yields the same as it is read, some batches at a time: [steps, B, ...] or [steps, S, B, ...].
+        """Yields the outputs chunk by chunk, [steps, B, ...] or [steps, S, B, ...].
 
         Args:
-          parameters: Parameters, on the devices.
-          feed: Examples.
-          at_once: Number of chunks that are computed side by side, each by a thread; one needs none.
+          parameters: Parameters on the devices.
+          feed: Feed of the examples.
+          at_once: Number of chunks computed concurrently, one thread each; 1 uses no extra thread.
         """
 
         def read(batches: Batches, count: int) -> Any:
@@ -91,7 +91,7 @@ class Predictor:
                 yield running.popleft().result()
 
     def _join(self, chunks: Sequence[NDArray], seed: int) -> NDArray:
-        """One seed's outputs [N, ...], from chunks [steps, B, ...] or [steps, S, B, ...]."""
+        """Returns one seed's outputs [N, ...] from chunks [steps, B, ...] or [steps, S, B, ...]."""
         steps = np.concatenate(chunks)
         mine = steps[:, seed] if self.seeds > 1 else steps
         return mine.reshape(-1, *mine.shape[2:])

@@ -1,4 +1,4 @@
-"""The named experiments: the embedded digits, and the paper's three data sets with its best settings."""
+"""Configs of the named experiments: digits, and the paper's three data sets with its best settings."""
 
 import dataclasses
 import difflib
@@ -35,8 +35,8 @@ EXPERIMENTS = {
         optimizer=OptimizerConfig(learning_rate=5e-4),
     ),
 }
-"""Configs by name. Reference: LAYA (arXiv 2511.12723), section 4 and Table 2; of the digits, learning rate
-and patience were chosen on their validation split."""
+"""Configs by name. Reference: LAYA (arXiv 2511.12723), section 4 and Table 2; for digits, learning rate and
+patience were tuned on the validation split."""
 
 OWN_DATA = {
     "npz": Config(),
@@ -47,29 +47,29 @@ OWN_DATA = {
         backbone=BackboneConfig(kind="bilstm", widths=(64, 64)), head=HeadConfig(dim=96, psi="mlp")
     ),
 }
-"""What to start from with data of one's own, by their kind."""
+"""Default configs for user data, by kind of source."""
 
 
 PRETRAINED_IMAGE_SIZE = 224
-"""Pixels that a folder's images are resized to for a pretrained ViT, if nothing else is asked for."""
+"""Default size in pixels of a folder's images for a pretrained ViT."""
 
 FROZEN_HEAD = HeadConfig(
     attention_heads=24, uniform_start=True, layer_normalized=True, dropout=0.5, layer_dropout=0.15
 )
-"""LAYA for a frozen backbone. Dropout was chosen on validation by ``experiments.frozen``, which has a row for
-each of the other settings; the number of attention heads in trials on the same paintings before it."""
+"""LAYA for a frozen backbone. The dropout rate was tuned on the validation split in ``experiments.frozen``,
+with a row for each of the other settings; the number of attention heads in earlier trials on that data."""
 
 FINE_TUNING_RATE = 3e-5
-"""Learning rate where the weights of a pretrained backbone are trained on."""
+"""Learning rate for fine-tuning a pretrained backbone."""
 
 
 def config_for(name: str, pretrained: str | None = None, *, freeze: bool = False) -> Config:
-    """The config of a named experiment, or a first one for data of one's own.
+    """Returns the config of a named experiment, or a default config for user data.
 
     Args:
-      name: of the experiment or of the data.
-      pretrained: a backbone with weights, as vit:PATH or bert:PATH.
-      freeze: whether its weights stay as they are.
+      name: Name of the experiment, or source of the data.
+      pretrained: Pretrained backbone, as vit:PATH or bert:PATH.
+      freeze: True to freeze the pretrained weights.
 
     >>> config_for("fashion-mnist").head.temperature
     1.5
@@ -77,20 +77,20 @@ def config_for(name: str, pretrained: str | None = None, *, freeze: bool = False
     224
 
     Raises:
-      ValueError: neither an experiment nor data.
+      ValueError: The name is neither an experiment nor a data source.
     """
     config = _without_pretrained(name)
     return config if pretrained is None else _with_pretrained(config, pretrained, freeze)
 
 
 def backbone_named(pretrained: str) -> tuple[str, str]:
-    """Kind and path of a pretrained backbone.
+    """Splits the name of a pretrained backbone into kind and path.
 
     >>> backbone_named("vit:models/vit-s14")
     ('vit', 'models/vit-s14')
 
     Raises:
-      ValueError: it is no such thing.
+      ValueError: The name is not of the form vit:PATH or bert:PATH.
     """
     kind, _, path = pretrained.partition(":")
     if kind not in PRETRAINED or not path:

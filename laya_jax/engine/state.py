@@ -35,7 +35,7 @@ class TrainState:
 
 
 def checksum(tree: Any) -> int:
-    """Computes CRC-32 over all arrays of a tree, in order.
+    """Computes the CRC-32 of all leaves of a pytree, in order.
 
     >>> checksum({"a": np.zeros(3)}) == checksum({"a": np.zeros(4)})
     False
@@ -49,7 +49,7 @@ def checksum(tree: Any) -> int:
 def initial_state(
     parameters: Parameters, optimizer: optax.GradientTransformation, seed: Array | None = None
 ) -> TrainState:
-    """Makes the state before the first step.
+    """Creates the initial training state.
 
     Args:
       parameters: Parameters of the classifier.
@@ -63,7 +63,7 @@ def initial_state(
 
 
 def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
-    """Makes the configured Adam; the learning rate decays until ``total_steps``.
+    """Creates the configured Adam optimizer, whose schedule ends at ``total_steps``.
 
     >>> config = OptimizerConfig(schedule="cosine", clip_norm=1.0)
     >>> _ = make_optimizer(config, total_steps=100)
@@ -81,7 +81,7 @@ def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientT
 
 
 def make_schedule(config: OptimizerConfig, total_steps: int) -> optax.Schedule:
-    """Makes the learning rate schedule: linear warm-up, then constant or decaying to 0.
+    """Creates the learning rate schedule: linear warm-up, then constant or decaying to 0.
 
     >>> schedule = make_schedule(OptimizerConfig(learning_rate=1.0, schedule="linear", warmup_steps=2), 6)
     >>> [float(schedule(step)) for step in (0, 1, 2, 4, 6)]

@@ -1,8 +1,7 @@
-"""Functions to compile: a number of training steps, and the outputs for a number of batches.
+"""Functions to compile: a chunk of training steps, and the outputs for a chunk of batches.
 
-Both run a chunk of batches in one loop on the device, without returning to Python. The number of batches is
-an argument of the loop rather than a shape, so that one compilation serves full chunks and a shorter last
-one.
+Both run a chunk of batches in one loop on the device, without returning to Python. The number of batches is a
+dynamic loop bound rather than a shape, so that one compilation serves full chunks and a shorter last one.
 """
 
 from collections.abc import Callable
@@ -66,7 +65,7 @@ class Outputs(NamedTuple):
 
 
 Data: TypeAlias = Examples | None
-"""Examples that stay on the device, or None if the batches contain the examples themselves."""
+"""Examples resident on the device, or None if the batches contain the examples themselves."""
 
 Batches: TypeAlias = Any
 """Indices into the data with -1 as padding, [steps, B]; or a ``Batch`` of [steps, B, ...]."""
@@ -88,17 +87,17 @@ def make_train_chunk(
     seeds: bool = False,
     microbatches: int = 1,
 ) -> TrainChunk:
-    """Makes the function that takes ``count`` steps: (state, data, batches, count) -> (state, metrics).
+    """Returns the function that takes ``count`` steps: (state, data, batches, count) -> (state, metrics).
 
     Args:
       classifier: Classifier to train.
       preprocessing: Preprocessing from stored inputs to model inputs.
       optimizer: Optax optimizer.
       loss_config: Regularisation of the cross-entropy.
-      axis_name: Name of the device axis under pmap; None if the compiler distributes the batch.
+      axis_name: Name of the device axis under pmap; None if the compiler shards the batch.
       seeds: True if states and batches contain several seeds side by side: on axis 0 of the state's leaves,
         and in batches [steps, S, B].
-      microbatches: Number of parts of a batch whose gradients are accumulated one after another.
+      microbatches: Number of microbatches for gradient accumulation.
 
     Returns:
       Function to compile. Its metrics are [steps] or [steps, S], of which only the first ``count`` are set.
@@ -129,7 +128,7 @@ def _make_step(
     axis_name: str | None,
     microbatches: int,
 ) -> Callable[[TrainState, Data, Any], tuple[TrainState, StepMetrics]]:
-    """Makes the function of one step: (state, data, batch) -> (state, metrics)."""
+    """Returns the function of one step: (state, data, batch) -> (state, metrics)."""
     total = _sum_over(axis_name)
 
     def loss(parameters: Parameters, batch: Batch, key: Array | None, weight: Array) -> tuple[Array, Array]:
@@ -159,7 +158,7 @@ def _make_step(
 
 
 def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
-    """Makes the reader of ``Outputs`` from a classifier, including ``flips`` if ``explain`` is set."""
+    """Returns a reader of a classifier's ``Outputs``, including ``flips`` if ``explain`` is set."""
     head = classifier.head
 
     def read(parameters: Parameters, inputs: Array) -> Outputs:
@@ -183,13 +182,13 @@ def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
 def make_output_chunk(
     read: Reader, preprocessing: Preprocessing, *, axis_name: str | None = None, seeds: bool = False
 ) -> OutputChunk:
-    """Makes the function that reads ``count`` batches: (parameters, data, batches, count) -> outputs.
+    """Returns the function that reads ``count`` batches: (parameters, data, batches, count) -> outputs.
 
     Args:
       read: Function to apply to each batch.
       preprocessing: Preprocessing from stored inputs to model inputs.
-      axis_name: Name of the device axis under pmap; None if the compiler distributes the batch.
-      seeds: True if the parameters contain several seeds side by side, all of which read the same batches.
+      axis_name: Name of the device axis under pmap; None if the compiler shards the batch.
+      seeds: True if the parameters contain several seeds side by side, which all read the same batches.
 
     Returns:
       Function to compile. Its outputs are [steps, B, ...] or [steps, S, B, ...].
@@ -216,7 +215,7 @@ def make_output_chunk(
 
 
 def take(data: Data, batch: Any) -> Batch:
-    """Looks up the examples of a batch: itself, or those at its indices [B], with weight 0 for -1.
+    """Gathers the examples at a batch's indices [B], with weight 0 for -1; a ``Batch`` is returned as is.
 
     >>> data = Examples(jnp.array([[1.0], [2.0]]), jnp.array([5, 7]))
     >>> take(data, jnp.array([1, -1])).weights
@@ -242,7 +241,7 @@ def example_losses(output: HeadOutput, labels: Array, config: LossConfig) -> Arr
     else:
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
     if config.attention_entropy:
-        # The logarithm must not see 0, where its slope would make every gradient NaN.
+        # The logarithm must not see 0, where its infinite derivative would turn every gradient into NaN.
         attention = jnp.asarray(output.attention)
         seen = jnp.where(attention > 0, attention, 1.0)
         losses += config.attention_entropy * jnp.sum(seen * jnp.log(seen), axis=-1)
@@ -254,7 +253,7 @@ def _sum_over(axis_name: str | None) -> Callable[[Any], Any]:
 
 
 def _sum_over_parts(form: Callable[[Any, Any], Any], batch: Any, key: Array | None, number: int) -> Any:
-    """Sums the results for the parts of a batch, computed one after another."""
+    """Sums the results for the parts of a batch, computed sequentially."""
 
     def add(total: Any, part: Any) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, total, form(*part)), None

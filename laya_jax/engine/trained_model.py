@@ -9,16 +9,16 @@ from laya_jax.typing import Parameters
 
 
 class TrainedModel(NamedTuple):
-    """A trained classifier with what it knows of its data.
+    """A trained classifier with its config and the schema of its data.
 
     Attributes:
-      config: Config that it was trained with.
+      config: Config of the training run.
       schema: Class names, preprocessing, and encoder of texts.
       classifier: Module: ``classifier.apply({"params": parameters}, schema.preprocessing(inputs))``.
       parameters: Parameters of the classifier.
-      fingerprint: Checksum of the data that it was trained on; None if an earlier version exported it.
-      data_version: Version of how these data were read and split.
-      warnings: Caveats to report with everything that it predicts.
+      fingerprint: Checksum of the training data; None if exported by an earlier version.
+      data_version: Version of the code that read and split these data.
+      warnings: Caveats to report with all predictions.
     """
 
     config: Config

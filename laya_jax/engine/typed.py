@@ -1,4 +1,4 @@
-"""Dataclasses made of JSON that may be damaged or hostile: every value is checked against its type hint."""
+"""Construction of dataclasses from untrusted JSON, with every value checked against its type hint."""
 
 import dataclasses
 import typing
@@ -13,10 +13,10 @@ from laya_jax.files import read_json
 T = TypeVar("T")
 
 LARGEST = 2**63
-"""Whole numbers from here on are refused, as they fit no array."""
+"""Integers of at least this value are rejected, since they fit no array dtype."""
 
 SHOWN = 60
-"""Characters of a wrong value that a message shows."""
+"""Maximum number of characters of an invalid value shown in a message."""
 
 NAMES = {
     bool: "true or false",
@@ -26,7 +26,7 @@ NAMES = {
     dict: "an object",
     NoneType: "null",
 }
-"""Names of JSON's types."""
+"""Names of the JSON types."""
 
 
 class _MismatchError(Exception):
@@ -34,15 +34,15 @@ class _MismatchError(Exception):
 
 
 def from_json(kind: type[T], values: Any, prefix: str = "") -> T:
-    """Makes a dataclass of a JSON object.
+    """Constructs a dataclass from a JSON object.
 
     Args:
-      kind: Class of the dataclass. Its fields hold plain values, lists, tuples, mappings or dataclasses.
-      values: Value that came out of JSON. Fields that have a default may be missing.
-      prefix: Name of the object and a dot, for messages.
+      kind: Dataclass whose fields are scalars, strings, lists, tuples, mappings or dataclasses.
+      values: Decoded JSON value. Fields with a default may be missing.
+      prefix: Name of the object followed by a dot, for messages.
 
     Raises:
-      ValueError: A field is missing or unknown, or its value is of another type or refused by the dataclass.
+      ValueError: A field is missing, unknown, of the wrong type, or rejected by the dataclass.
 
     >>> @dataclasses.dataclass
     ... class Point:
@@ -69,7 +69,7 @@ def from_json(kind: type[T], values: Any, prefix: str = "") -> T:
 
 
 def read_record(kind: type[T], path: Path) -> T:
-    """Makes a dataclass of a JSON file.
+    """Constructs a dataclass from a JSON file.
 
     Raises:
       FileNotFoundError: There is no such file.
@@ -96,7 +96,7 @@ def _read(hint: Any, value: Any, name: str) -> Any:
 
 
 def _fitted(hint: Any, value: Any) -> Any:
-    """Returns a value as its type hint wants it: lists as tuples, whole numbers as numbers."""
+    """Converts a value to its type hint: lists to tuples, integers to floats."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, UnionType):
         for option in inner:

@@ -1,4 +1,4 @@
-"""Capture of hidden states from Linen models, the choice of layers, and pooling."""
+"""Capture of hidden states from Linen models, selection of layers, and pooling."""
 
 from laya_jax.hidden_states.capturing import capture, layer_names
 from laya_jax.hidden_states.layer_calls import (

@@ -1,4 +1,4 @@
-"""Ordered hidden states out of any Linen model; ``laya_jax.nnx.capture`` does it for NNX."""
+"""Capture of ordered hidden states from any Linen model; for NNX models see ``laya_jax.nnx.capture``."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,44 +34,44 @@ def capture(
     frozen: bool = True,
     **options: Any,
 ) -> HiddenStates:
-    """Runs a Linen model and returns the hidden states of the layers asked for, in order.
+    """Runs a Linen model and returns the hidden states of the requested layers, in order.
 
-    The outputs of a pattern come in the order in which the model's layers return them (``block_2``
-    before ``block_10``), and a layer called twice comes twice. Works under jit. The model's own state, such
-    as batch statistics, is not updated.
+    The layers that match a pattern are returned in execution order (``block_2`` before ``block_10``), and a
+    layer that is called twice is returned twice. Works under jit. The model's own state, such as batch
+    statistics, is not updated.
 
-    Of a layer that returns several arrays, say which one is the hidden state: ``output=0``, ``output="x"``,
-    or a function, as in ``output=nn.gelu`` for the states after an activation function. Without it, a layer
-    is refused unless one array is the only possible one, or the first one has the shape of the layer's input
-    and all others have another number of axes (``(hidden, attention)``). Values that a layer sows, as in
-    ``self.sow("intermediates", "gelu", x)``, go by the layer's name and their own: "block_*/gelu".
-    A layer that runs by another method than ``__call__`` goes by its name ("block_*") if that is the only
-    way it runs, and always by both names ("block_*.encode").
+    If a layer returns several arrays, select the hidden state with ``output``: an index or key, as in
+    ``output=0`` or ``output="x"``, or a function, as in ``output=nn.gelu`` for the values after an activation
+    function. Without ``output``, a layer is rejected unless there is only one candidate, or the first array
+    has the shape of the layer's input and all others have a different number of axes
+    (``(hidden, attention)``). Values that a layer sows, as in ``self.sow("intermediates", "gelu", x)``, are
+    named after the layer and the value: "block_*/gelu". A layer that runs through a method other than
+    ``__call__`` matches its own name ("block_*") if that is its only method, and always the name with the
+    method ("block_*.encode").
 
     Args:
       model: Linen module of any kind.
       variables: Variables of the model, as for ``model.apply``.
       *inputs: Inputs of the model.
-      layers: Names as ``layer_names`` lists them, or indices into that list, in the order wanted. What
-        is no such name is a pattern: it matches from the end of a name, and ``*`` stands for any part
-        of one level: "block_*", "encoder/*/mlp".
-      output: Index, key or attribute of the hidden state among what a layer returns, unless that is an array
-        by itself; or a function from what a layer returns to an array.
-      pooling: Pooling that brings hidden states to [B, D], see ``laya_jax.pool``; None leaves them as they
-        are.
+      layers: Names from ``layer_names``, or indices into that list, in the desired order. Any other string is
+        a pattern that matches the end of a name, level by level, where ``*`` matches any part of one level:
+        "block_*", "encoder/*/mlp".
+      output: Index, key or attribute of the hidden state in a layer's output, unless the output is an array
+        itself; or a function from a layer's output to an array.
+      pooling: Pooling of hidden states to [B, D], see ``laya_jax.pool``; None returns them unpooled.
       pooling_mask: Mask for the pooling, True where there is a token, [B, T].
-      frozen: True to stop the gradient, so that the model's parameters get none.
+      frozen: True to stop the gradient, so that the model's parameters receive none.
       **options: Further keyword arguments of ``model.apply``, such as ``train=False`` or ``rngs``.
 
     Returns:
-      A tuple of hidden states; or one array [L, B, ...] where the only layer that matches was run by
-      ``nn.scan`` (which must pass on intermediates: ``variable_axes={"params": 0, "intermediates": 0}``).
+      A tuple of hidden states; or one array [L, B, ...] if the only matching layer was run by ``nn.scan``
+      (which must return intermediates: ``variable_axes={"params": 0, "intermediates": 0}``).
 
     Raises:
-      TypeError: Layers that are neither names nor indices; a model that is no Linen module.
-      ValueError: A name or index that no layer has (the message lists the layers), a layer that returns no
-        array or several possible ones, a pooling that does not fit, a mask without a pooling, or a layer
-        under a transform that adds an axis which is neither depth nor samples, or returns no intermediates.
+      TypeError: The layers are neither names nor indices, or the model is not a Linen module.
+      ValueError: A name or index matches no layer (the message lists the layers), a layer returns no array or
+        several candidates, the pooling does not fit, there is a mask without a pooling, or a layer is inside
+        a transform that adds an axis other than depth or batch, or that does not return intermediates.
 
     >>> class Model(nn.Module):
     ...     @nn.compact
@@ -105,11 +105,11 @@ def capture(
 def layer_names(
     model: nn.Module, variables: Mapping[str, Any], *inputs: Any, **options: Any
 ) -> tuple[str, ...]:
-    """Lists the layers whose output ``capture`` can return, in the order in which the model returns them.
+    """Lists the layers whose output ``capture`` can return, in execution order.
 
-    Values that layers sow and methods other than ``__call__`` are among them, and layers of whose arrays
-    ``output=`` has to choose one. Nothing is computed: the model is only traced, and arrays may be given as
-    ``jax.ShapeDtypeStruct``. Arguments as for ``capture``.
+    The list includes sown values, methods other than ``__call__``, and layers that return several arrays, for
+    which ``capture`` requires ``output=``. Nothing is computed: the model is only traced, and arrays may be
+    given as ``jax.ShapeDtypeStruct``. Arguments as for ``capture``.
 
     >>> model = nn.Sequential([nn.Dense(8), nn.relu, nn.Dense(4)])
     >>> images = jnp.ones((2, 16))
@@ -141,8 +141,8 @@ def _run(
     patterns: tuple[str, ...] = ("*",),
     output: Output = None,
 ) -> list[LayerOutput]:
-    """Outputs of the layers that the patterns may mean, in the order of their calls."""
-    # Intermediates left over from init would come first among the outputs of each layer.
+    """Returns the outputs of the layers that the patterns may match, in the order of their calls."""
+    # Intermediates left over from init would precede the outputs of each layer.
     kept = {name: value for name, value in variables.items() if name != "intermediates"}
     key = key_of(patterns, output)
 
@@ -163,7 +163,7 @@ def _run(
 
     def survey() -> list[Call]:
         seeing = recorder("")
-        with jax.disable_jit():  # nn.jit runs no Python where it has a trace
+        with jax.disable_jit():  # nn.jit runs no Python code on a cache hit
             recorded(seeing)
         return seeing.calls
 
@@ -171,7 +171,7 @@ def _run(
 
 
 def _with(mutable: Any, key: str) -> Any:
-    """Adds intermediates to the mutable collections, and a key by which nn.jit tells this run from others."""
+    """Adds intermediates to the mutable collections, and a key that makes nn.jit trace this run anew."""
     if mutable is True or isinstance(mutable, DenyList):
         return DenyList(union_filters(getattr(mutable, "deny", False), key))
     return [*([mutable] if isinstance(mutable, str) else mutable or ()), "intermediates", key]

@@ -1,4 +1,4 @@
-"""Calls of layers as a model makes them, and what came of them: the same for Linen and NNX models."""
+"""Calls of layers in a model, and their outputs; shared by Linen and NNX."""
 
 import functools
 import itertools
@@ -16,14 +16,14 @@ from laya_jax.typing import Array
 
 
 class LayerOutput(NamedTuple):
-    """Hidden state that one call of a layer gave, or the reason why there is none.
+    """Hidden state from one call of a layer, or the reason why there is none.
 
     Attributes:
-      layer: Name of the layer, or of a value that it sowed.
+      layer: Name of the layer, or of a sown value.
       value: Hidden state; ``None`` if there is a problem.
-      method: Method that was called, if it was another than ``__call__``.
-      scanned: True if axis 0 of the value counts layers.
-      problem: Reason why there is no value, as the rest of a sentence about the layer.
+      method: Name of the called method; empty for ``__call__``.
+      scanned: True if axis 0 of the value is depth.
+      problem: Reason why there is no value, as the predicate of a sentence about the layer.
       empty: True if the layer returned no array at all.
     """
 
@@ -36,16 +36,16 @@ class LayerOutput(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Name under which ``layer_names`` lists it."""
+        """Name in the list of ``layer_names``."""
         return f"{self.layer}.{self.method}" if self.method else self.layer
 
 
 class Call(NamedTuple):
-    """Call of a layer, seen from inside all transforms; it holds no array, which would leak out of them.
+    """Call of a layer, seen from inside all transforms, without arrays, which would leak tracers.
 
     Attributes:
       output: Layer and method, and the problem if there is one.
-      vmaps: Number of ``vmap`` around the call.
+      vmaps: Number of ``vmap`` transforms around the call.
       mapped: Number of transforms around the call that map over the layer's parameters.
     """
 
@@ -55,7 +55,7 @@ class Call(NamedTuple):
 
 
 Stored: TypeAlias = tuple[Array | None, Array | None]
-"""Hidden state of one call and its mark, as they came out of the transforms."""
+"""Hidden state of one call and its mark, as returned by the transforms."""
 
 
 MEMBERS = (
@@ -63,13 +63,13 @@ MEMBERS = (
     "samples nor layers; expected the layer that combines the members, or a loop in Python that calls each "
     "member by a name of its own"
 )
-"""Problem of a layer that is several layers side by side."""
+"""Problem of a layer that stands for several parallel layers."""
 
 
 def taken(
     layer: str, method: str, returned: Any, output: Output, arguments: Any
 ) -> tuple[LayerOutput, Array | None]:
-    """Takes the hidden state out of what a layer returned, and keeps the problem if there is none.
+    """Extracts the hidden state from a layer's output, or the problem if there is none.
 
     >>> taken("block_0", "", {"x": None}, None, ())[0].problem
     "returns {'x': None}, in which there is no array"
@@ -82,16 +82,16 @@ def taken(
 
 
 class Reduction(NamedTuple):
-    """Function for ``sow`` that keeps every value with its mark, or one of all where the layer reduces them.
+    """Reduction for ``sow`` that stores every value with its mark, or a single one if the layer reduces them.
 
-    A mark has as many axes as the value, all of size 0: those that transforms add stand out.
+    A mark has as many axes as the value, all of size 0, so that axes added by transforms can be identified.
     """
 
     reduce_fn: Callable[[Any, Any], Any] | None = None
     init_fn: Callable[[], Any] = tuple
 
     def __call__(self, old: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
-        """Adds a value to those stored before."""
+        """Adds a value to those already stored."""
         if self.reduce_fn is not None and new is not None:
             alone = self.reduce_fn(self.init_fn(), new)
             if not isinstance(alone, tuple | list):  # a reduction to one value
@@ -100,7 +100,7 @@ class Reduction(NamedTuple):
 
 
 def key_of(patterns: tuple[str, ...], output: Output) -> str:
-    """Names what a run stores; a trace that jit kept of another run stores something else, and is not reused.
+    """Returns a key for what a run stores, so that jit does not reuse the cached trace of another run.
 
     >>> key_of(("block_*",), 0) == key_of(("block_*",), 0), key_of(("block_*",), 0) == key_of(("block_*",), 1)
     (True, False)
@@ -109,7 +109,7 @@ def key_of(patterns: tuple[str, ...], output: Output) -> str:
 
 
 def new_key() -> str:
-    """Names a run that shares no trace with any other."""
+    """Returns a unique key for a run that shares no trace with any other."""
     return f"laya_jax_{next(_numbers)}"
 
 
@@ -128,31 +128,31 @@ def outputs_of(
     lost: str,
     failing: str,
 ) -> list[LayerOutput]:
-    """Runs a model and gathers what its layers returned, in the order of the calls.
+    """Runs a model and collects the outputs of its layers, in the order of the calls.
 
     Args:
-      run: Function that runs the model, and returns the calls that it saw and what they stored, by name.
-      survey: Function that runs the model without storing anything, and sees every call. It is traced only,
-        where a transform cannot store, or has kept an older trace in which layers are not seen again.
+      run: Function that runs the model, and returns the observed calls and their stored values by name.
+      survey: Function that runs the model without storing anything, and observes every call. It is only
+        traced, if a transform cannot store values or has a cached trace in which layers are not observed.
       inputs: Inputs of the model.
-      lost: Problem of a layer whose output did not come out of the transforms around it.
-      failing: Problem of a layer if the model runs, but not while it stores.
+      lost: Problem of a layer whose output is not returned by the transforms around it.
+      failing: Problem of a layer if the model runs, but fails while storing values.
     """
     try:
         calls, stored = run()
-        jax.tree.map(jax.lax.stop_gradient, stored)  # raises if one leaked out of a transform of JAX itself
+        jax.tree.map(jax.lax.stop_gradient, stored)  # raises if a tracer leaked out of a JAX transform
     except (TypeError, ValueError, FlaxError) as error:
         try:
             calls, stored = traced(survey), {}
         except Exception:
-            raise error from None  # it was not for the storing
+            raise error from None  # the error was not caused by storing
         if len({call.output.layer for call in calls}) > 1:
             failing = f"is one of several asked for together, of which at least one {failing}"
         lost = f"{failing} ({textwrap.shorten(str(error), 120)})"
     else:
         seen = Counter(call.output.name for call in calls)
         if any(name not in stored for name in seen):
-            _kept_key.cache_clear()  # a kept trace would neither show nor store them next time
+            _kept_key.cache_clear()  # a cached trace would neither observe nor store them next time
         if any(len(values) > seen[name] for name, values in stored.items()):
             calls = traced(survey)
     batches = {array.shape[0] for array in arrays(inputs) if array.ndim}
@@ -162,7 +162,7 @@ def outputs_of(
 def _joined(
     calls: Sequence[Call], stored: Mapping[str, Sequence[Stored]], batches: set[int], lost: str
 ) -> list[LayerOutput]:
-    """Joins calls with what they stored; a layer with a problem comes once."""
+    """Joins calls with their stored values; a layer with a problem is listed once."""
     problems = {call.output.name: call.output for call in reversed(calls) if call.output.problem}
     outputs: list[LayerOutput] = []
     joined = Counter[str]()
@@ -179,7 +179,7 @@ def _joined(
 
 
 def _unstacked(call: Call, value: Array | None, mark: Array | None, batches: set[int]) -> LayerOutput:
-    """Names the axes that transforms added: depth comes to the front, samples stay, others are a problem."""
+    """Resolves axes added by transforms: depth moves to the front, batch stays, others are a problem."""
     if value is None or mark is None:
         return call.output._replace(problem="returned something else in another call")
     added = [axis for axis, size in enumerate(mark.shape) if size > 0]
@@ -193,7 +193,7 @@ def _unstacked(call: Call, value: Array | None, mark: Array | None, batches: set
 
 
 def _unnamed(call: Call, value: Array, added: list[int], batches: set[int]) -> str:
-    """Says why an added axis is neither depth nor samples; nothing if it is one of them."""
+    """Describes why an added axis is neither depth nor batch; empty if it is one of them."""
     scans = len(added) - call.vmaps
     if not added:
         return ""
@@ -215,7 +215,7 @@ def _unnamed(call: Call, value: Array, added: list[int], batches: set[int]) -> s
 
 
 def traced(run: Any, *arguments: Any) -> Any:
-    """Runs a function on shapes alone and returns what it returned, which may hold no arrays.
+    """Traces a function and returns its result, which must not contain arrays.
 
     >>> traced(lambda x: str((x + 1).shape), jax.ShapeDtypeStruct((2,), "float32"))
     '(2,)'

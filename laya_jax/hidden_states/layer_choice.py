@@ -1,4 +1,4 @@
-"""Choice of layers by name, and the form of their hidden states: the same for Linen and NNX models."""
+"""Selection of layers by name, and pooling of their hidden states; shared by Linen and NNX."""
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -14,7 +14,7 @@ from laya_jax.typing import Array, HiddenStates
 
 
 def as_patterns(layers: Any, names: Callable[[], Sequence[str]]) -> tuple[str, ...]:
-    """Turns layers into name patterns: indices are looked up among the names, which are asked for if needed.
+    """Converts layers to name patterns; indices are looked up in the names, which are computed on demand.
 
     >>> as_patterns(["block_*", -1], lambda: ["block_0", "block_1", "norm"])
     ('block_*', 'norm')
@@ -38,7 +38,7 @@ def as_patterns(layers: Any, names: Callable[[], Sequence[str]]) -> tuple[str, .
 
 
 def names_of(outputs: Sequence[LayerOutput]) -> tuple[str, ...]:
-    """Lists the layers that returned an array, each once.
+    """Lists the distinct layers that returned an array.
 
     >>> names_of([LayerOutput("a", None, problem="..."), LayerOutput("b", None, empty=True)])
     ('a',)
@@ -47,7 +47,7 @@ def names_of(outputs: Sequence[LayerOutput]) -> tuple[str, ...]:
 
 
 def matches(name: str, pattern: str) -> bool:
-    """Tells whether a layer's name matches a pattern, level by level from the end.
+    """Returns True if a layer's name matches a pattern, level by level from the end.
 
     >>> matches("encoder/block_10", "block_*"), matches("encoder/block_1/mlp", "block_*")
     (True, False)
@@ -56,7 +56,7 @@ def matches(name: str, pattern: str) -> bool:
 
 
 def may_reach(pattern: str, layer: str, method: str = "") -> bool:
-    """Tells whether a pattern can mean a method of a layer: by its name, or as the layer's only way to run.
+    """Returns True if a pattern may match a method of a layer: by name, or as the layer's only method.
 
     >>> [may_reach(pattern, "block_0", "encode") for pattern in ("block_*", "block_*.encode", "*.decode")]
     [True, True, False]
@@ -67,10 +67,10 @@ def may_reach(pattern: str, layer: str, method: str = "") -> bool:
 def choose(
     outputs: Sequence[LayerOutput], patterns: Sequence[str], names: Callable[[], Sequence[str]]
 ) -> list[LayerOutput]:
-    """Chooses the outputs pattern by pattern, each layer once.
+    """Selects the outputs pattern by pattern, each layer once.
 
     Raises:
-      ValueError: A pattern that no layer matches (the message lists the layers), or a layer with a problem.
+      ValueError: A pattern matches no layer (the message lists the layers), or a layer has a problem.
 
     >>> choose([LayerOutput("a", jnp.ones(1))], ["b"], lambda: ["a"])
     Traceback (most recent call last):
@@ -94,7 +94,7 @@ def choose(
 
 
 def _found(outputs: Sequence[LayerOutput], pattern: str) -> list[LayerOutput]:
-    # Methods beside a layer's __call__ are helpers, which only their own name reaches.
+    # Other methods of a layer with a __call__ are helpers, which match only by their own name.
     called = {output.layer for output in outputs if not output.method}
     found = [
         output
@@ -102,7 +102,7 @@ def _found(outputs: Sequence[LayerOutput], pattern: str) -> list[LayerOutput]:
         if (matches(output.layer, pattern) and not (output.method and output.layer in called))
         or (output.method and _names_method(pattern, output.layer, output.method))
     ]
-    # A layer's own name means that layer, also where it ends the names of others.
+    # An exact name selects that layer, even if other names end with it.
     found = [output for output in found if pattern in (output.name, output.layer)] or found
     return [output for output in found if not output.empty] or found
 
@@ -115,7 +115,7 @@ def _names_method(pattern: str, layer: str, method: str) -> bool:
 def as_hidden_states(
     outputs: Sequence[LayerOutput], pooling: str | None, mask: Any, frozen: bool
 ) -> HiddenStates:
-    """Pools the outputs and stops their gradient, as asked for.
+    """Pools the outputs and stops their gradient, if requested.
 
     >>> output = LayerOutput("a", jnp.ones((2, 5, 3)))
     >>> as_hidden_states([output], "mean", None, frozen=True)[0].shape
@@ -135,7 +135,7 @@ def as_hidden_states(
 
 
 def check_pooling(pooling: str | None, pooling_mask: Any) -> None:
-    """Raises unless it is None or the name of a pooling, and a mask comes with a pooling only.
+    """Checks the name of a pooling, and that a mask comes with a pooling.
 
     >>> check_pooling("mean", None)
     """

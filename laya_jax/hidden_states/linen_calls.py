@@ -1,4 +1,4 @@
-"""Calls of layers inside a Linen model, stored among its intermediates."""
+"""Recording of the calls of layers in a Linen model, through its intermediates."""
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -15,17 +15,17 @@ from laya_jax.hidden_states.returned import Output
 
 
 class Recorder:
-    """Sees every call of a layer while a model runs, and every value that a layer sows or perturbs.
+    """Records every call of a layer while a model runs, and every value that a layer sows or perturbs.
 
     Args:
       parameters: Parameters of the whole model.
-      wanted: Function of a layer's name and a method's that tells whether to record it.
-      output: Choice among the arrays that a layer returns.
-      key: Name under which to store; empty if nothing is to be stored.
-      advice: Problem of a layer that can store nothing.
+      wanted: Predicate on a layer's name and method name, True for calls to record.
+      output: Selection among the arrays that a layer returns.
+      key: Name under which to store values; empty to store nothing.
+      advice: Problem of a layer that cannot store values.
 
     Attributes:
-      calls: Calls in their order.
+      calls: Recorded calls, in order.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class Recorder:
         self._running: list[_Running] = []
 
     def intercept(self, method: Any, args: Any, kwargs: Any, context: Any) -> Any:
-        """Runs a method of a module; made for ``nn.intercept_methods``."""
+        """Runs a method of a module; an interceptor for ``nn.intercept_methods``."""
         module, name = context.module, context.method_name
-        # nn.jit looks at flags, and traces anew for this key, also inside of other transforms.
+        # nn.jit includes the flags in its cache key, so this key forces a new trace, also inside transforms.
         module.scope.flags = freeze({**module.scope.flags, "laya_jax": self._key})
         if name == "setup":
             return method(*args, **kwargs)
@@ -58,14 +58,14 @@ class Recorder:
                 returned = method(*args, **kwargs)
             finally:
                 self._running.pop()
-        # What a layer calls of its own, such as super().__call__, is no call of a layer.
+        # A layer's calls of its own methods, such as super().__call__, do not count.
         if module.path and module.path != caller:
             method_name = "" if name == "__call__" else name
             self._record(module, running, module.path, method_name, returned, (args, kwargs))
         return returned
 
     def stored(self, state: Mapping[str, Any]) -> dict[str, list[Stored]]:
-        """Finds what was stored, by name, in the state that the model returned."""
+        """Returns the stored values by name, from the state that the model returned."""
         own = f"{self._key}:"
         flat = flatten_dict(state.get("intermediates", {}))
         return {
@@ -76,7 +76,7 @@ class Recorder:
 
     @contextmanager
     def _seeing_sown(self, module: nn.Module, running: "_Running") -> Iterator[None]:
-        """Sees what a module sows, by attributes of this one, which lives only while the model runs."""
+        """Observes the values that a module sows, through attributes of this temporary instance."""
         if "sow" in vars(module):
             yield
             return
@@ -119,17 +119,17 @@ class Recorder:
             output = output._replace(problem=MEMBERS if vmaps and running.mapped else self._advice)
         self.calls.append(Call(output, vmaps, running.mapped))
         if self._key:
-            # The name inside the module, since nn.jit uses the trace of one block for all that are alike.
+            # The name relative to the module, since nn.jit shares one trace among identical blocks.
             name = f"{self._key}:{output.name.removeprefix('/'.join(module.path))}"
             store: Any = Reduction(*reduction, **reductions)
             type(module).sow(module, "intermediates", name, array, store, tuple)
 
     def _mapped(self, module: nn.Module) -> int:
-        """Number of transforms around a module that map over its parameters, which have fewer axes inside."""
+        """Counts the transforms around a module that map over its parameters, by their missing axes."""
         assert module.scope is not None
         if not any(kind in part for part in module.scope.debug_path for kind in ("vmap(", "scan(")):
             return 0
-        root = module.scope.root  # of what the innermost transform sees
+        root = module.scope.root  # as seen by the innermost transform
         inside = jax.tree.leaves(root.variables().get("params", {}))
         parameters: Any = self._parameters
         for level in root.path:
@@ -147,7 +147,7 @@ def _is_method(module: nn.Module, name: str, function: Callable[..., Any]) -> bo
 
 
 class _Running(NamedTuple):
-    """Call of a module that has not returned, and how many transforms map over its parameters."""
+    """Ongoing call of a module, and the number of transforms that map over its parameters."""
 
     path: tuple[str, ...]
     mapped: int

@@ -1,4 +1,4 @@
-"""Checks that say what to pass where ``capture`` got another kind of model, or parameters by themselves."""
+"""Checks of the model and variables passed to ``capture``, with messages that say what to pass instead."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from flax.errors import FlaxError
 
 from laya_jax.hidden_states.returned import describe
 
-# Found by the name of where a class comes from, so that no library has to be imported.
+# Identified by the module name of a class, so that no library has to be imported.
 _KINDS = {"flax.linen.module": "a Linen", "flax.nnx.module": "an NNX", "equinox": "an Equinox"}
 _ADVICE = {
     "a Linen": "laya_jax.capture(model, variables, inputs, layers=...) takes those",
@@ -19,7 +19,7 @@ _ADVICE = {
 
 
 def check_linen(model: Any) -> None:
-    """Raises unless it is a Linen module, and says what to pass.
+    """Checks that a model is a Linen module.
 
     >>> check_linen(nn.Dense)
     Traceback (most recent call last):
@@ -30,7 +30,7 @@ def check_linen(model: Any) -> None:
 
 
 def check_nnx(model: Any) -> None:
-    """Raises unless it is an NNX module, and says what to pass.
+    """Checks that a model is an NNX module.
 
     >>> check_nnx(nn.Dense(3))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -53,7 +53,7 @@ def _check(model: Any, expected: str) -> None:
 
 
 def check_variables(variables: Any) -> None:
-    """Raises unless it is a mapping, and says what to pass.
+    """Checks that variables are a mapping.
 
     >>> check_variables(jnp.ones(2))
     Traceback (most recent call last):
@@ -71,7 +71,7 @@ def check_variables(variables: Any) -> None:
 
 @contextmanager
 def saying_what_variables_lack(variables: Mapping[str, Any]) -> Iterator[None]:
-    """Turns Flax's complaint about variables without "params" into what to pass."""
+    """Replaces Flax's error about variables without "params" by one that says what to pass."""
     try:
         yield
     except FlaxError as error:

@@ -1,4 +1,4 @@
-"""Pooling: a hidden state with axes between batch and width becomes [B, D]."""
+"""Pooling of hidden states over the axes between batch and width, to [B, D]."""
 
 import math
 from collections.abc import Callable
@@ -19,18 +19,18 @@ def pool(
     """Pools a hidden state over its positions (tokens, or the pixels of a feature map).
 
     Args:
-      hidden_state: [B, ..., D]; one of [B, D] is returned as it is.
+      hidden_state: Hidden state [B, ..., D]; [B, D] is returned unchanged.
       pooling: "mean" or "max" over all positions; "cls", the first token; "last", the last token.
-      mask: True where there is something, [B, ...]; "mean", "max" and "last" pass over the rest, and a
-        sample with nothing at all becomes zeros.
+      mask: True for each valid position, [B, ...]; "mean", "max" and "last" ignore all others, and a sample
+        without valid positions becomes zeros.
 
     Returns:
-      [B, D], in the dtype of the hidden state.
+      Pooled hidden state [B, D], in the dtype of the hidden state.
 
     Raises:
-      TypeError: a hidden state that is no array of floating point; a mask that is no bool.
-      ValueError: an unknown pooling; no batch or width axis; "cls" or "last" of something that is no
-        sequence of tokens; a mask of another shape.
+      TypeError: The hidden state is not a floating-point array, or the mask is not boolean.
+      ValueError: The pooling is unknown, the batch or width axis is missing, "cls" or "last" is applied to
+        something other than a sequence of tokens, or the mask has a different shape.
 
     >>> tokens = jnp.array([[[1.0], [5.0], [7.0]]])
     >>> mask = jnp.array([[True, True, False]])
@@ -73,7 +73,7 @@ def _max(tokens: Array, mask: Array) -> Array:
 
 
 def _cls(tokens: Array, mask: Array) -> Array:
-    del mask  # the class token is always there
+    del mask  # the class token is always valid
     return tokens[:, 0]
 
 

@@ -1,4 +1,4 @@
-"""The hidden state in what a layer returned, whatever it is wrapped in."""
+"""Extraction of the hidden state from a layer's output, whatever its structure."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -14,23 +14,30 @@ Output: TypeAlias = int | str | Callable[[Any], Any] | None
 
 
 class NoHiddenStateError(ValueError):
-    """Says what a layer returned, and why no hidden state can be taken from it."""
+    """Raised when no hidden state can be extracted from a layer's output; describes the output."""
 
 
 def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> Array:
-    """Takes the hidden state out of what a layer returned, and never guesses between two arrays.
+    """Extracts the hidden state from a layer's output, without ever guessing between two arrays.
 
+    <<<<<<< HEAD
     Without ``output``, that is the only array in it; else the only one besides scalars, masks, and integers
     of fewer axes; else the first of those, provided that it has the shape of the layer's first floating-point
     argument and all the others have another number of axes: Hugging Face's ``(hidden, attention)``.
+    =======
+    Without ``output``, it is the only array; else the only floating-point array that is not a scalar; else
+    the first of those, provided that it has the shape of the layer's first floating-point argument and all
+    others have a different number of axes: ``(hidden, attention)``, as returned by Hugging Face's layers.
+    >>>>>>> words2
 
     Args:
-      returned: Array, or any nesting of tuples, lists, mappings, dataclasses and PyTrees.
-      output: Index, key or attribute of one element, unless it is an array by itself; or a function of it.
+      returned: Array, or any nesting of tuples, lists, mappings, dataclasses and pytrees.
+      output: Index, key or attribute of one element, unless ``returned`` is an array; or a function of
+        ``returned``.
       arguments: Arguments of the layer's call, in any nesting.
 
     Raises:
-      NoHiddenStateError: No array, several possible ones, or nothing at ``output``.
+      NoHiddenStateError: There is no array, there are several candidates, or nothing at ``output``.
 
     >>> hidden_state((jnp.zeros((2, 3)), None)).shape
     (2, 3)
@@ -61,7 +68,7 @@ def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> A
 
 
 def check_output(output: Any) -> None:
-    """Raises unless it is an index, a key, a function or None.
+    """Checks that ``output`` is an index, a key, a function or None.
 
     >>> check_output("last_hidden_state")
     """
@@ -70,7 +77,7 @@ def check_output(output: Any) -> None:
 
 
 def arrays(value: Any) -> Iterator[Array]:
-    """Finds all arrays in a value, in order; modules are passed over.
+    """Yields all arrays in a value, in order, except those in modules.
 
     >>> [array.shape for array in arrays({"a": (jnp.zeros(2), None), "b": [jnp.zeros(3)]})]
     [(2,), (3,)]
@@ -83,7 +90,7 @@ def arrays(value: Any) -> Iterator[Array]:
 
 
 def describe(value: Any) -> str:
-    """Shows the structure of a value, with arrays as dtype and shape.
+    """Formats the structure of a value, with arrays as dtype and shape.
 
     >>> describe({"x": jnp.zeros((2, 3)), "cache": None})
     "{'x': float32[2,3], 'cache': None}"
@@ -110,7 +117,7 @@ def _described(value: Any) -> str:
 
 
 def _children(value: Any) -> list[tuple[Any, Any]]:
-    """Elements of a value by index, key or attribute; none if it has no parts."""
+    """Returns the elements of a value by index, key or attribute; empty if it has none."""
     if _is_record(value):
         names = getattr(value, "_fields", None) or [field.name for field in dataclasses.fields(value)]
         return [(name, getattr(value, name, None)) for name in names]
@@ -132,7 +139,7 @@ def _is_record(value: Any) -> bool:
 
 
 def _is_module(value: Any) -> bool:
-    """Tells a Linen or NNX module, whose arrays are parameters; without importing either."""
+    """Returns True for a Linen or NNX module, whose arrays are parameters, without importing either."""
     return any(base.__module__ in ("flax.linen.module", "flax.nnx.module") for base in type(value).__mro__)
 
 

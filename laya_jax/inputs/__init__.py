@@ -1,4 +1,4 @@
-"""Inputs of a run: its data as the backbone reads them, or cached hidden states of a frozen backbone."""
+"""Inputs of a run: data prepared for the backbone, or cached hidden states of a frozen backbone."""
 
 from laya_jax.inputs.cached_states import make_extractor
 from laya_jax.inputs.gathering import (

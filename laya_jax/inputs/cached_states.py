@@ -1,6 +1,6 @@
-"""Pooled hidden states of a frozen backbone, computed once and kept on disk for every later run.
+"""On-disk cache of the pooled hidden states of a frozen backbone, shared by all later runs.
 
-One folder per backbone, preprocessing and set of inputs; interrupted, the next process goes on in it.
+There is one folder per backbone, preprocessing and set of inputs; an interrupted computation is resumed.
 """
 
 import dataclasses
@@ -23,30 +23,30 @@ from laya_jax.inputs.states_file import StatesFile
 from laya_jax.typing import Array, Parameters
 
 VERSION = 1
-"""Version of how hidden states are computed, so that the cache gives none of an earlier one."""
+"""Version of the computation of hidden states; a new version invalidates the cache."""
 
 LOCK = "lock"
 
 PER_DEVICE = 64
-"""Examples that a device computes at once, unless it is a CPU."""
+"""Batch size per device other than a CPU."""
 
 CPU_IMAGES, CPU_TOKENS = 2, 512
-"""Images, and tokens of texts, that a CPU computes at once: what is fast for a small ViT and a small BERT."""
+"""Images, or tokens of texts, per batch on a CPU: fast values for a small ViT and a small BERT."""
 
 CHUNK = 4
-"""Batches after which what is done is on disk."""
+"""Number of batches between writes to disk."""
 
 SHORTEST = 32
-"""Texts are cut to the next multiple of this many tokens that holds them."""
+"""Granularity in tokens of the lengths to which texts are padded."""
 
 
 class StatesKey(NamedTuple):
-    """Hash of everything that hidden states depend on, in hexadecimal digits."""
+    """Hash of everything that hidden states depend on, in hexadecimal."""
 
     digits: str
 
     def checksum(self) -> int:
-        """Returns the hash, shortened."""
+        """Returns the hash, truncated."""
         return int(self.digits[:8], 16)
 
 
@@ -55,7 +55,7 @@ class CachedStates:
 
     Attributes:
       path: Path of the file.
-      key: Hash of the backbone, the preprocessing and the inputs that they were computed from.
+      key: Hash of the backbone, the preprocessing and the inputs.
       shape: Number of examples, layers and dimensions.
     """
 
@@ -73,20 +73,20 @@ class CachedStates:
         return len(self._states)
 
     def __getitem__(self, rows: NDArray | slice) -> NDArray[np.float32]:
-        """Reads those of some examples."""
+        """Reads the hidden states of some examples."""
         return np.asarray(self._states[rows])
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
-        """Copies all of them, for NumPy."""
+        """Copies all hidden states, for NumPy."""
         return np.array(self._states, dtype, copy=copy)
 
     def checksum(self) -> int:
-        """Returns a checksum that changes with anything that they depend on."""
+        """Returns a checksum of everything that the hidden states depend on."""
         return self.key.checksum()
 
 
 class HiddenStates(nn.Module):
-    """Backbone of a head that reads hidden states as they come out of the cache, [B, L, D]."""
+    """Backbone that unstacks cached hidden states, [B, L, D], for a head."""
 
     def __call__(self, states: Array) -> tuple[Array, ...]:
         """Returns L hidden states, [B, D]."""
@@ -101,42 +101,42 @@ def cached_hidden_states(
     progress: Callable[[int, int], None] = lambda done, total: None,
     directory: Path | None = None,
 ) -> CachedStates:
-    """Takes the hidden states of a frozen backbone from the cache, or computes them and puts them there.
+    """Returns the hidden states of a frozen backbone from the cache, computing those that are missing.
 
-    Those that are damaged are computed again, with a warning.
+    Damaged hidden states are computed again, with a warning.
 
     Args:
-      inputs: Inputs as stored, [N, ...].
+      inputs: Stored inputs, [N, ...].
       pretrained: Backbone and its parameters.
-      preprocessing: Preprocessing that turns stored inputs into the backbone's.
+      preprocessing: Preprocessing from stored inputs to backbone inputs.
       parallel: Devices to compute on.
-      progress: Called with the number of examples that are done, and of all.
-      directory: Directory of the cache; None takes the user's.
+      progress: Callback, called with the numbers of examples done and in total.
+      directory: Path of the cache directory; None uses the user's.
 
     Returns:
       Hidden states [N, L, D].
 
     Raises:
-      ValueError: There is a link in the folder of these hidden states.
-      OSError: There is no room for them; the error names the file.
+      ValueError: The folder of these hidden states contains a link.
+      OSError: There is not enough disk space; the error names the file.
     """
     key = key_of(inputs, pretrained, preprocessing)
     directory = cache_directory() if directory is None else directory
-    if jax.process_count() > 1:  # hosts need not share their disks
+    if jax.process_count() > 1:  # hosts may not share a disk
         directory = directory / f"process-{jax.process_index()}-of-{jax.process_count()}"
     folder = directory / key.digits
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder / LOCK, wait=True):
         file = StatesFile(folder, (len(inputs), *hidden_shape(pretrained.backbone, preprocessing)))
         if any_process(not file.intact.all()):
-            if jax.process_count() > 1:  # all take part in every step, so none goes on where it was
+            if jax.process_count() > 1:  # every process takes part in every step, so none can resume alone
                 file.intact[:] = False
             _compute(file, inputs, pretrained, preprocessing, parallel, progress)
     return CachedStates(file.path, key)
 
 
 def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) -> StatesKey:
-    """Hashes everything that hidden states depend on, but for rounding.
+    """Hashes everything that hidden states depend on, up to rounding.
 
     >>> from laya_jax.backbones import ViT
     >>> preprocessing = Preprocessing("images", (2, 2, 1))
@@ -156,7 +156,7 @@ def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) ->
 
 
 def cache_directory() -> Path:
-    """Returns the directory of hidden states in the user's cache; it may be deleted at any time."""
+    """Returns the path of the hidden states in the user's cache, which may be deleted at any time."""
     return cache_home() / "hidden_states"
 
 
@@ -164,7 +164,7 @@ def hidden_shape(backbone: nn.Module, preprocessing: Preprocessing) -> tuple[int
     """Computes the number and the width of a backbone's hidden states.
 
     Raises:
-      ValueError: The backbone cannot read such inputs.
+      ValueError: The backbone does not accept such inputs.
     """
 
     def initial() -> Any:
@@ -183,7 +183,7 @@ def _compute(
     parallel: Parallel,
     progress: Callable[[int, int], None],
 ) -> None:
-    """Computes the hidden states that are not intact, in the order of ``_parts``."""
+    """Computes the missing and damaged hidden states, in the order of ``_parts``."""
     file.begin()
     parameters, number = parallel.replicate(pretrained.parameters), len(inputs)
     for rows, length in _parts(inputs, preprocessing):
@@ -198,9 +198,9 @@ def _compute(
 
 
 def _incomplete(rows: NDArray, intact: NDArray[np.bool_], size: int) -> NDArray:
-    """Selects the rows of whole chunks in which not all is intact.
+    """Selects the rows of all chunks that are not fully intact.
 
-    Whatever is computed again is then computed beside the same rows as before, and comes out the same.
+    Whole chunks are recomputed, so that rows have the same batch neighbours and come out bit-identical.
     """
     chunks = [rows[start : start + size] for start in range(0, len(rows), size)]
     return np.concatenate([rows[:0], *(chunk for chunk in chunks if not intact[chunk].all())])
@@ -209,12 +209,12 @@ def _incomplete(rows: NDArray, intact: NDArray[np.bool_], size: int) -> NDArray:
 def make_extractor(
     backbone: nn.Module, preprocessing: Preprocessing, parallel: Parallel
 ) -> Callable[[Parameters, Any], Iterator[NDArray[np.float32]]]:
-    """Makes a function that computes hidden states: (parameters, inputs) -> some [n, L, D] at a time.
+    """Returns a function that computes hidden states: (parameters, inputs) -> iterator of [n, L, D].
 
     Args:
       backbone: Backbone without its parameters.
-      preprocessing: Preprocessing that turns stored inputs into the backbone's.
-      parallel: Devices to compute on, where the parameters are.
+      preprocessing: Preprocessing from stored inputs to backbone inputs.
+      parallel: Devices to compute on, which hold the parameters.
     """
 
     def read(parameters: Parameters, inputs: Array) -> Array:
@@ -223,12 +223,12 @@ def make_extractor(
 
     on_cpu, size = jax.default_backend() == "cpu", _batch(preprocessing, parallel)
     predictor = Predictor(read, preprocessing, parallel, batch_size=size)
-    # One computation does not keep the cores of a CPU busy; on many devices several could block each other.
+    # A single computation leaves CPU cores idle; on several devices, concurrent ones could deadlock.
     alone = len(parallel.devices) == 1 and jax.process_count() == 1
     at_once = cores() if on_cpu and alone else 1
 
     def extract(parameters: Parameters, inputs: Any) -> Iterator[NDArray[np.float32]]:
-        # What has to be read from files is read while the devices compute.
+        # Inputs in files are streamed, so that reading overlaps with computation.
         resident = LARGEST_RESIDENT if isinstance(inputs, np.ndarray) else 0
         examples = Examples(inputs, np.zeros(len(inputs), np.int32))
         feed = Feed(examples, parallel, resident, chunk=CHUNK)
@@ -241,7 +241,7 @@ def make_extractor(
 
 
 def _batch(preprocessing: Preprocessing, parallel: Parallel) -> int:
-    """Returns the number of examples that all devices compute at once."""
+    """Returns the batch size over all devices."""
     each = PER_DEVICE
     if jax.default_backend() == "cpu":
         tokens = preprocessing.kind == "tokens"
@@ -250,7 +250,7 @@ def _batch(preprocessing: Preprocessing, parallel: Parallel) -> int:
 
 
 def _parts(inputs: Any, preprocessing: Preprocessing) -> Iterator[tuple[NDArray, int | None]]:
-    """Yields rows of inputs that are computed alike, and the length that texts among them are cut to."""
+    """Yields rows of inputs that share a shape, and the length to which their texts are truncated."""
     rows = np.arange(len(inputs))
     if preprocessing.kind != "tokens":
         yield rows, None

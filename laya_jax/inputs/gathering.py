@@ -1,4 +1,4 @@
-"""Material of a run: data as its backbone reads them, and the backbone's weights if it is pretrained."""
+"""Material of a run: data prepared for its backbone, and the weights of a pretrained backbone."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,19 +16,19 @@ from laya_jax.inputs.cached_states import HiddenStates, cached_hidden_states, hi
 from laya_jax.inputs.pretrained import BackboneRecord, load_for, pretrained_of, sizes_of
 
 FROZEN = Pretrained(HiddenStates(), {})
-"""The backbone of a head that reads hidden states out of the cache."""
+"""Backbone that passes cached hidden states on to a head."""
 
 Progress = Callable[[int, int], None]
-"""Hears how many of how many examples are done."""
+"""Callback that receives the numbers of examples done and in total."""
 
 
 class Material(NamedTuple):
-    """Material of a run.
+    """Data and pretrained weights of a run.
 
     Attributes:
-      schema: Schema of the data, as they are stored.
-      dataset: Data set that is trained on: of a frozen backbone the hidden states, of any other the data.
-      pretrained: Backbone that reads the data set, and its weights; None for one that starts at random.
+      schema: Schema of the stored data.
+      dataset: Data set to train on: hidden states for a frozen backbone, otherwise the data themselves.
+      pretrained: Backbone that reads the data set, and its weights; None for random initialisation.
       backbone: Sizes and checksum of a pretrained backbone.
     """
 
@@ -44,18 +44,19 @@ def gather(
     progress: Progress = lambda done, total: None,
     check: Callable[[Dataset], None] = lambda dataset: None,
 ) -> Material:
-    """Loads the data and the weights that a config names; hidden states of a frozen backbone are cached.
+    """Loads the data and weights of a config; hidden states of a frozen backbone are cached.
 
     Args:
       config: Config of the run.
       parallel: Devices to compute hidden states on.
-      progress: Called with the number of examples whose hidden states are done, and of all.
-      check: Called with the data before that; may raise. Of a frozen backbone, the keys of the hidden states
-        take the place of the inputs.
+      progress: Callback during the computation of hidden states, called with the numbers of examples done
+        and in total.
+      check: Callback that may raise, called with the data set first. For a frozen backbone, its inputs are
+        the keys of the hidden states.
 
     Raises:
-      FileNotFoundError: Data or weights are not there.
-      ValueError: They cannot be read, or do not go together.
+      FileNotFoundError: Data or weights do not exist.
+      ValueError: Data or weights cannot be read, or do not match.
     """
     pretrained, frozen = pretrained_of(config), config.backbone.freeze
     dataset = load_for(config, decode=not frozen)
@@ -65,7 +66,7 @@ def gather(
         return Material(schema, dataset)
     known = BackboneRecord(sizes_of(pretrained.backbone), checksum(pretrained.parameters))
     check_reads(config, schema)
-    # Whatever is wrong with the inputs shows before anything is computed or written.
+    # Fails on invalid inputs before anything is computed or written.
     read = of_hidden_states(schema.preprocessing, pretrained.backbone)
     if not frozen:
         check(dataset)
@@ -83,12 +84,12 @@ def gather(
 
 
 def known_by(dataset: Dataset, frozen: Pretrained, preprocessing: Preprocessing) -> Dataset:
-    """The data that a run with a frozen backbone is known by: keys of the hidden states for inputs."""
+    """Returns the data set that identifies a run with a frozen backbone: its inputs are hidden-state keys."""
     return dataset.with_inputs(lambda inputs: key_of(inputs, frozen, preprocessing))
 
 
 def fingerprint(dataset: Dataset) -> int:
-    """A checksum of a data set; of inputs in files, what tells that a file has changed."""
+    """Computes a checksum of a data set; for inputs in files, from their names and checksums."""
     splits = (dataset.train, dataset.validation, dataset.test)
     inputs = [
         split.inputs if isinstance(split.inputs, np.ndarray) else np.int64(split.inputs.checksum())
@@ -98,12 +99,12 @@ def fingerprint(dataset: Dataset) -> int:
 
 
 def of_hidden_states(preprocessing: Preprocessing, backbone: nn.Module) -> Preprocessing:
-    """The preprocessing of a backbone's hidden states, which are inputs as they are."""
+    """Returns the identity preprocessing for a backbone's hidden states."""
     return Preprocessing("hidden_states", hidden_shape(backbone, preprocessing))
 
 
 def head_alone(model: TrainedModel) -> TrainedModel:
-    """A model with a frozen backbone as its head, which reads hidden states; any other one as it is."""
+    """Reduces a model with a frozen backbone to its head, which reads hidden states; returns others as is."""
     if not model.config.backbone.freeze:
         return model
     read = of_hidden_states(model.schema.preprocessing, model.classifier.backbone)
@@ -118,7 +119,7 @@ def head_alone(model: TrainedModel) -> TrainedModel:
 def readable(
     model: TrainedModel, examples: Examples, parallel: Parallel, progress: Progress = lambda done, total: None
 ) -> Examples:
-    """Examples as ``head_alone`` reads them: for a frozen backbone hidden states, from the cache."""
+    """Returns examples in the form that ``head_alone`` reads: cached hidden states for a frozen backbone."""
     if not model.config.backbone.freeze or examples.inputs.shape[1:] != model.schema.preprocessing.shape:
         return examples
     pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])

@@ -1,4 +1,4 @@
-"""Pretrained backbones as a config names them, and data as they read them."""
+"""Pretrained backbones of a config, and data prepared for them."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -21,16 +21,16 @@ from laya_jax.engine import Config
 MODULES: Mapping[str, type[ViT] | type[BERT]] = {"vit": ViT, "bert": BERT}
 
 NOT_SIZES = ("parent", "name", "dtype", "param_dtype")
-"""Fields of a backbone that do not say how large it is."""
+"""Fields of a backbone that are not sizes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class BackboneRecord:
-    """The content of ``backbone.json``.
+    """Content of ``backbone.json``.
 
     Attributes:
       sizes: Sizes of the pretrained backbone.
-      weights: Checksum of its weights; None in an exported model, which holds them.
+      weights: Checksum of the pretrained weights; None in an exported model, which includes them.
     """
 
     sizes: dict[str, Any]
@@ -38,11 +38,11 @@ class BackboneRecord:
 
 
 def pretrained_of(config: Config) -> Pretrained | None:
-    """The pretrained backbone of a config; None for one that starts at random.
+    """Loads the pretrained backbone of a config; returns None for random initialisation.
 
     Raises:
-      FileNotFoundError: There is none at its path.
-      ValueError: It cannot be read, is of another kind, or cannot read the texts.
+      FileNotFoundError: There is no model at the path.
+      ValueError: The model cannot be read, is of another kind, or does not accept the texts.
     """
     backbone = config.backbone
     if backbone.path is None:
@@ -71,15 +71,15 @@ def _check_reads_texts(backbone: BERT, config: Config) -> None:
 
 
 def load_for(config: Config, *, decode: bool = True) -> Dataset:
-    """Loads the data of a config as its backbone reads them, with its tokenizer or normalisation.
+    """Loads the data of a config with the tokenizer or normalisation of its backbone.
 
     Args:
       config: Config of the run.
-      decode: True to decode images in files at once, unless they are too many.
+      decode: True to decode images in files immediately, unless there are too many.
 
     Raises:
-      FileNotFoundError: The data are not there.
-      ValueError: They cannot be read, or are no inputs of the backbone's.
+      FileNotFoundError: The data do not exist.
+      ValueError: The data cannot be read, or the backbone does not accept them.
     """
     dataset = _load_for(config, decode)
     examples = len(dataset.train.labels)
@@ -92,7 +92,7 @@ def load_for(config: Config, *, decode: bool = True) -> Dataset:
 def _load_for(config: Config, decode: bool) -> Dataset:
     if config.backbone.path is None:
         return load(config.data, decode=decode)
-    path = local_path(config.backbone.path)  # here, so that a model of the hub is looked up once
+    path = local_path(config.backbone.path)  # here, so that a model on the hub is looked up once
     if config.backbone.kind == "bert":
         tokenizer = Tokenizer(read_tokenizer(path))
         check_embedded(path, tokenizer.size)
@@ -100,7 +100,7 @@ def _load_for(config: Config, decode: bool) -> Dataset:
         return dataclasses.replace(dataset, notes=dataset.notes + text_notes(path, config.data.max_length))
     if config.data.normalize:
         raise ValueError("data.normalize is True, expected False: a pretrained backbone has its own")
-    # Whatever is wrong with the model's files shows before the images are read.
+    # Fails on invalid model files before the images are read.
     normalization, notes = read_normalization(path), image_notes(path, config.data.image_size)
     dataset = load(dataclasses.replace(config.data, normalize=False), decode=decode)
     stored = dataset.preprocessing
@@ -113,7 +113,7 @@ def _load_for(config: Config, decode: bool) -> Dataset:
 
 
 def sizes_of(backbone: nn.Module) -> dict[str, Any]:
-    """The sizes of a pretrained backbone, as what JSON holds.
+    """Returns the sizes of a pretrained backbone as JSON-compatible values.
 
     >>> sizes_of(ViT(patch_size=14))["patch_size"]
     14
@@ -125,17 +125,17 @@ def sizes_of(backbone: nn.Module) -> dict[str, Any]:
 def check_read_alike(
     pretrained: Pretrained | None, sizes: Mapping[str, Any] | None, path: str | None
 ) -> None:
-    """Raises if a pretrained backbone is read otherwise than when a run started with it.
+    """Checks that a pretrained backbone is still read in the same way as when a run was started with it.
 
-    Older versions passed over keys of its files that are honoured now.
+    Earlier versions ignored some keys of its files that are honoured now.
 
     Args:
-      pretrained: Backbone as it is read now.
-      sizes: Sizes that the run knows of it, from ``sizes_of``.
+      pretrained: Backbone as read now.
+      sizes: Sizes recorded in the run, from ``sizes_of``.
       path: Path of the backbone, for the message.
 
     Raises:
-      ValueError: They differ.
+      ValueError: The sizes differ.
     """
     if pretrained is None or sizes is None:
         return
@@ -149,7 +149,7 @@ def check_read_alike(
 
 
 def backbone_of(config: Config, sizes: Mapping[str, Any]) -> ViT | BERT:
-    """The backbone of these sizes, pooling included, without weights."""
+    """Builds the backbone with these sizes, including the pooling, without weights."""
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
     return MODULES[config.backbone.kind](**{**tuples, **_options(config)})
 

@@ -1,4 +1,4 @@
-"""Hidden states on disk, with a checksum of every row, so that damaged ones are found and computed again."""
+"""Storage of hidden states on disk with a checksum per row, so that damaged rows can be recomputed."""
 
 import os
 import warnings
@@ -14,17 +14,17 @@ from laya_jax.files import refuse_links
 STATES, CHECKSUMS = "states.npy", "checksums.npy"
 
 WRITTEN = np.uint64(2**32)
-"""Added to the checksum of a row once it is written; 0 stands for one that is not."""
+"""Flag added to the checksum of a written row; 0 marks a row that has not been written."""
 
 
 class StatesFile:
-    """An array [N, L, D] of float32 in a folder, whose rows are written in any order.
+    """Array [N, L, D] of float32 in a folder, whose rows can be written in any order.
 
-    A row is written before its checksum, so that a process may be killed at any time.
+    A row is written before its checksum, so that the process can be killed at any time.
 
     Attributes:
       path: Path of the array.
-      intact: Rows that are written, and not damaged since, [N].
+      intact: True for each row that is written and undamaged, [N].
 
     >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
@@ -46,13 +46,13 @@ class StatesFile:
         self.intact = self._check()
 
     def begin(self) -> None:
-        """Opens the files to write, with all the room that they need on the disk.
+        """Opens the files for writing, with all their disk space allocated.
 
         Raises:
-          OSError: There is not enough room; the error names the file.
+          OSError: There is not enough disk space; the error names the file.
         """
         if not self.intact.any():
-            # In this order, checksums without states were not written by anybody.
+            # In this order, leftover checksums can never match new states.
             _make(self._folder / CHECKSUMS, np.uint64, self._shape[:1])
             _make(self.path, np.float32, self._shape)
         for path in (self.path, self._folder / CHECKSUMS):
@@ -70,7 +70,7 @@ class StatesFile:
         self.intact[rows] = True
 
     def _check(self) -> NDArray[np.bool_]:
-        """Finds the rows that are what was written, and warns of those that are not."""
+        """Verifies the checksums of the written rows, and warns about mismatches."""
         missing = np.zeros(self._shape[0], bool)
         if self._checksums is None or self._states is None:
             if self.path.exists() and (self._checksums is None or self._checksums.any()):
@@ -92,10 +92,10 @@ def _checksums(values: NDArray) -> NDArray[np.uint64]:
 
 
 def _open(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray | None:
-    """Maps an array of this type and shape; None if the file holds no such array."""
+    """Memory-maps an array of this dtype and shape; None if the file does not contain one."""
     try:
         array = np.load(path, mmap_mode="r")
-    except Exception:  # whatever a damaged file makes NumPy raise
+    except Exception:  # damaged files make NumPy raise anything
         return None
     return array if (array.dtype, array.shape) == (np.dtype(dtype), shape) else None
 
@@ -106,7 +106,7 @@ def _make(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> None:
 
 
 def _reserve(path: Path) -> None:
-    """Gives a file its room on the disk: in a sparse one, a full disk would kill the process that writes."""
+    """Allocates a file's disk space; writing to a memory-mapped sparse file on a full disk is fatal."""
     if not hasattr(os, "posix_fallocate"):
         return
     with path.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""Measurements of a trained model's attention, as files and as one page."""
+"""Measurements of a trained model's attention, as files and as an HTML report."""
 
 from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.report.files import write_figures, write_numbers, write_samples

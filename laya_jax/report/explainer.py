@@ -1,4 +1,4 @@
-"""Explains sets of examples with a trained model: one pass of the network serves all attributions."""
+"""Explanation of examples by a trained model, with one forward pass for all attributions."""
 
 from typing import Any, NamedTuple
 
@@ -21,17 +21,17 @@ class Explained(NamedTuple):
 
     Attributes:
       logits: Logits of the model's head, [N, K].
-      explanation: Explanation of the same examples; None for a head that does not weigh layers.
+      explanation: Explanation of the same examples; None for a head without attention over layers.
     """
 
     logits: NDArray
     explanation: Explanation | None
 
     def weighed(self) -> Explanation:
-        """Returns the explanation of a head that weighs layers.
+        """Returns the explanation of a head with attention over layers.
 
         Raises:
-          ValueError: There is none.
+          ValueError: The head has no attention over layers.
         """
         if self.explanation is None:
             raise ValueError("explanation is None, expected that of a head that weighs layers")
@@ -39,12 +39,12 @@ class Explained(NamedTuple):
 
 
 class Explainer:
-    """Compiled explanations of a model; other parameters of the same shapes do not compile again.
+    """Compiled explanations of a model; other parameters of the same shapes reuse the compilation.
 
     Attributes:
       model: Model from ``load_model``.
-      explained: Part that runs: the model, or its head if the backbone is frozen.
-      listener: Hears of the progress.
+      explained: Part that is computed: the model, or only its head if the backbone is frozen.
+      listener: Listener that receives progress callbacks.
     """
 
     def __init__(self, model: TrainedModel, parallel: DeviceConfig, listener: Listener = SILENT) -> None:
@@ -58,19 +58,19 @@ class Explainer:
 
     @property
     def weighs(self) -> bool:
-        """True if the head weighs layers, so that there is something to attribute to them."""
+        """True if the head has attention over layers."""
         return weighs_layers(self.model.classifier)
 
     def readable(self, examples: Examples) -> Examples:
-        """Returns the inputs of the part that runs: for a frozen backbone, hidden states."""
+        """Returns examples in the form that ``explained`` reads: hidden states for a frozen backbone."""
         return readable(self.model, examples, self._parallel, self.listener.extracted)
 
     def __call__(self, examples: Examples, parameters: Parameters | None = None) -> Explained:
-        """Explains examples, in their order.
+        """Explains examples, in order.
 
         Args:
-          examples: Examples as stored, or ``readable``; labels are not read.
-          parameters: Parameters of the part that runs; None takes the model's.
+          examples: Examples as stored, or from ``readable``; their labels are ignored.
+          parameters: Parameters of ``explained``; None uses the model's.
         """
         parameters = self.explained.parameters if parameters is None else parameters
         placed, feed = self._parallel.replicate(parameters), Feed(self.readable(examples), self._parallel)
@@ -83,12 +83,12 @@ class Explainer:
 
 
 def weighs_layers(classifier: Classifier) -> bool:
-    """Returns true if a classifier's head weighs layers."""
+    """Returns True if a classifier's head has attention over layers."""
     return isinstance(classifier.head, LayaHead | ScalarMixHead)
 
 
 def explanation_reader(classifier: Classifier) -> Reader:
-    """Returns a reader of logits and, for a head that weighs layers, of its explanation without the bias."""
+    """Returns a reader of logits and, for a head with attention, of its explanation without the bias."""
     head, weighs = classifier.head, weighs_layers(classifier)
 
     def read(parameters: Parameters, inputs: Array) -> tuple[Any, ...]:

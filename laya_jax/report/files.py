@@ -1,4 +1,4 @@
-"""Files of an attribution: numbers as JSON, values of samples as .npz and .csv, figures."""
+"""Files of an attribution: numbers as JSON, per-sample values as .npz and .csv, and figures."""
 
 import io
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ def write_numbers(path: Path, runs: Sequence[Attributed], stability: dict[str, A
 
 
 def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArray) -> None:
-    """Writes what belongs to the samples of a run, to ``path`` with .npz and .csv appended.
+    """Writes the per-sample values of a run to ``path`` with .npz and .csv appended.
 
-    The .npz holds ids, labels, predicted classes and logits, and of a head that weighs layers attention,
-    contributions to every logit, votes (what a layer would say alone), and Shapley values of the predicted
-    class, with their standard errors where they were sampled. The .csv holds a line per sample: the same
-    without errors and what is per class, with texts that are harmless to spreadsheets. Both say how
-    suspicious a label is, by several scores.
+    The .npz contains ids, labels, predicted classes and logits. For a head with attention over layers it also
+    contains attention, contributions to every logit, votes (the prediction of each layer alone), and Shapley
+    values for the predicted class, with standard errors if they were sampled. The .csv has one line per
+    sample with the same values, except for errors and per-class values, and with texts escaped for
+    spreadsheets. Both contain several scores of label suspicion.
 
     Args:
       path: Path of the files, without suffix.
       run: Measurements of the run.
-      ids: Names of the samples, in their order.
+      ids: Ids of the samples, in order.
       labels: True classes, [N].
     """
     logits, explanation = run.explained
@@ -75,9 +75,9 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
 
 
 def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
-    """Writes figures of the first run, and of how alike the runs are, as .png and .pdf.
+    """Writes figures of the first run, and of the similarity of the runs, as .png and .pdf.
 
-    Nothing is written for a head that does not weigh layers.
+    Nothing is written for a head without attention over layers.
     """
     from laya_jax.attribution import plots
 
@@ -103,7 +103,7 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     for name, figure in figures.items():
         figure.supxlabel(caption, size=7)
         for suffix in ("png", "pdf"):
-            # In memory first: libraries that write images themselves do not say that a disk is full.
+            # Drawn in memory first: image libraries that write files themselves do not report a full disk.
             drawn = io.BytesIO()
             figure.savefig(drawn, format=suffix)
             with writing(directory / f"{name}.{suffix}", binary=True) as file:

@@ -1,4 +1,4 @@
-"""The samples of a report: what was predicted, what the layers did for it, and a picture or the text."""
+"""Gallery of a report: prediction, layer attributions, and a thumbnail or an excerpt for each sample."""
 
 import base64
 import io
@@ -17,15 +17,15 @@ SHEET_COLUMNS, SHEET_ROWS = 20, 25
 LARGEST_THUMBNAIL = 64
 QUALITY = 85
 WORDS = 60
-"""Words of a text that are shown."""
+"""Maximum number of words shown of a text."""
 
 
 def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Schema) -> dict[str, Any]:
-    """Returns the samples in types that JSON holds; shares in thousandths, contributions in hundredths.
+    """Returns JSON-compatible data of the samples; fractions in thousandths, contributions in hundredths.
 
     Args:
       attributed: Measurements of these and possibly more samples.
-      inputs: Inputs as stored, [N, ...].
+      inputs: Stored inputs, [N, ...].
       labels: True classes, [N].
       schema: Schema of the model's data.
     """
@@ -53,7 +53,7 @@ def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Sc
 
 
 def sprite_sheets(images: NDArray) -> dict[str, Any]:
-    """Images of uint8 [N, H, W, C] as thumbnails on sheets, each a data address.
+    """Arranges uint8 images [N, H, W, C] as thumbnails on sprite sheets, each a data URL.
 
     >>> sheets = sprite_sheets(np.zeros((3, 8, 8, 1), np.uint8))
     >>> sheets["width"], sheets["sheets"][0][:22]
@@ -83,7 +83,7 @@ def sprite_sheets(images: NDArray) -> dict[str, Any]:
 
 
 def excerpts(inputs: NDArray, encoder: TextEncoder) -> list[str]:
-    """The first words of texts.
+    """Returns the first words of each text.
 
     >>> from laya_jax.data.vocabulary import Vocabulary
     >>> excerpts(np.array([[2, 1, 3, 0]]), Vocabulary(("good", "film")))
@@ -93,10 +93,10 @@ def excerpts(inputs: NDArray, encoder: TextEncoder) -> list[str]:
 
 
 def _as_bytes(images: NDArray) -> NDArray:
-    """Images of any range as bytes."""
+    """Rescales images of any range to uint8."""
     if images.dtype == np.uint8 and images.max(initial=0) > 16:
         return images
-    # Scikit-learn's digits, for one, go from 0 to 16.
+    # scikit-learn's digits, for example, range from 0 to 16.
     largest = max(float(images.max(initial=0)), 1e-12)
     return (np.clip(images / largest, 0, 1) * 255).astype(np.uint8)
 

@@ -1,7 +1,7 @@
-"""The report: one HTML file that needs nothing else, made of what ``attribute`` measured.
+"""Self-contained HTML report of the measurements from ``attribute``.
 
-Names and texts in it may come from anybody. They are escaped, and a policy for browsers lets nothing be
-loaded and no script run but the page's own.
+Names and texts in it are untrusted. They are escaped, and a Content-Security-Policy blocks external resources
+and any script but the page's own.
 """
 
 import base64
@@ -39,12 +39,12 @@ def render(
     Args:
       runs: Measurements of each run; most of the report is about the first.
       explainer: Explainer of the first run.
-      examples: Examples that were measured.
-      stability: Stability over the runs; None if it was not measured.
-      largest_gallery: Maximum number of samples that can be browsed.
+      examples: Measured examples.
+      stability: Stability across runs; None if it was not measured.
+      largest_gallery: Maximum number of samples in the gallery.
 
     Returns:
-      The page. Names of files that are not UTF-8 leave characters in it that UTF-8 cannot hold; write it with
+      The page. File names that are not UTF-8 leave surrogate escapes in it; write it with
       ``errors="backslashreplace"``.
     """
     first = runs[0].numbers
@@ -105,9 +105,9 @@ def _facts(explainer: Explainer) -> list[tuple[str, str]]:
 
 
 def _policy(css: str, script: str) -> str:
-    """Returns the Content-Security-Policy: the page's own style and script, by their hashes, and pictures.
+    """Returns the Content-Security-Policy: the page's own style and script, by hash, and data images.
 
-    Attributes named style hold numbers alone, and CSS that got into one could load nothing.
+    Style attributes contain only numbers, and injected CSS could not load anything.
     """
     style, code = (
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (css, script)
@@ -119,5 +119,5 @@ def _policy(css: str, script: str) -> str:
 
 
 def _verbatim(text: str) -> Markup:
-    """Marks text of our own as not to be escaped."""
+    """Marks trusted text as exempt from escaping."""
     return Markup(text)

@@ -28,18 +28,20 @@ MEASUREMENTS = (
     "random parameters",
     "noise on the inputs",
 )
-"""Names of what takes long, in its order, for people."""
+"""Names of the slow measurements, in order, for progress display."""
 
 
 class Attributed(NamedTuple):
     """Measurements of one run.
 
     Attributes:
-      numbers: Summary of all measurements, in types that JSON holds.
+      numbers: Summary of all measurements, as JSON-compatible values.
       explained: Logits and explanation of every example.
-      profiles: Attention by depth and class; None for a head that weighs no layers.
-      shapley: Shapley values of the layers for the predicted class, and their errors, [N, L] each; or None.
-      curves: Predictions without, and with only, the layers of most attention; or None.
+      profiles: Attention by depth and class; None for a head without attention over layers.
+      shapley: Shapley values of the layers for the predicted class and their standard errors, [N, L] each;
+        None for a head without attention over layers.
+      curves: Predictions as top-attention layers are removed or kept alone; None for a head without
+        attention over layers.
     """
 
     numbers: dict[str, Any]
@@ -56,14 +58,14 @@ def attribute(
     outliers: Examples | None = None,
     random_labels: Explainer | None = None,
 ) -> Attributed:
-    """Measures a model's attention to examples; the explainer's listener hears of the progress.
+    """Measures a model's attention on examples; the explainer's listener receives progress callbacks.
 
     Args:
       explainer: Explainer of the model.
       examples: Examples with their labels.
-      outliers: Inputs that are not of the kind that the model was trained on, to be told from the examples.
-      random_labels: Explainer of a model that was trained on permuted labels. It is compared if it has the
-        same seed: other seeds give other attentions anyway.
+      outliers: Out-of-distribution inputs to detect.
+      random_labels: Explainer of a model trained on permuted labels. It is compared only if it has the same
+        seed, since attention differs between seeds anyway.
     """
     examples = explainer.readable(examples)
     explained = explainer(examples)
@@ -102,15 +104,15 @@ def attribute(
 
 
 def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
-    """Measures how alike the attentions of ``other_seeds(runs)`` are; None if there are none to compare."""
+    """Measures the similarity of attention across ``other_seeds(runs)``; None without runs to compare."""
     attentions = [run.explained.weighed().attention for run in other_seeds(runs)]
     return _to_json(attribution.stability(attentions)) if attentions else None
 
 
 def other_seeds(runs: Sequence[Attributed]) -> list[Attributed]:
-    """Returns the first run and those that differ from it, and from each other, in their seed alone.
+    """Returns the first run and those that differ from it, and from each other, only in their seed.
 
-    Returns nothing if there is only the first, or if its head weighs no layers.
+    The list is empty if there is only the first run, or if its head has no attention over layers.
     """
     if runs[0].explained.explanation is None:
         return []
@@ -134,7 +136,7 @@ def _inside_the_head(
     curves: attribution.LayerCurves,
     explainer: Explainer,
 ) -> dict[str, Any]:
-    """Measures what follows from the explanation alone; no network runs."""
+    """Computes the measurements that need only the explanation, without running the network."""
     _begin(explainer, "layers left out")
     masked, zeroed = attribution.leave_one_out(explanation)
     head = explainer.model.config.head
@@ -168,7 +170,7 @@ def _inside_the_head(
 def _randomization(
     explainer: Explainer, examples: Examples, explanation: Explanation, random_labels: Explainer | None
 ) -> dict[str, Any]:
-    """Measures how alike attention stays once a part of the parameters is random."""
+    """Measures the similarity of attention after randomising a part of the parameters."""
     _begin(explainer, "random parameters")
     model = explainer.explained
     some = examples.take(slice(RERUN))
@@ -185,7 +187,7 @@ def _randomization(
 
 
 def _drawn(classifier: Classifier) -> Classifier:
-    """Makes the scorer start at random: one of zeros has no attention to compare."""
+    """Returns the classifier with a randomly initialised scorer: a zero scorer has only uniform attention."""
     head = classifier.head
     return (
         classifier.clone(head=head.clone(uniform_start=False)) if isinstance(head, LayaHead) else classifier
@@ -193,7 +195,7 @@ def _drawn(classifier: Classifier) -> Classifier:
 
 
 def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:
-    """Measures how alike attention stays under small noise on the inputs."""
+    """Measures the similarity of attention under small input noise."""
     _begin(explainer, "noise on the inputs")
     some = examples.take(slice(RERUN))
     encoder = explainer.explained.schema.encoder
@@ -207,7 +209,7 @@ def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanat
 
 
 def _outliers(inside: Explained, outside: Explained) -> dict[str, Any]:
-    """Measures how well each score tells outliers from the examples, with the examples' class profiles."""
+    """Measures how well each score detects outliers, given the class profiles of the examples."""
     profile = None
     if inside.explanation is not None:
         predicted = np.argmax(inside.logits, axis=1)
@@ -223,7 +225,7 @@ def _detections(scores: dict[str, NDArray], positive: NDArray) -> dict[str, Any]
 
 
 def _to_json(value: Any) -> Any:
-    """Turns named tuples into objects, arrays and tuples into lists."""
+    """Converts named tuples to objects, and arrays and tuples to lists."""
     if isinstance(value, np.ndarray):
         return value.tolist()
     if hasattr(value, "_asdict"):

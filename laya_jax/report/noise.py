@@ -1,14 +1,14 @@
-"""Small noise on inputs, to see whether attention stays the same."""
+"""Small input noise, to test the stability of attention."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 NOISE = 0.05
-"""Standard deviation of the noise on images, features and hidden states of a frozen backbone, as a share of
-that of the inputs; share of a text's words that become unknown."""
+"""Standard deviation of the noise on images, features and cached hidden states, relative to that of the
+inputs; for texts, the fraction of words that are replaced by the unknown token."""
 
 DRAWN_AT_ONCE = 128
-"""Examples whose noise is drawn at once: it takes eight bytes where an image may take one."""
+"""Examples per draw of noise, which takes eight bytes per value where an image may take one."""
 
 
 def with_noise(inputs: NDArray, unknown: int) -> NDArray:
@@ -19,7 +19,7 @@ def with_noise(inputs: NDArray, unknown: int) -> NDArray:
       unknown: Token of unknown words.
 
     Returns:
-      The same inputs with noise as ``NOISE`` says.
+      The inputs with noise of level ``NOISE``.
     """
     generator, noisy = np.random.default_rng(0), np.empty_like(inputs)
     tokens = np.issubdtype(inputs.dtype, np.signedinteger)
@@ -37,7 +37,7 @@ def with_noise(inputs: NDArray, unknown: int) -> NDArray:
 
 
 def _deviation(inputs: NDArray) -> float:
-    """Returns the standard deviation; of bytes by how often each occurs, as NumPy makes them float64."""
+    """Computes the standard deviation; for uint8 from a histogram, since NumPy would convert to float64."""
     if inputs.dtype != np.uint8:
         return float(inputs.std())
     counts = sum(

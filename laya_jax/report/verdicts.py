@@ -1,4 +1,4 @@
-"""What the numbers of an attribution mean, each in a plain sentence."""
+"""Interpretation of the numbers of an attribution in plain sentences."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
@@ -6,7 +6,7 @@ from typing import Any, Literal, NamedTuple
 Numbers = Mapping[str, Any]
 
 Verdict = Literal["supports", "mixed", "against", "unknown"]
-"""Whether a number is a reason to believe the attention, or one not to."""
+"""Verdict of a number on the faithfulness of the attention."""
 
 
 WORDS: Mapping[Verdict, str] = {
@@ -15,18 +15,18 @@ WORDS: Mapping[Verdict, str] = {
     "against": "no",
     "unknown": "unknown",
 }
-"""A verdict as the answer to "is that a reason to trust it?"."""
+"""Verdicts as answers to "is that a reason to trust it?"."""
 
 
 class Finding(NamedTuple):
-    """A measurement and what it means.
+    """A measurement and its interpretation.
 
     Attributes:
-      name: what was measured.
-      value: the number, as text.
-      reference: what to compare it with, as text.
-      verdict: whether it is a reason to believe the attention.
-      meaning: a sentence for somebody who did not measure it; empty where the one before says it.
+      name: Name of the measurement.
+      value: Measured number, as text.
+      reference: Reference value to compare the number with, as text.
+      verdict: Verdict on the faithfulness of the attention.
+      meaning: Sentence that explains the number to a layperson; empty if the previous finding explains it.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 
 def findings(numbers: Numbers, stability: Numbers | None = None) -> list[Finding]:
-    """What the numbers of ``attribute`` and ``stability`` mean; empty for a head that weighs no layers."""
+    """Interprets the numbers of ``attribute`` and ``stability``; empty for a head without attention."""
     measured = numbers["faithfulness"]
     if measured is None:
         return []
@@ -54,7 +54,7 @@ def findings(numbers: Numbers, stability: Numbers | None = None) -> list[Finding
 
 
 def summary(numbers: Numbers, stability: Numbers | None = None) -> str:
-    """The findings in two sentences.
+    """Summarises the findings in two sentences.
 
     >>> summary({"faithfulness": None, "head": "concat"})
     "A head of kind 'concat' has no attention over layers: there is nothing to trust or not."
@@ -215,7 +215,7 @@ def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[
 
 
 def stable(stability: Numbers) -> Finding:
-    """Whether another seed uses the same layers."""
+    """Interprets the similarity of attention across seeds."""
     between, chance = stability["between"], stability["chance"]
     correlation = between["centred_correlation"]
     return Finding(
@@ -247,7 +247,7 @@ def _verdict(value: float | None, good: float, bad: float) -> Verdict:
 
 
 def _percent(share: float) -> str:
-    """A share as text; what is not quite all or nothing does not look like it.
+    """Formats a fraction as a percentage, without rounding values near 0 or 1 to 0 % or 100 %.
 
     >>> _percent(0.004), _percent(0.5), _percent(0.999)
     ('0.4 %', '50 %', '99.9 %')
@@ -256,7 +256,7 @@ def _percent(share: float) -> str:
 
 
 def _top_layer(likeness: Numbers) -> str:
-    """Share with the same top layer; of attention that is the same for all samples, the top is any layer's.
+    """Formats the fraction with the same top layer; undefined for attention that is constant over samples.
 
     >>> _top_layer({"same_top_layer": 1.0, "centred_correlation": None})
     'undefined'

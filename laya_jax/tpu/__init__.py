@@ -1,4 +1,4 @@
-"""Compilation for TPUs and GPUs that are not there: lowering, chips, costs."""
+"""Ahead-of-time compilation for absent TPUs and GPUs: lowering, chips and costs."""
 
 from laya_jax.tpu.checking import DoesNotFitError, compile_check
 from laya_jax.tpu.chips import expect_no_tpu, has_tpu

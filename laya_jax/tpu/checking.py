@@ -1,4 +1,4 @@
-"""Compiles training for a TPU, without one, and estimates the cost of a step there."""
+"""Ahead-of-time compilation of training for a TPU, and an estimate of the cost of a step."""
 
 import contextlib
 import dataclasses
@@ -18,7 +18,7 @@ from laya_jax.tpu.lowering import AbstractTraining, abstract_training
 
 
 class DoesNotFitError(Exception):
-    """A program that needs more memory than a chip has."""
+    """Raised when a program needs more memory than a chip has."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,18 +26,18 @@ class CompileReport:
     """Cost of a training step on each chip of a TPU; prints as a table.
 
     Attributes:
-      program: Name of the program that was compiled.
-      topology: Topology that it was compiled for.
+      program: Name of the compiled program.
+      topology: TPU topology that the program was compiled for.
       chips: Number of chips.
       batch_size: Number of examples per step, over all chips.
-      flops: Operations of a step's matrix products and convolutions, two for every multiply-add.
-      bytes_moved: Bytes that a step's instructions read and write, as the compiler counts them: wherever they
-        are kept, though what stays in the chip's caches costs less.
+      flops: Operations of a step's matrix products and convolutions, two per multiply-add.
+      bytes_moved: Bytes read and written by a step's instructions, as counted by the compiler: at any level
+        of memory, although on-chip accesses cost less.
       arguments: Bytes of state, data and batches.
-      outputs: Bytes of the results that do not take the place of the state.
+      outputs: Bytes of the outputs that do not alias the donated state.
       temporaries: Bytes of intermediate results.
-      chip: Peaks of a chip. The one of bfloat16 holds for float32, too: by default JAX multiplies float32 in
-        one bfloat16 pass.
+      chip: Peaks of a chip. The bfloat16 peak also applies to float32, since by default JAX multiplies
+        float32 in one bfloat16 pass.
     """
 
     program: str
@@ -53,7 +53,7 @@ class CompileReport:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Seconds that each peak allows a step, without the communication between chips."""
+        """Lower bound on the seconds per step from each peak, without communication between chips."""
         return {
             "matrix products": self.flops / self.chip.flops,
             "memory bandwidth": self.bytes_moved / self.chip.bandwidth,
@@ -61,22 +61,22 @@ class CompileReport:
 
     @property
     def limit(self) -> str:
-        """The peak that bounds a step."""
+        """Name of the peak that bounds a step."""
         return max(self.seconds, key=self.seconds.__getitem__)
 
     @property
     def examples_per_second(self) -> float:
-        """Examples per second at this bound, on all chips."""
+        """Upper bound on the examples per second on all chips."""
         return self.batch_size / self.seconds[self.limit]
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the report in types that JSON holds."""
+        """Returns the report as JSON-compatible values."""
         derived = ("seconds", "limit", "examples_per_second")
         fields = {**dataclasses.asdict(self), "chip": self.chip._asdict()}
         return fields | {name: getattr(self, name) for name in derived}
 
     def __str__(self) -> str:
-        """The table."""
+        """Formats the report as a table."""
         used, memory = self.arguments + self.outputs + self.temporaries, self.chip.memory
         compute, bandwidth = (f"{_si(time, 's')} at the peak" for time in self.seconds.values())
         rows = [
@@ -94,20 +94,20 @@ class CompileReport:
 
 
 def compile_check(config: Config, topology: str) -> CompileReport:
-    """Compiles a config's training for a TPU, as it would run there, on a machine without one.
+    """Compiles a config's training ahead of time for a TPU, without one.
 
     Args:
-      config: Config of the training; see ``abstract_training``.
-      topology: Topology of the TPU, as in "v5e:2x4"; see ``find_topology``.
+      config: Config of the training run; see ``abstract_training``.
+      topology: Topology of the TPU, such as "v5e:2x4"; see ``find_topology``.
 
     Returns:
-      A ``CompileReport``: print it.
+      A printable ``CompileReport``.
 
     Raises:
-      DoesNotFitError: It needs more memory than a chip has.
+      DoesNotFitError: The program needs more memory than a chip has.
       ModuleNotFoundError: libtpu is not installed.
-      ValueError: There is no such topology, the batch does not divide by its chips, or libtpu cannot
-        compile what this version of JAX gives it.
+      ValueError: There is no such topology, the batch is not divisible by the number of chips, or libtpu
+        cannot compile the output of this version of JAX.
     """
     chip, devices = find_topology(topology)
     if config.batch_size % len(devices):
@@ -148,11 +148,11 @@ def compile_check(config: Config, topology: str) -> CompileReport:
 
 
 def _costs_of_step(training: AbstractTraining, parallel: MeshParallel) -> tuple[int, int]:
-    """Counts operations, and bytes moved, of one step on one chip.
+    """Counts the operations and the bytes moved of one step on one chip.
 
-    The compiler counts what a chunk does before its first step, and the body of a loop once. So one step is
-    compiled by itself; its operations, all of which a recurrence would hide in its loop, are counted in the
-    program as it was written; and what loops read and write in their further passes is added to the bytes.
+    XLA's cost analysis of a chunk includes its setup, and counts the body of a loop only once. Therefore a
+    single step is compiled; its operations are counted in the traced program, since a recurrence would hide
+    them in its loop; and the bytes that loops read and write in further iterations are added.
     """
 
     def step(state: Any, data: None, batches: Any) -> Any:
@@ -168,14 +168,14 @@ def _costs_of_step(training: AbstractTraining, parallel: MeshParallel) -> tuple[
 
 
 def _further_passes(jaxpr: Jaxpr) -> int:
-    """Bytes of the sequences that scans read and write, less those of the first pass."""
+    """Computes the bytes that scans read from and write to sequences after their first iteration."""
     total = 0
     for equation in jaxpr.eqns:
         bodies = [*jaxprs_in_params(equation.params)]
         if equation.primitive.name == "scan":
             (body,) = bodies
             outside, inside = [*equation.invars, *equation.outvars], [*body.invars, *body.outvars]
-            # What is no sequence has the same size outside and inside.
+            # Constants and carries have the same size outside and inside, and cancel.
             total += sum(_bytes(of) - _bytes(one) for of, one in zip(outside, inside, strict=True))
         total += sum(map(_further_passes, bodies))
     return total
@@ -205,7 +205,7 @@ def _not_kept() -> Iterator[None]:
 
 
 def _si(value: float, unit: str) -> str:
-    """Formats a number with a prefix of the SI.
+    """Formats a number with an SI prefix.
 
     >>> _si(101_557_248, "B"), _si(1.24e-4, "s"), _si(0, "B")
     ('101.6 MB', '124.0 µs', '0.0 B')

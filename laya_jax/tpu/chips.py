@@ -1,4 +1,4 @@
-"""TPU chips: their published peaks, and topologies to compile for where there is no TPU."""
+"""TPU chips: published peaks, and topologies for ahead-of-time compilation."""
 
 import importlib.util
 import os
@@ -12,24 +12,24 @@ from jax.experimental import topologies
 EXTRA = "pip install 'laya-jax[tpu-check]'"
 
 LIBTPU = {
-    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # it locks the machine's TPU, of which there is none
-    "TPU_SKIP_MDS_QUERY": "1",  # nor is there a server to ask what this machine is
+    "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",  # no lock on the machine's TPU, since it has none
+    "TPU_SKIP_MDS_QUERY": "1",  # no metadata server to query
     "TPU_ACCELERATOR_TYPE": "v5litepod-8",
     "TPU_WORKER_HOSTNAMES": "localhost",
     "TPU_LOG_DIR": "disabled",
 }
-"""Environment in which libtpu loads anywhere, in several processes at once, and says nothing."""
+"""Environment variables with which libtpu loads silently on any machine, in several processes at once."""
 
 
 class Chip(NamedTuple):
     """Peaks of one chip.
 
     Attributes:
-      flops: Operations of its matrix units in bfloat16, per second.
-      bandwidth: Bandwidth of its memory, bytes per second.
-      memory: Size of its memory in bytes.
-      axes: Number of axes of its interconnect.
-      options: Options of libtpu for one device per chip, as on the machine itself.
+      flops: Peak bfloat16 operations of the matrix units per second.
+      bandwidth: Memory bandwidth in bytes per second.
+      memory: Memory capacity in bytes.
+      axes: Number of axes of the interconnect.
+      options: Options of libtpu for one device per chip, as on an actual TPU.
     """
 
     flops: float
@@ -45,29 +45,29 @@ CHIPS = {
     "v5p": Chip(459e12, 2765e9, 95 * 10**9, 3, {}),
     "v6e": Chip(918e12, 1638e9, 32 * 10**9, 2, {}),
 }
-"""By name. Reference: https://cloud.google.com/tpu/docs/v4, /v5e, /v5p and /v6e, "Key specifications"."""
+"""Chips by name. Reference: https://cloud.google.com/tpu/docs/v4, /v5e, /v5p, /v6e, "Key specifications"."""
 
 
 def has_tpu() -> bool:
-    """Returns whether this machine may have a TPU: the files of such devices, or a user who says so."""
+    """Returns True if this machine may have a TPU: it has the device files, or the user says so."""
     return bool(glob("/dev/accel*") or glob("/dev/vfio/[0-9]*") or "JAX_FORCE_TPU_INIT" in os.environ)
 
 
 def expect_no_tpu() -> None:
     """Sets the environment variables of ``LIBTPU`` that the user has not set.
 
-    Without them, libtpu complains on standard error as soon as JAX asks it for a TPU, asks servers that are
-    not there, and locks out other processes.
+    Without them, libtpu prints errors as soon as JAX looks for a TPU, queries servers that do not exist, and
+    locks out other processes.
     """
     for variable, value in LIBTPU.items():
         os.environ.setdefault(variable, value)
 
 
 def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
-    """Returns a chip, and the devices of a topology of it; programs can be compiled for them, but not run.
+    """Returns the chip and the devices of a topology, for which programs can be compiled but not run.
 
     Args:
-      topology: Name of the chip, colon, chips along each axis of the interconnect, as in "v5e:2x4".
+      topology: Name of the chip, a colon, and the chips along each axis of the interconnect: "v5e:2x4".
 
     Raises:
       ModuleNotFoundError: libtpu is not installed.
@@ -87,7 +87,7 @@ def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
         raise ModuleNotFoundError(f"libtpu is missing; to compile for a TPU without one: {EXTRA}")
     expect_no_tpu()
     sizes = [int(size) for size in shape.split("x")]
-    # Hosts of 2 x 2 chips, as libtpu takes them to be, but smaller ones for a single chip.
+    # Hosts have 2 x 2 chips, as libtpu assumes, or fewer in smaller topologies.
     host = [min(size, limit) for size, limit in zip([*sizes, 1][:3], (2, 2, 1), strict=True)]
     try:
         found = topologies.get_topology_desc(

@@ -1,4 +1,4 @@
-"""Training without data, parameters or devices: only shapes, to compile or lower it for other machines."""
+"""Abstract training, with shapes in place of data and parameters, to lower or compile for other machines."""
 
 import math
 from typing import Any, NamedTuple
@@ -26,20 +26,20 @@ from laya_jax.engine import (
 from laya_jax.inputs import FROZEN, load_for, of_hidden_states, pretrained_of
 
 IMAGES = {"fashion_mnist": (60_000, (28, 28, 1), 10), "cifar10": (50_000, (32, 32, 3), 10)}
-"""Training examples, shape of an image, and classes, of the data sets that need not be there."""
+"""Number of training examples, image shape and number of classes of data sets that need not be present."""
 
 TEXTS = {"imdb_reviews": (25_000, 2)}
-"""The same of texts, whose length is chosen."""
+"""Number of training examples and number of classes of text data sets, whose length is a setting."""
 
 
 class AbstractTraining(NamedTuple):
-    """What a config trains with, every array as its shape.
+    """Training function of a config and its arguments, with every array as its shape.
 
     Attributes:
-      chunk: the function that takes several steps.
-      state: the state before the first one.
-      examples: those to train on.
-      batch_size: examples per step.
+      chunk: Function that takes several steps.
+      state: Initial training state.
+      examples: Training examples.
+      batch_size: Number of examples per step.
     """
 
     chunk: TrainChunk
@@ -48,7 +48,7 @@ class AbstractTraining(NamedTuple):
     batch_size: int
 
     def arguments(self, parallel: MeshParallel) -> tuple[Any, ...]:
-        """The function's arguments as ``Engine`` and ``Feed`` place them: (state, data, batches, count)."""
+        """Returns the arguments as placed by ``Engine`` and ``Feed``: (state, data, batches, count)."""
         state, examples = _placed((self.state, self.examples), parallel.replicated)
         count = jax.ShapeDtypeStruct((), jnp.int32, sharding=parallel.replicated)
         if examples.inputs.size * examples.inputs.dtype.itemsize > LARGEST_RESIDENT:
@@ -57,7 +57,7 @@ class AbstractTraining(NamedTuple):
         return state, examples, indices, count
 
     def batches(self, steps: int, parallel: MeshParallel) -> Batch:
-        """Batches that hold the examples themselves."""
+        """Returns batches that contain the examples themselves."""
         inputs, labels = (
             jax.ShapeDtypeStruct((steps, self.batch_size, *of.shape[1:]), of.dtype) for of in self.examples
         )
@@ -67,14 +67,14 @@ class AbstractTraining(NamedTuple):
 
 
 def abstract_training(config: Config) -> AbstractTraining:
-    """What a config trains with. The data sets of the named experiments need not be there; others are read.
+    """Builds the abstract training of a config. Named data sets need not be present; user data are read.
 
     >>> training = abstract_training(Config())
     >>> training.examples.inputs.shape, training.state.parameters["head"]["classifier"]["kernel"].shape
     ((1455, 64), (96, 10))
 
     Raises:
-      ValueError: a batch larger than the data set, or a backbone that cannot read it.
+      ValueError: The batch is larger than the data set, or the backbone does not accept the data.
     """
     pretrained = pretrained_of(config)
     schema, examples = _data(config)
@@ -101,14 +101,14 @@ def abstract_training(config: Config) -> AbstractTraining:
 
 
 def lower(config: Config, platform: str = "cuda") -> export.Exported:
-    """Lowers a config's training for one device of a platform that need not be there; compiles nothing.
+    """Lowers a config's training for one device of any platform, without compiling it.
 
     Args:
-      config: what would be trained.
-      platform: cpu, cuda, rocm or tpu.
+      config: Config of the training run.
+      platform: Platform to lower for, which need not be present: cpu, cuda, rocm or tpu.
 
     Returns:
-      What ``jax.export`` makes of it; ``.mlir_module()`` is the program as text.
+      The exported program; ``.mlir_module()`` returns it as text.
 
     >>> lower(Config()).platforms
     ('cuda',)
@@ -120,7 +120,7 @@ def lower(config: Config, platform: str = "cuda") -> export.Exported:
 
 
 def _data(config: Config) -> tuple[Schema, Examples]:
-    """What a model knows of a config's data, and the shapes of the examples to train on."""
+    """Returns the schema of a config's data, and the shapes of its training examples."""
     source, encoder = config.data.source, None
     if source in IMAGES:
         number, shape, classes = IMAGES[source]
@@ -139,7 +139,7 @@ def _data(config: Config) -> tuple[Schema, Examples]:
 
 
 def _flat_examples(number: int, preprocessing: Preprocessing, dtype: Any) -> Examples:
-    """Examples as ``Feed`` keeps them on a device."""
+    """Returns the shapes of examples as ``Feed`` stores them on a device."""
     inputs = jax.ShapeDtypeStruct((number, math.prod(preprocessing.shape)), dtype)
     return Examples(inputs, jax.ShapeDtypeStruct((number,), jnp.int32))
 

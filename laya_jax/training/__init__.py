@@ -1,4 +1,4 @@
-"""Life of a run: its directory, checkpoints, the training loop, loading and export."""
+"""Training runs: run directories, checkpoints, the training loop, loading and export."""
 
 from laya_jax.engine import (
     EXPERIMENTS,

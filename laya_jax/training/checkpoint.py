@@ -1,4 +1,4 @@
-"""Checkpoints of a run: asynchronous, atomic, checked when they are read. A thin shell around Orbax."""
+"""Checkpoints of a run: asynchronous, atomic and verified on restore. A thin wrapper around Orbax."""
 
 import dataclasses
 import json
@@ -18,33 +18,33 @@ import jax
 from laya_jax.engine import TrainState, checksum
 
 VERSION = 2
-"""Version of what a checkpoint holds. Version 1, which had no checksum of the progress, is read, too."""
+"""Version of the checkpoint format. Version 1, without a checksum of the progress, can still be read."""
 
 Progress: TypeAlias = dict[str, Any]
-"""Knowledge of the loop besides the state, as JSON."""
+"""State of the training loop besides the ``TrainState``, as JSON."""
 
 
 _OS_ERROR = re.compile(r"os_error_code='(\d+)'")
-"""How TensorStore tells the number of an error of the system."""
+"""Pattern of the OS error number in TensorStore's messages."""
 
 
 class DamagedCheckpointError(ValueError):
-    """A checkpoint that cannot be read back as it was written."""
+    """Raised when a checkpoint is unreadable or fails its checksum."""
 
 
 class Checkpoints:
-    """The checkpoints of one run: the latest two, and the best that either of them knows of.
+    """Checkpoints of one run: the latest two, and the best as of each of them.
 
-    A damaged latest one then still leaves one to go on from, with the best parameters up to there; a damaged
-    best one leaves the best of the others.
+    If the latest one is damaged, training can resume from the previous one with its best parameters; if the
+    best one is damaged, the best of the others replaces it.
 
     Attributes:
-      directory: Path of their directory; each is a folder named by its step.
-      warnings: Sentences on checkpoints that could not be read.
+      directory: Path of the checkpoint directory, with one folder per checkpoint named by its step.
+      warnings: Warnings about checkpoints that could not be read.
     """
 
     def __init__(self, directory: Path, *, read_only: bool = False) -> None:
-        # Whoever loads an exported model needs no Orbax.
+        # Imported here because loading an exported model does not need Orbax.
         import orbax.checkpoint as ocp
 
         _ignore_closed_loops()
@@ -57,26 +57,26 @@ class Checkpoints:
             item_names=("state", "progress"),
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=_LatestTwoAndBest(self._best_steps),
-                # Left over by a process that was killed while it wrote.
+                # Removes temporary directories of a process that was killed during a save.
                 cleanup_tmp_directories=not read_only,
                 read_only=read_only,
             ),
         )
 
     def steps(self) -> list[int]:
-        """Lists the steps of the checkpoints that were written to the end, latest first."""
+        """Lists the steps of the complete checkpoints, latest first."""
         return sorted(self._manager.all_steps(), reverse=True)
 
     def save(self, state: TrainState, progress: Progress, *, best_step: int) -> None:
-        """Starts to write a checkpoint; the state must not be donated meanwhile, so pass a copy.
+        """Starts an asynchronous save; pass a copy of the state, since it must not be donated meanwhile.
 
         Args:
-          state: State of the training.
-          progress: Whatever else is needed to go on, as JSON.
-          best_step: Step of the best parameters so far, which are kept.
+          state: Training state.
+          progress: Other information needed to resume, as JSON.
+          best_step: Step of the best parameters so far, which are preserved.
 
         Raises:
-          OSError: This one, or one before it, cannot be written; the error names the directory.
+          OSError: This or an earlier checkpoint cannot be written; the error names the directory.
         """
         step = int(state.step)
         self._best_steps[step] = best_step
@@ -92,14 +92,14 @@ class Checkpoints:
             )
 
     def restore(self, step: int, like: TrainState) -> tuple[TrainState, Progress]:
-        """Reads a checkpoint into NumPy arrays of the shapes and types of ``like``.
+        """Restores a checkpoint as NumPy arrays with the shapes and dtypes of ``like``.
 
         Raises:
-          DamagedCheckpointError: It cannot be read, or not as it was written.
-          ValueError: It was written by a later version, or has other shapes.
+          DamagedCheckpointError: The checkpoint is unreadable or fails its checksum.
+          ValueError: The checkpoint was written by a later version, or has other shapes.
         """
         progress = self._read_progress(step)
-        # A state of another version may be of another structure, which is no damage.
+        # A state of another version may have another structure, which does not mean damage.
         version = progress.pop("version")
         if version > VERSION:
             raise ValueError(f"checkpoint {step} is of version {version}, expected at most {VERSION}")
@@ -115,7 +115,7 @@ class Checkpoints:
         if isinstance(progress, dict):
             expected = progress.pop("progress_checksum", None)
             numbers = [progress.get(name) for name in ("version", "checksum", "best_step")]
-            known = progress.get("version") == 1 and expected is None  # version 1 had none
+            known = progress.get("version") == 1 and expected is None  # version 1 had no checksum
             if all(type(number) is int for number in numbers) and (
                 known or expected == _checksum_of_json(progress)
             ):
@@ -125,18 +125,18 @@ class Checkpoints:
     def _read(self, step: int, item: str, how: Any) -> Any:
         try:
             return self._manager.restore(step, args=self._arguments.Composite(**{item: how}))[item]
-        except Exception as error:  # whatever a damaged file makes Orbax, TensorStore or JSON raise
+        except Exception as error:  # damaged files make Orbax, TensorStore and JSON raise anything
             raise DamagedCheckpointError(f"checkpoint {step} cannot be read: {_first_line(error)}") from error
 
     def best(self, like: TrainState, scores: Mapping[int, float]) -> tuple[TrainState, Progress]:
-        """Reads the best state that the latest intact checkpoint knows of, or else the best that can be read.
+        """Restores the best state as of the latest intact checkpoint, or else the best readable one.
 
         Args:
-          like: State of its shapes and types.
-          scores: Validation accuracy of the states after an epoch, by step.
+          like: State with the expected shapes and dtypes.
+          scores: Validation accuracy after each epoch, by step.
 
         Raises:
-          FileNotFoundError: There is none.
+          FileNotFoundError: There is no checkpoint.
         """
         state, progress = self.latest(like)
         latest = int(state.step)
@@ -148,7 +148,7 @@ class Checkpoints:
                 left = self.best_left(like, scores) or latest
                 self._warn(f"{error}; it was the best one, taking that of step {left}")
                 state, _ = self.restore(left, like)
-        # Of a checkpoint that is gone as a whole, the scores alone know.
+        # If a checkpoint is missing entirely, only the scores show that it existed.
         first_best = max(scores, key=lambda step: (scores[step], -step), default=best)
         if first_best != best and not (self.warnings or progress.get("warnings")):
             self._warn(
@@ -157,7 +157,7 @@ class Checkpoints:
         return state, progress
 
     def best_left(self, like: TrainState, scores: Mapping[int, float]) -> int:
-        """Finds the first of the best steps that have a score and an intact checkpoint; 0 if none has."""
+        """Finds the first best step with a score and an intact checkpoint; 0 if there is none."""
         for step in sorted(scores.keys() & self.steps(), key=lambda step: (-scores[step], step)):
             try:
                 self.restore(step, like)
@@ -167,10 +167,10 @@ class Checkpoints:
         return 0
 
     def latest(self, like: TrainState) -> tuple[TrainState, Progress]:
-        """Reads the latest intact checkpoint.
+        """Restores the latest intact checkpoint.
 
         Raises:
-          FileNotFoundError: There is none.
+          FileNotFoundError: There is no checkpoint.
         """
         for step in self.steps():
             try:
@@ -188,7 +188,7 @@ class Checkpoints:
         self._manager.delete(step)
 
     def wait(self) -> None:
-        """Waits until everything is written.
+        """Waits for all saves to complete.
 
         Raises:
           OSError: A checkpoint cannot be written; the error names the directory.
@@ -197,7 +197,7 @@ class Checkpoints:
             self._manager.wait_until_finished()
 
     def close(self) -> None:
-        """Waits and lets go of the directory.
+        """Waits for all saves and releases the directory.
 
         Raises:
           OSError: A checkpoint cannot be written; the error names the directory.
@@ -207,7 +207,7 @@ class Checkpoints:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Turns what Orbax and TensorStore raise if they cannot write into an error of the system."""
+        """Converts write errors of Orbax and TensorStore to OSError."""
         try:
             yield
         except Exception as error:
@@ -219,13 +219,13 @@ class Checkpoints:
 
 
 class _LatestTwoAndBest:
-    """A ``PreservationPolicy`` of Orbax's."""
+    """Orbax ``PreservationPolicy`` that keeps the latest two checkpoints and the best as of each."""
 
     def __init__(self, best_steps: dict[int, int]) -> None:
         self.best_steps = best_steps
 
     def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
-        del context  # holds nothing that is needed
+        del context  # not needed
         steps = [checkpoint.step for checkpoint in checkpoints]
         latest = sorted(steps)[-2:]
         kept = {*latest, *(self.best_steps.get(step, step) for step in latest)}
@@ -233,7 +233,7 @@ class _LatestTwoAndBest:
 
 
 def _check_shapes(state: TrainState, like: TrainState, name: str) -> None:
-    # Orbax gives arrays the shapes that they were saved in.
+    # Orbax restores arrays in the shapes they were saved in.
     expected = jax.tree.leaves(like)
     for (path, leaf), other in zip(jax.tree_util.tree_leaves_with_path(state), expected, strict=True):
         if leaf.shape != other.shape:
@@ -248,13 +248,13 @@ def _checksum_of_json(values: Mapping[str, Any]) -> int:
 
 
 def _fields(state: TrainState) -> dict[str, Any]:
-    """Returns the fields that are written: one that is None leaves no trace, as before it was there."""
+    """Returns the fields to save, without those that are None, as in versions without these fields."""
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     return {name: value for name, value in fields.items() if value is not None}
 
 
 def _ignore_closed_loops() -> None:
-    """Keeps quiet about TensorStore's calls of a loop that Orbax closed when a read or write had failed."""
+    """Suppresses errors of TensorStore callbacks on an event loop that Orbax closed after a failure."""
     hook = sys.unraisablehook
     if isinstance(hook, partial) and hook.func is _unless_closed_loop:
         return

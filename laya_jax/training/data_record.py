@@ -1,4 +1,4 @@
-"""``data.json``: what a model knows of its data, beside the vocabulary or tokenizer of texts."""
+"""``data.json``: the record of a model's data, next to the vocabulary or tokenizer of texts."""
 
 import dataclasses
 import math
@@ -15,25 +15,25 @@ from laya_jax.files import read_text, write_json, write_text
 DATA = "data.json"
 
 ENCODERS = (Vocabulary, Tokenizer)
-"""Kinds of what turns texts into numbers, each with a file of its own."""
+"""Text encoders, each saved in its own file."""
 
 LARGEST_INPUT = 2**31
-"""Numbers of one input, at most."""
+"""Maximum number of elements of one input."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DataRecord:
-    """The content of ``data.json``.
+    """Content of ``data.json``.
 
     Attributes:
       class_names: Names of the classes, by label.
-      preprocessing: Preprocessing that turns stored inputs into the model's.
-      dtype: Type of stored inputs; None in a file of an earlier version.
-      fingerprint: Checksum of the data that the model was trained on; None in a file of an earlier version.
-      version: Version of how the data were read and split.
+      preprocessing: Preprocessing from stored inputs to model inputs.
+      dtype: Dtype of stored inputs; None in a file of an earlier version.
+      fingerprint: Checksum of the training data; None in a file of an earlier version.
+      version: Version of the code that read and split the data.
       examples: Number of examples of each class, by label, in each split.
-      notes: Sentences on what the reader of the data left out, changed or found odd.
-      warnings: Sentences on how the parameters of an exported model came about.
+      notes: Notes on data that the reader skipped, changed or found suspicious.
+      warnings: Caveats about the parameters of an exported model.
     """
 
     class_names: tuple[str, ...]
@@ -54,10 +54,10 @@ class DataRecord:
 
 
 def write_schema(directory: Path, schema: Schema, **known: Any) -> None:
-    """Writes what a model knows of its data.
+    """Writes the record of a model's data.
 
     Args:
-      directory: Directory of the run or of the exported model.
+      directory: Path of the run directory or of the exported model.
       schema: Schema of the data.
       known: Further fields of the record.
     """
@@ -78,7 +78,7 @@ def read_schema(directory: Path) -> Schema:
     """Reads the schema that ``write_schema`` wrote.
 
     Raises:
-      ValueError: It is damaged; the message names the file.
+      ValueError: The file is damaged; the message names it.
     """
     record = read_data(directory)
     paths = {kind: directory / kind.FILE for kind in ENCODERS if (directory / kind.FILE).exists()}
@@ -98,13 +98,13 @@ def class_counts(dataset: Dataset) -> dict[str, tuple[int, ...]]:
 def check_same_data(
     config: Config, known: int | None, version: int, found: int, *, model: str, otherwise: str
 ) -> None:
-    """Raises unless the data of a config are those that a model was trained on, as far as that is known.
+    """Checks that the data of a config are a model's training data, if their fingerprint is known.
 
     Args:
       config: Config of the model.
-      known: Fingerprint of the data that it was trained on; None if that is not known.
-      version: Version of how these data were read and split.
-      found: Fingerprint of the data as they are read now.
+      known: Fingerprint of the training data; None if unknown.
+      version: Version of the code that read and split the training data.
+      found: Fingerprint of the data as read now.
       model: Name of the model, for the message.
       otherwise: Message if the data have changed.
     """
@@ -127,7 +127,7 @@ def _check_preprocessing(preprocessing: Preprocessing) -> None:
         check_count(f"preprocessing.shape[{index}]", size)
     if math.prod(shape) > LARGEST_INPUT:
         raise ValueError(f"preprocessing.shape is {shape}, expected at most {LARGEST_INPUT:,} numbers")
-    channels = (1, 3) if shape[-1] == 1 else (1, shape[-1])  # a pretrained model reads grey images as colours
+    channels = (1, 3) if shape[-1] == 1 else (1, shape[-1])  # a pretrained model reads grey images as RGB
     for name, values in (("mean", mean), ("scale", scale)):
         if len(values) not in channels or not all(map(math.isfinite, values)) or not all(scale):
             raise ValueError(

@@ -15,7 +15,7 @@ PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "laya
 
 
 def environment(parallel: ParallelConfig = ParallelConfig()) -> EnvironmentRecord:
-    """Collects versions, git commit and devices, so that a result can be traced to what made it.
+    """Collects versions, git commit and devices, for reproducibility.
 
     Args:
       parallel: Devices and processes that the run is started on.
@@ -32,8 +32,8 @@ def environment(parallel: ParallelConfig = ParallelConfig()) -> EnvironmentRecor
 
 
 def _commit() -> str | None:
-    """Returns the commit of this code, with "+" if files differ from it; None outside of a repository."""
-    here = Path(__file__).parents[1]  # all of the package
+    """Returns the git commit of this code, with "+" for uncommitted changes; None outside a repository."""
+    here = Path(__file__).parents[1]  # root of the package
 
     def git(*command: str) -> str:
         run = subprocess.run(["git", "-C", here, *command], capture_output=True, text=True, check=True)

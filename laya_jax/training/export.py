@@ -1,4 +1,4 @@
-"""Models that leave a run: parameters as safetensors, the rest as JSON. Loading them needs no Orbax."""
+"""Export of models: parameters as safetensors, everything else as JSON. Loading does not need Orbax."""
 
 import dataclasses
 import warnings
@@ -22,16 +22,17 @@ WEIGHTS = "model.safetensors"
 
 
 def export_model(model: TrainedModel, directory: str | Path) -> None:
-    """Writes ``model.safetensors``, ``config.json``, ``data.json``, and what else the model needs.
+    """Writes ``model.safetensors``, ``config.json``, ``data.json`` and the model's other files.
 
-    Texts need their vocabulary or tokenizer, a pretrained backbone its sizes; its weights come along.
+    These are the vocabulary or tokenizer of texts and the sizes of a pretrained backbone, whose weights are
+    included in ``model.safetensors``.
 
     Args:
       model: Model from ``load_model``.
-      directory: Path of a new directory, which appears whole or not at all.
+      directory: Path of a new directory, which is created atomically.
 
     Raises:
-      FileExistsError: Something exists at the path.
+      FileExistsError: The path already exists.
       OSError: The directory cannot be written; the error names it.
     """
     from safetensors.numpy import save
@@ -54,11 +55,12 @@ def export_model(model: TrainedModel, directory: str | Path) -> None:
 
 
 def import_model(directory: str | Path) -> TrainedModel:
-    """Loads what ``export_model`` wrote.
+    """Loads a model that ``export_model`` wrote.
 
     Raises:
       FileNotFoundError: There is no exported model.
-      ValueError: A file is damaged, or the parameters do not fit the config; both sets of names are told.
+      ValueError: A file is damaged, or the parameters do not match the config; the message lists both sets of
+        names.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
@@ -90,20 +92,20 @@ def import_model(directory: str | Path) -> TrainedModel:
 
 
 def shapes_of(make: Callable[[], Any], directory: Path) -> Any:
-    """Evaluates shapes without any memory.
+    """Evaluates shapes abstractly, without allocating memory.
 
     Raises:
-      ValueError: The config and the data in a directory do not go together.
+      ValueError: The config and the data record in the directory do not match.
     """
     try:
         return jax.eval_shape(make)
-    except Exception as error:  # whatever made-up sizes make JAX and Flax raise
+    except Exception as error:  # invalid sizes make JAX and Flax raise arbitrary exceptions
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise ValueError(f"the files in {directory} do not describe a model: {reason}") from error
 
 
 def tell(messages: tuple[str, ...]) -> tuple[str, ...]:
-    """Warns of caveats, which whoever reads a result has to know, and returns them."""
+    """Issues caveats as warnings, and returns them."""
     for message in messages:
         warnings.warn(message, stacklevel=3)
     return messages

@@ -1,4 +1,4 @@
-"""Use of trained models: finding runs, loading a model, the data that it was trained on, predicting."""
+"""Use of trained models: finding runs, loading models and their data, and predicting."""
 
 from functools import lru_cache
 from pathlib import Path
@@ -35,20 +35,20 @@ from laya_jax.training.loop import SILENT, Listener
 from laya_jax.training.run_directory import CHECKPOINTS, CONFIG, RunDirectory
 
 LARGEST_BATCH = 4096
-"""Examples that are predicted at once, at most."""
+"""Maximum batch size for prediction."""
 
 
 def find_runs(path: str | Path) -> list[RunDirectory]:
-    """Finds the run at a path, or the runs in the folder that it is.
+    """Finds the run at a path, or all runs in a folder.
 
     Raises:
-      FileNotFoundError: There is none.
-      ValueError: It is an exported model, or a file of a run is damaged.
+      FileNotFoundError: There is no run at the path.
+      ValueError: The path is of an exported model, or a file of a run is damaged.
     """
     path = Path(path)
     if (path / WEIGHTS).exists():
         raise ValueError(f"run is {path}, an exported model, expected a run, or a folder of runs")
-    # What begins with a dot is the draft of a run that was killed while it was made.
+    # A name that starts with a dot is a run whose creation was interrupted.
     inside = sorted(child for child in path.glob("[!.]*") if _is_run(child)) if path.is_dir() else []
     if (path / CONFIG).exists() or not inside:
         return [RunDirectory.open(path)]
@@ -56,21 +56,21 @@ def find_runs(path: str | Path) -> list[RunDirectory]:
 
 
 def _is_run(path: Path) -> bool:
-    # An exported model has a config, too.
+    # An exported model has a config as well.
     return (path / CONFIG).exists() and not (path / WEIGHTS).exists()
 
 
 def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
-    """Loads the best parameters of a run, or an exported model, with all that predicting needs.
+    """Loads the best parameters of a run, or an exported model, with everything needed for prediction.
 
     Args:
-      path: Path of the run's directory, or of the exported model's.
-      latest: True to take the latest parameters rather than the best on validation: for runs of which
-        validation tells nothing, as on random labels.
+      path: Path of a run directory or of an exported model.
+      latest: True to load the latest parameters instead of the best on validation, for runs where validation
+        carries no information, such as those on random labels.
 
     Raises:
       FileNotFoundError: There is no run, or it has no checkpoint yet.
-      ValueError: A file is damaged, or the latest of an exported model are asked for, which holds none.
+      ValueError: A file is damaged, or ``latest`` is set for an exported model, which has only the best.
     """
     path = Path(path)
     if (path / WEIGHTS).exists():
@@ -85,7 +85,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     known = run.backbone()
     check_read_alike(pretrained, known.sizes if known else None, run.config.backbone.path)
     classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
-    # With a frozen backbone it is the head alone that was trained, and saved.
+    # With a frozen backbone, only the head was trained and saved.
     frozen = run.config.backbone.freeze
     optimizer = make_optimizer(run.config.optimizer, total_steps=1)
 
@@ -112,26 +112,26 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
 
 
 def _without_memory(leaf: jax.ShapeDtypeStruct) -> NDArray:
-    """Makes an array of a shape and a type that takes no memory, however large it is."""
+    """Creates an array of a given shape and dtype that takes no memory, by broadcasting."""
     return np.broadcast_to(np.empty((), leaf.dtype), leaf.shape)
 
 
 def split_of(model: TrainedModel, split: str) -> Examples:
-    """Reads the examples of a split of the data that a model was trained on, as they are stored.
+    """Reads a split of a model's training data, as stored.
 
     Args:
       model: Model from ``load_model``.
       split: Name of the split: "train", "validation" or "test".
 
     Raises:
-      ValueError: The data have changed, so that its splits are others.
+      ValueError: The data, and therefore the splits, have changed.
     """
     found = read_split(model, split)
     return Examples(found.inputs, found.labels)
 
 
 def read_split(model: TrainedModel, split: str) -> Unlabelled:
-    """Reads the examples of ``split_of`` with their names in their source, and the notes on the data."""
+    """Reads the examples of ``split_of`` with their ids in the source and the notes on the data."""
     frozen, encoder = model.config.backbone.freeze, model.schema.encoder
     seen = dataset = load(model.config.data, encoder, decode=not frozen)
     if frozen:
@@ -156,14 +156,14 @@ def predict(
     explain: bool = False,
     listener: Listener = SILENT,
 ) -> Outputs:
-    """Predicts examples, in their order.
+    """Computes a model's outputs for examples, in order.
 
     Args:
       model: Model from ``load_model``.
-      examples: Examples, stored as in training; labels are not read.
+      examples: Examples stored as in training; their labels are ignored.
       parallel: Devices to compute on.
-      explain: True to measure the faithfulness of the attention, too.
-      listener: Hears of the progress.
+      explain: True to also measure the faithfulness of the attention.
+      listener: Listener that receives progress callbacks.
     """
     devices = make_parallel(parallel)
     examples = readable(model, examples, devices, listener.extracted)
@@ -183,7 +183,7 @@ def _predictor(
     batch_size: int,
     explain: bool,
 ) -> Predictor:
-    # Kept, so that a model that predicts again is not compiled again.
+    # Cached, so that predicting again with a model does not compile again.
     devices = make_parallel(parallel)
     reader = output_reader(classifier, explain=explain)
     return Predictor(reader, preprocessing, devices, batch_size=divisible(batch_size, devices))

@@ -1,4 +1,4 @@
-"""Training loop: epochs of compiled chunks, evaluation, checkpoints, early stopping, interruption."""
+"""Training loop: epochs of compiled chunks, evaluation, checkpoints, early stopping and interruption."""
 
 import signal
 import threading
@@ -15,11 +15,11 @@ from laya_jax.training.recorder import NonFiniteLossError, Recorder, recording
 from laya_jax.training.run_directory import RunDirectory
 
 SAVE_EVERY = 300.0
-"""Seconds after which a long epoch is saved in between."""
+"""Seconds between checkpoints within a long epoch."""
 
 
-class Interrupted(Exception):  # noqa: N818  no error: the run is saved and can go on
-    """Training was asked to stop, and stopped after saving."""
+class Interrupted(Exception):  # noqa: N818  not an error: the run is saved and can be resumed
+    """Raised after training has stopped on a signal and saved a checkpoint."""
 
     def __init__(self, signal_number: int, path: Path) -> None:
         name = signal.Signals(signal_number).name
@@ -28,35 +28,35 @@ class Interrupted(Exception):  # noqa: N818  no error: the run is saved and can 
 
 
 class Listener:
-    """Hears how training goes on. Every method does nothing here; override those of interest."""
+    """Progress callbacks. All methods are no-ops; override those of interest."""
 
     def loaded(self, dataset: Dataset) -> None:
         """Called once the data set has been read, before anything is computed."""
 
     def extracted(self, done: int, total: int) -> None:
-        """Called while hidden states of a frozen backbone are computed: ``done`` of ``total`` examples."""
+        """Called as hidden states of a frozen backbone are computed: ``done`` of ``total`` examples."""
 
     def predicted(self, done: int, total: int) -> None:
-        """Called while a trained model predicts or is explained: ``done`` of ``total`` examples."""
+        """Called during prediction or explanation: ``done`` of ``total`` examples."""
 
     def measured(self, what: str, done: int, total: int) -> None:
-        """Called before ``what`` is measured of attention, after ``done`` of ``total`` measurements."""
+        """Called before ``what`` is measured, after ``done`` of ``total`` attribution measurements."""
 
     def steps(self, done: int, total: int) -> None:
         """Called after every chunk: ``done`` of the ``total`` steps of this epoch."""
 
     def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
-        """Called after every epoch of a run with its line of the metrics."""
+        """Called after every epoch of a run with its line of metrics."""
 
 
 class Interruption:
-    """Notes a signal that asks to stop."""
+    """Records a stop signal."""
 
     signal_number: int | None = None
 
     def note(self, signal_number: int, frame: FrameType | None) -> None:
-        """Handles a signal. The next one of its kind acts as if nobody handled it."""
-        del frame  # of no interest
+        """Handles a signal. A second signal of the same kind takes its default action."""
+        del frame  # unused
         self.signal_number = signal_number
         signal.signal(signal_number, signal.SIG_DFL)
 
@@ -65,20 +65,20 @@ SILENT = Listener()
 
 
 def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> list[dict[str, Any]]:
-    """Trains the engine's seeds to the end, each in its run directory, from wherever they are.
+    """Trains the engine's seeds to completion, each in its run directory, resuming from any checkpoints.
 
     Args:
-      engine: holds the compiled functions and the data.
-      runs: the directory of each of the engine's seeds. Several have to be equally far.
-      listener: hears how it goes on.
+      engine: Engine with the compiled functions and the data.
+      runs: Run directory of each of the engine's seeds. All of them must be at the same step.
+      listener: Listener that receives progress callbacks.
 
     Returns:
       The result of each run, as written to its directory.
 
     Raises:
-      Interrupted: on SIGTERM or SIGINT, after saving.
-      NonFiniteLossError: a loss is not finite; the last good checkpoint is kept, and the others have been
-        trained to their end.
+      Interrupted: SIGTERM or SIGINT was received; checkpoints have been saved.
+      NonFiniteLossError: A loss is not finite; the last good checkpoint is kept, and the other seeds have
+        been trained to completion.
     """
     with ExitStack() as stack:
         recorders = [stack.enter_context(recording(run, engine.steps_per_epoch)) for run in runs]
@@ -96,7 +96,7 @@ def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> l
 def _finish(
     engine: Engine, recorders: Sequence[Recorder], initial: Sequence[TrainState]
 ) -> list[dict[str, Any]]:
-    """Tests the best parameters of the runs that came to their end."""
+    """Tests the best parameters of the runs that completed."""
     best = [
         state if recorder.error else recorder.best(state)
         for recorder, state in zip(recorders, initial, strict=True)
@@ -112,7 +112,7 @@ def _finish(
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Notes SIGTERM and SIGINT instead of dying of them; outside of the main thread it notes nothing."""
+    """Records SIGTERM and SIGINT instead of terminating; has no effect outside the main thread."""
     interruption = Interruption()
     if threading.current_thread() is not threading.main_thread():
         yield interruption
@@ -133,7 +133,7 @@ def _run(
     listener: Listener,
     interruption: Interruption,
 ) -> None:
-    """Trains until every recorder has finished. A seed that finishes early is computed on, but not noted."""
+    """Trains until every recorder has finished. Seeds that finish early are still computed, not recorded."""
     steps = [int(state.step) for state in states]
     if len(set(steps)) > 1:
         raise ValueError(f"the runs are at steps {steps}, expected one and the same to train side by side")

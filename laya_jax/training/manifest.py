@@ -1,8 +1,8 @@
-"""Checksums of the files of a run or of an exported model, in ``manifest.json`` beside them.
+"""Checksums of the files of a run or of an exported model, in ``manifest.json`` next to them.
 
-A file is listed before it is written, and a longer part of a file that grows afterwards: at whatever point a
-process is killed, what is listed fits what is there. Runs of earlier versions have no manifest; their files
-are not checked.
+A file is listed before it is written, and a longer prefix of an append-only file after it is written, so the
+manifest matches the files at whatever point a process is killed. Runs of earlier versions have no manifest;
+their files are not checked.
 """
 
 import dataclasses
@@ -19,20 +19,20 @@ MANIFEST = "manifest.json"
 VERSION = 1
 
 MOST_VALUES = 200
-"""Values of a JSON file that are listed one by one, at most."""
+"""Maximum number of values of a JSON file that are listed individually."""
 
 SHOWN = 5
-"""Changed values that a message names."""
+"""Maximum number of changed values named in a message."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """A file of a manifest.
+    """Entry of a manifest for one file.
 
     Attributes:
-      sha256: SHA-256 of the content, in hexadecimal digits; two of them while another content replaces it.
-      length: Number of bytes that are listed, of a file that grows; None for all of any other file.
-      values: Short checksums of the values in a JSON file, by name, to tell which of them has changed.
+      sha256: SHA-256 of the content in hexadecimal; of both contents while one is replaced by another.
+      length: Number of listed bytes of an append-only file; None for other files, which are listed whole.
+      values: Short checksums of the values in a JSON file, by name, to identify those that have changed.
     """
 
     sha256: tuple[str, ...]
@@ -40,7 +40,7 @@ class Listed:
     values: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def is_of(self, content: bytes) -> bool:
-        """Compares the part of a content that is listed."""
+        """Compares the listed part of a content with the checksum."""
         return self.length == 0 or _sha256(content[: self.length]) in self.sha256
 
 
@@ -49,11 +49,11 @@ Files = dict[str, Listed]
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """The content of ``manifest.json``.
+    """Content of ``manifest.json``.
 
     Attributes:
       version: Version of the format.
-      files: Files by their names.
+      files: Entries by file name.
       sha256: SHA-256 of ``files`` as JSON.
     """
 
@@ -63,7 +63,7 @@ class Manifest:
 
 
 def seal(directory: Path) -> None:
-    """Lists all files that are in a new directory."""
+    """Lists all files in a new directory."""
     files = {}
     for path in sorted(directory.iterdir()):
         values = _values(read_bytes(path)) if path.suffix == ".json" else {}
@@ -72,11 +72,11 @@ def seal(directory: Path) -> None:
 
 
 def check(directory: Path, names: Collection[str], optional: Collection[str] = ()) -> tuple[str, ...]:
-    """Raises unless a directory holds what was written to it, and no links.
+    """Verifies that the files in a directory match its manifest and are not links.
 
     Args:
       directory: Path of a run or of an exported model.
-      names: Names of files that are read if they are there.
+      names: Names of the files to verify if they exist.
       optional: Names of files that may be missing although they are listed.
 
     Returns:
@@ -96,12 +96,12 @@ def check(directory: Path, names: Collection[str], optional: Collection[str] = (
         wrong = _first_wrong(directory, files, names, optional)
         if wrong is None:
             return ()
-        if files == _load(directory):  # or else a process that trains there has written meanwhile
+        if files == _load(directory):  # otherwise another process has written in the meantime
             raise ValueError(f"{wrong}; {_advice(directory)}")
 
 
 def write(directory: Path, name: str, value: Any) -> None:
-    """Writes a JSON file, which may replace one of that name, and lists it."""
+    """Writes and lists a JSON file, replacing any file of that name."""
     text = json.dumps(value, indent=1) + "\n"
     files, content = _load(directory), text.encode()
     if files is None:
@@ -116,10 +116,10 @@ def write(directory: Path, name: str, value: Any) -> None:
 
 
 def read_growing(directory: Path, name: str) -> bytes:
-    """Reads the part that is listed of a file that grows; more was cut off while it was written.
+    """Reads the listed prefix of an append-only file; anything beyond it is an incomplete write.
 
     Raises:
-      ValueError: It is not what was written.
+      ValueError: The file does not match its checksum.
     """
     path = directory / name
     while True:
@@ -135,14 +135,14 @@ def read_growing(directory: Path, name: str) -> bytes:
 
 
 def grow(directory: Path, name: str, text: str) -> None:
-    """Adds text to a file that grows, on disk before it returns."""
+    """Appends text to an append-only file, and syncs it to disk."""
     before = read_growing(directory, name)
     append_text(directory / name, text, after=len(before))
     _list_growing(directory, name, before + text.encode())
 
 
 def shrink(directory: Path, name: str, length: int) -> None:
-    """Takes back all but the first bytes of a file that grows."""
+    """Truncates an append-only file to the given number of bytes."""
     _list_growing(directory, name, read_growing(directory, name)[:length])
     append_text(directory / name, "", after=length)
 
@@ -171,7 +171,7 @@ def _first_wrong(
 
 
 def _changes(path: Path, listed: Listed) -> str:
-    """Names the values that differ in a JSON file that has changed."""
+    """Names the values that have changed in a JSON file."""
     now = _values(read_bytes(path)) if listed.values else {}
     names = [name for name in listed.values | now if listed.values.get(name) != now.get(name)]
     more = " and others" if len(names) > SHOWN else ""
@@ -179,7 +179,7 @@ def _changes(path: Path, listed: Listed) -> str:
 
 
 def _values(content: bytes) -> dict[str, str]:
-    """Returns short checksums of the values in a JSON object; none of anything else, or of very many."""
+    """Returns short checksums of a JSON object's values; none for other content or for too many values."""
     try:
         values = dict(flat(json.loads(content)))
         checksums = {name: _sha256(json.dumps(value).encode())[:8] for name, value in values.items()}

@@ -1,4 +1,4 @@
-"""Knowledge of a training between its steps, which a checkpoint holds beside the state."""
+"""Progress of training between steps, which is saved in checkpoints along with the state."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from laya_jax.training.early_stopping import EarlyStopping
 
 @dataclasses.dataclass(frozen=True)
 class EpochTotals:
-    """Sums over the steps of an epoch so far: loss times examples, correct ones, examples, seconds."""
+    """Totals over the steps of an epoch so far: loss times examples, correct examples, examples, seconds."""
 
     loss: float = 0.0
     correct: float = 0.0
@@ -20,9 +20,9 @@ class Progress:
     """Progress of a run.
 
     Attributes:
-      epoch: Number of epochs that have ended.
+      epoch: Number of completed epochs.
       stopping: Early stopping, with the best epoch so far.
-      totals: Totals of the epoch that is going on.
+      totals: Totals of the current epoch.
       warnings: Caveats to report with the result.
     """
 

@@ -1,4 +1,4 @@
-"""Recorder of one seed's run: its knowledge between steps, and its files."""
+"""Recorder of one seed's run: its progress between steps, and its files."""
 
 import dataclasses
 import warnings
@@ -19,7 +19,7 @@ from laya_jax.training.run_directory import CHECKPOINTS, METRICS, RunDirectory
 
 
 class NonFiniteLossError(ArithmeticError):
-    """A loss that is infinite or no number."""
+    """Raised when a loss is infinite or NaN."""
 
 
 class Recorder:
@@ -28,8 +28,8 @@ class Recorder:
     Attributes:
       run: Directory of the run.
       stopping: Early stopping, with the best epoch so far.
-      totals: Totals of the epoch that is going on.
-      error: Reason why the run cannot go on, once a loss was not finite.
+      totals: Totals of the current epoch.
+      error: Error that stopped the run after a non-finite loss; None before.
       warnings: Caveats to report with the result.
     """
 
@@ -46,18 +46,18 @@ class Recorder:
 
     @property
     def finished(self) -> bool:
-        """True if no epoch is left, or none can be trained."""
+        """True if training is complete or cannot continue."""
         return self.error is not None or self.stopping.stops or self.epoch >= self.run.config.epochs
 
     def resume(self, initial: TrainState) -> TrainState:
-        """Finds the state to go on from: of the latest intact checkpoint, or the initial one.
+        """Returns the state to resume from: the latest intact checkpoint, or the initial state.
 
-        Whatever was written after it is deleted, and will be written again. If the best one is damaged, the
-        best of those that are left takes its place.
+        Anything written after that checkpoint is deleted and will be written again. If the best checkpoint is
+        damaged, the best readable one replaces it.
 
         Raises:
-          DamagedCheckpointError: There are checkpoints, but no intact one.
-          ValueError: The metrics do not hold the epochs up to the checkpoint.
+          DamagedCheckpointError: There are checkpoints, but none is intact.
+          ValueError: The metrics do not cover the epochs up to the checkpoint.
         """
         state = self._restore(initial)
         self._check_lines(int(state.step))
@@ -104,14 +104,14 @@ class Recorder:
             )
 
     def add(self, losses: NDArray, correct: NDArray, examples: NDArray, *, step: int, seconds: float) -> None:
-        """Adds steps to the epoch's totals, or notes the error if a loss is not finite.
+        """Adds steps to the epoch's totals, or records an error if a loss is not finite.
 
         Args:
           losses: Loss of each step, [steps].
-          correct: Number of examples classified right in each.
-          examples: Number of examples in each.
-          step: Number of steps done before.
-          seconds: Seconds that they took.
+          correct: Number of correctly classified examples in each step.
+          examples: Number of examples in each step.
+          step: Number of steps taken before these.
+          seconds: Duration of these steps in seconds.
         """
         broken = np.flatnonzero(~np.isfinite(losses))
         if self.error is None and len(broken):
@@ -127,10 +127,10 @@ class Recorder:
         )
 
     def end_epoch(self, validation: Metrics, state: TrainState) -> dict[str, Any] | None:
-        """Notes an epoch's metrics, and starts to write a checkpoint.
+        """Records an epoch's metrics, and starts saving a checkpoint.
 
         Returns:
-          The line that was added to the metrics; None if the loss on the validation split is not finite.
+          The line added to the metrics; None if the validation loss is not finite.
         """
         step, totals = int(state.step), self.totals
         if not np.isfinite(validation.loss):
@@ -153,15 +153,15 @@ class Recorder:
         return line
 
     def save(self, state: TrainState) -> None:
-        """Starts to write a checkpoint."""
+        """Starts saving a checkpoint."""
         progress = Progress(self.epoch, self.stopping, self.totals, self.warnings)
         self.checkpoints.save(state, dataclasses.asdict(progress), best_step=self.stopping.best_step)
 
     def best(self, like: TrainState) -> TrainState:
-        """Reads the state after the best epoch; if its checkpoint is damaged, after the best that is left.
+        """Restores the state of the best epoch, or of the best readable one if that checkpoint is damaged.
 
         Raises:
-          DamagedCheckpointError: None is left.
+          DamagedCheckpointError: No checkpoint is readable.
         """
         self.checkpoints.wait()
         state = self._best(like)
@@ -179,11 +179,11 @@ class Recorder:
         return self.checkpoints.restore(step, like)[0] if step else None
 
     def _replace_best(self, like: TrainState) -> None:
-        """Takes the best epoch that is left for the best; none if all that is left are states within one."""
+        """Falls back to the best readable epoch; to none if only mid-epoch checkpoints are readable."""
         lost, scores = self.stopping, self.run.scores()
         step = self.checkpoints.best_left(like, scores)
         epoch = 1 + sorted(scores).index(step) if step else 0
-        # How long it has waited stays: the epochs since then were no better than the lost one.
+        # ``waited`` is unchanged: no epoch since then was better than the lost one.
         self.stopping = dataclasses.replace(
             lost, best_score=scores.get(step), best_epoch=epoch, best_step=step
         )
@@ -224,7 +224,7 @@ class Recorder:
 
 @contextmanager
 def recording(run: RunDirectory, steps_per_epoch: int) -> Iterator[Recorder]:
-    """Opens the recorder of a run; until it is closed, no other process may train in its directory."""
+    """Opens the recorder of a run, which locks its directory against training by other processes."""
     with run.lock() if jax.process_index() == 0 else nullcontext():
         recorder = Recorder(run, steps_per_epoch)
         try:
@@ -234,7 +234,7 @@ def recording(run: RunDirectory, steps_per_epoch: int) -> Iterator[Recorder]:
 
 
 def faithfulness(flips: NDArray) -> dict[str, float]:
-    """Computes shares of predictions that change without a layer, from ``deletion_flips`` [N, L].
+    """Computes the fractions of predictions that flip without a layer, from ``deletion_flips`` [N, L].
 
     >>> faithfulness(np.array([[True, False], [True, True]]))
     {'flips_without_top_layer': 1.0, 'flips_without_another_layer': 0.5}

@@ -1,4 +1,4 @@
-"""Contents of a run's JSON files, as they are checked when they are read."""
+"""Schemas of a run's JSON files, against which they are validated when read."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ from laya_jax.engine import Metrics, ParallelConfig
 
 @dataclasses.dataclass(frozen=True)
 class EnvironmentRecord:
-    """The content of ``environment.json``.
+    """Content of ``environment.json``.
 
     Attributes:
       python: Version of Python.
       packages: Versions of packages, by name.
-      commit: Commit of this library's code, with "+" if files differ from it; None outside of a repository.
-      backend: Kind of the devices, as JAX names it.
+      commit: Git commit of this library, with "+" for uncommitted changes; None outside a repository.
+      backend: JAX backend.
       devices: Models of the devices.
-      processors: Number of processors.
+      processors: Number of CPU cores.
       started_on: Devices and processes that the run was started on.
     """
 
@@ -30,15 +30,15 @@ class EnvironmentRecord:
 
 @dataclasses.dataclass(frozen=True)
 class EpochLine:
-    """A line of ``metrics.jsonl``.
+    """Line of ``metrics.jsonl``.
 
     Attributes:
       epoch: Number of the epoch, from 1.
-      step: Number of steps taken by its end.
-      train: Loss and accuracy on the training split, during the epoch.
-      validation: Metrics on the validation split, after it.
-      seconds: Seconds that its steps took.
-      examples_per_second: Examples trained on in a second.
+      step: Number of steps taken by the end of the epoch.
+      train: Loss and accuracy on the training split, averaged during the epoch.
+      validation: Metrics on the validation split after the epoch.
+      seconds: Duration of the training steps in seconds.
+      examples_per_second: Training throughput in examples per second.
     """
 
     epoch: int
@@ -51,11 +51,11 @@ class EpochLine:
 
 @dataclasses.dataclass(frozen=True)
 class Faithfulness:
-    """Shares of predictions that change without a layer.
+    """Fractions of predictions that flip when a layer is removed.
 
     Attributes:
-      flips_without_top_layer: Share without the layer of most attention.
-      flips_without_another_layer: Mean share without another one.
+      flips_without_top_layer: Fraction of flips without the layer of highest attention.
+      flips_without_another_layer: Mean fraction of flips without any one of the other layers.
     """
 
     flips_without_top_layer: float
@@ -64,19 +64,19 @@ class Faithfulness:
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """The content of ``result.json``.
+    """Content of ``result.json``.
 
     Attributes:
       run: Path of the run when it finished.
       seed: Random seed.
       head: Kind of the head.
       epochs: Number of epochs trained.
-      best_epoch: Number of the epoch whose parameters were tested.
-      validation: Metrics of these on the validation split.
-      test: Metrics of these on the test split.
-      faithfulness: Faithfulness of the attention; None for a head that weighs no layers.
+      best_epoch: Number of the best epoch, whose parameters were tested.
+      validation: Metrics of the best epoch on the validation split.
+      test: Metrics of the best epoch on the test split.
+      faithfulness: Faithfulness of the attention; None for a head without attention.
       warnings: Caveats to report with the result.
-      seconds: Seconds that all steps took.
+      seconds: Duration of all training steps in seconds.
     """
 
     run: str

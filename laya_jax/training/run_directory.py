@@ -1,15 +1,15 @@
-"""Directory of a run: its config, its environment, its data, its metrics, its checkpoints and its result.
+"""Run directory: config, environment, data record, metrics, checkpoints and result.
 
-manifest.json      checksums of all files but those in checkpoints/, which have their own
+manifest.json      checksums of all files except checkpoints/, which have their own
 config.json        every field of the config
 environment.json   versions, git commit, backend, devices
 data.json          class names, examples per class, preprocessing, fingerprint, notes of the reader
-vocabulary.txt     or tokenizer.json, of texts
+vocabulary.txt     or tokenizer.json, for texts
 backbone.json      sizes of a pretrained backbone, and a checksum of its weights
-metrics.jsonl      one JSON object a line: every epoch
+metrics.jsonl      one JSON object per line, for every epoch
 checkpoints/       the latest two and the best
 result.json        metrics of the best epoch's parameters on the test split; written last
-tensorboard/       the metrics for TensorBoard, if that was asked for
+tensorboard/       the metrics for TensorBoard, if requested
 """
 
 import dataclasses
@@ -43,16 +43,16 @@ CONFIG, ENVIRONMENT, BACKBONE = "config.json", "environment.json", "backbone.jso
 METRICS, RESULT, CHECKPOINTS, LOCK = "metrics.jsonl", "result.json", "checkpoints", ".lock"
 
 FILES = (CONFIG, ENVIRONMENT, DATA, *(kind.FILE for kind in ENCODERS), BACKBONE, RESULT)
-"""Files that are read if they are there."""
+"""Files that are read if they exist."""
 
 
 class RunDirectory:
-    """Files of one run.
+    """Directory of one run.
 
     Attributes:
-      path: Path of the directory, which may be a link; nothing in it may.
+      path: Path of the directory. It may be a link, but nothing inside it may.
       config: Config of the run.
-      warnings: Caveats to report with everything that is read of the run.
+      warnings: Caveats to report with all data read from the run.
 
     >>> RunDirectory.open("no-such-run")
     Traceback (most recent call last):
@@ -76,19 +76,19 @@ class RunDirectory:
         parallel: ParallelConfig = ParallelConfig(),
         **known: Any,
     ) -> "RunDirectory":
-        """Makes the directory of a new run. It appears whole or not at all.
+        """Creates the directory of a new run atomically.
 
         Args:
           path: Path of the directory.
           config: Config of the run.
-          schema: Schema of its data.
-          fingerprint: Checksum of its data.
+          schema: Schema of the data.
+          fingerprint: Checksum of the data.
           backbone: Sizes and checksum of a pretrained backbone.
-          parallel: Devices and processes that it starts on.
+          parallel: Devices and processes that the run starts on.
           known: Further fields of ``DataRecord``.
 
         Raises:
-          FileExistsError: Something exists at the path.
+          FileExistsError: The path already exists.
         """
         path = Path(path)
         check_is_new(path)
@@ -101,17 +101,17 @@ class RunDirectory:
                     write_json(draft / BACKBONE, dataclasses.asdict(backbone))
                 manifest.seal(draft)
         except FileExistsError:
-            check_is_new(path)  # another process has made it meanwhile: tells so as if it had been there
+            check_is_new(path)  # another process has created it in the meantime
             raise
         return cls(path, config)
 
     @classmethod
     def open(cls, path: str | Path) -> "RunDirectory":
-        """Opens the directory of a run, once its files were checked.
+        """Opens the directory of a run after verifying its files.
 
         Raises:
           FileNotFoundError: There is no run.
-          ValueError: A file is damaged or a link, or the path is no path on a disk.
+          ValueError: A file is damaged or a link, or the path is not on a local file system.
         """
         path = Path(path)
         _check_on_disk(path, "run")
@@ -125,25 +125,25 @@ class RunDirectory:
         return read_schema(self.path)
 
     def data(self) -> DataRecord:
-        """Reads what is known of the data that the run started with."""
+        """Reads the record of the data that the run was started with."""
         return read_data(self.path)
 
     def fingerprint(self) -> int | None:
-        """Reads the fingerprint of the data that the run started with."""
+        """Reads the fingerprint of the data that the run was started with."""
         return self.data().fingerprint
 
     def started_on(self) -> ParallelConfig:
-        """Reads the devices that the run started on, for one process."""
+        """Reads the devices that the run was started on, without the process layout."""
         started = read_record(EnvironmentRecord, self.path / ENVIRONMENT).started_on
         return dataclasses.replace(started, coordinator=None, processes=None, process=None)
 
     def backbone(self) -> BackboneRecord | None:
-        """Reads what is known of the run's pretrained backbone; None if it has none."""
+        """Reads the record of the run's pretrained backbone; None if it has none."""
         path = self.path / BACKBONE
         return read_record(BackboneRecord, path) if path.exists() else None
 
     def check_config(self, config: Config) -> None:
-        """Raises unless the run was started with this config; data and weights may be in other places."""
+        """Checks that the run was started with this config, except for the paths of data and weights."""
         changes = differences(self.config, placed_as(config, self.config))
         if changes:
             raise ValueError(
@@ -152,19 +152,19 @@ class RunDirectory:
             )
 
     def check_backbone(self, path: str | None, weights: int | None) -> None:
-        """Raises unless the weights at this path have the checksum of those that the run started with."""
+        """Checks that the weights at this path have the checksum of those that the run was started with."""
         known = self.backbone()
         if known is not None and known.weights != weights:
             raise ValueError(f"the weights in {path} are not those that the run in {self.path} started with")
 
     def check_data(self, fingerprint: int, config: Config) -> None:
-        """Raises unless the data of a config have the fingerprint of those that the run started with."""
+        """Checks that the data of a config have the fingerprint of those that the run was started with."""
         known, run = self.data(), f"the run in {self.path}"
         otherwise = f"the data of {config.data.source!r} are not those that {run} started with"
         check_same_data(config, known.fingerprint, known.version, fingerprint, model=run, otherwise=otherwise)
 
     def move(self, config: Config) -> None:
-        """Remembers where data and weights are now, once they were checked."""
+        """Saves the new paths of data and weights, after they have been verified."""
         self.config = config
         if jax.process_index() == 0:
             with self.lock():
@@ -172,12 +172,12 @@ class RunDirectory:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other processes of this machine from training in the directory.
+        """Locks the directory against training by other processes of this machine.
 
-        It is free again when this process has ended, however it ended.
+        The lock is released when this process exits, however it exits.
 
         Raises:
-          FileExistsError: Another process is training in it.
+          FileExistsError: Another process is training in the directory.
         """
         with ExitStack() as stack:
             try:
@@ -187,11 +187,11 @@ class RunDirectory:
             yield
 
     def log(self, line: Mapping[str, Any]) -> None:
-        """Adds a line to the metrics, on disk before it returns."""
+        """Appends a line to the metrics, and syncs it to disk."""
         manifest.grow(self.path, METRICS, json.dumps(line) + "\n")
 
     def lines(self) -> Iterator[dict[str, Any]]:
-        """Reads the lines of the metrics; one that was cut off while it was written is left out.
+        """Reads the lines of the metrics, without an incompletely written last line.
 
         Raises:
           ValueError: A line is damaged.
@@ -204,18 +204,18 @@ class RunDirectory:
                 raise ValueError(f"{self.path / METRICS}, line {number}: {reason}") from error
 
     def scores(self) -> dict[int, float]:
-        """Reads the accuracy on the validation split, by the step after which it was measured."""
+        """Reads the validation accuracies, by step."""
         return {line["step"]: line["validation"]["accuracy"] for line in self.lines()}
 
     def forget_after(self, step: int) -> None:
-        """Takes back the lines of later steps, which a resumed run will write again."""
+        """Removes the lines of later steps, which a resumed run will write again."""
         content = manifest.read_growing(self.path, METRICS)
         kept = sum(line["step"] <= step for line in self.lines())
         length = sum(map(len, content.splitlines(keepends=True)[:kept]))
         manifest.shrink(self.path, METRICS, length)
 
     def result(self) -> dict[str, Any] | None:
-        """Reads the result of a run that has finished; None of one that has not."""
+        """Reads the result of a finished run; None if it has not finished."""
         path = self.path / RESULT
         return dataclasses.asdict(read_record(Result, path)) if path.exists() else None
 
@@ -225,7 +225,7 @@ class RunDirectory:
 
 
 def check_is_new(path: Path, name: str = "run_dir") -> None:
-    """Raises unless something new can be at this path; ``name`` is the argument's.
+    """Checks that a new file or folder can be created at this path; ``name`` is the argument's name.
 
     >>> check_is_new(Path("gs://bucket/run"))
     Traceback (most recent call last):
@@ -233,8 +233,8 @@ def check_is_new(path: Path, name: str = "run_dir") -> None:
     ValueError: run_dir is gs://bucket/run, expected a path on a disk, which gs:// is not
 
     Raises:
-      FileExistsError: there is something already.
-      ValueError: it is no path on a disk.
+      FileExistsError: The path already exists.
+      ValueError: The path is not on a local file system.
     """
     _check_on_disk(path, name)
     if path.exists():
@@ -243,7 +243,7 @@ def check_is_new(path: Path, name: str = "run_dir") -> None:
 
 
 def _check_on_disk(path: Path, name: str) -> None:
-    """Raises if a path names a service, as gs://bucket/run does: pathlib would make a folder "gs:" of it."""
+    """Rejects URLs such as gs://bucket/run, which pathlib would turn into a folder "gs:"."""
     scheme = path.parts[0] if path.parts else ""
     if re.fullmatch(r"[A-Za-z][\w+.-]+:", scheme):
         raise ValueError(
@@ -253,7 +253,7 @@ def _check_on_disk(path: Path, name: str) -> None:
 
 
 def free_path(parent: Path, name: str) -> Path:
-    """``parent/name``, or the first of ``parent/name-2``, ``-3`` ... that does not exist.
+    """Returns ``parent/name``, or the first of ``parent/name-2``, ``-3`` ... that does not exist.
 
     >>> free_path(Path("no-such-folder"), "digits").name
     'digits'

@@ -1,4 +1,4 @@
-"""Training and resuming as one call each, as the command line does."""
+"""Starting and resuming runs with one call each, as the command line does."""
 
 import dataclasses
 import time
@@ -30,7 +30,7 @@ from laya_jax.training.run_directory import CONFIG, RunDirectory, check_is_new
 T = TypeVar("T")
 
 SEEN_WITHIN = 60.0
-"""Seconds in which a process sees what another one wrote: a network disk remembers what was not there."""
+"""Seconds to wait for another process's files to become visible: network disks cache missing files."""
 
 
 def start(
@@ -45,19 +45,19 @@ def start(
 
     Args:
       configs: Config of each run.
-      paths: Path of a new directory for each.
+      paths: Path of a new directory for each run.
       parallel: Devices to compute on.
-      listener: Listener to the progress.
-      side_by_side: True to train runs that differ in their seeds only in one vmapped program, which pays on
-        accelerators.
+      listener: Listener that receives progress callbacks.
+      side_by_side: True to train runs that differ only in their seeds in one vmapped program, which is faster
+        on accelerators.
 
     Returns:
       The result of each run.
 
     Raises:
-      FileExistsError: Something exists at a path.
-      FileNotFoundError: Not every process sees a path.
-      ValueError: The configs cannot share their data, or are not as many as the paths.
+      FileExistsError: A path already exists.
+      FileNotFoundError: A path is not visible to every process.
+      ValueError: The configs cannot share their data, or differ in number from the paths.
     """
     folders = [Path(path) for path in paths]
     _check_alike(configs, folders)
@@ -66,8 +66,8 @@ def start(
     material = _gather(configs[0], parallel, listener)
     groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
     for _ in _engines(configs, groups, material, parallel):
-        pass  # what is wrong with one shows before anything is written
-    # All directories are there before the first run starts, so that resuming finds those that had not begun.
+        pass  # fails before anything is written if a config is invalid
+    # Creates all directories before the first run starts, so that resuming finds runs that had not begun.
     runs = [_create(path, config, material, parallel) for path, config in zip(folders, configs, strict=True)]
     engines = zip(groups, _engines(configs, groups, material, parallel), strict=True)
     trained = all_of(
@@ -87,21 +87,22 @@ def resume(
     listener: Listener = SILENT,
     config: Config | None = None,
 ) -> dict[str, Any]:
-    """Continues a run from its latest intact checkpoint, or starts it over if there is none.
+    """Resumes a run from its latest intact checkpoint, or from the start if there is none.
 
     Args:
       run: Run, or the path of its directory.
-      parallel: Devices to compute on; None takes those that the run started on, as the same bits need.
-      listener: Listener to the progress.
-      config: Config that the run is expected to have; None takes it as it is. Data and weights may be in
-        other places, which the run then remembers.
+      parallel: Devices to compute on; None uses those that the run was started on, as required for a
+        bit-identical result.
+      listener: Listener that receives progress callbacks.
+      config: Expected config of the run; None accepts any. Its paths of data and weights may differ, and are
+        then saved in the run.
 
     Returns:
-      Its result. A run that had finished is not trained again, and needs no data for that.
+      The result of the run. A finished run is not trained again, and its data are not read.
 
     Raises:
-      ValueError: The config is another one, the data or a pretrained backbone's weights have changed, or a
-        file of the run is damaged.
+      ValueError: The config differs, the data or a pretrained backbone's weights have changed, or a file of
+        the run is damaged.
     """
     run = run if isinstance(run, RunDirectory) else RunDirectory.open(run)
     now = config or run.config
@@ -127,10 +128,10 @@ def resume(
 
 
 def all_of(trainings: Iterable[Callable[[], T]]) -> list[T]:
-    """Runs trainings one after the other; that one diverged is raised once all others have finished.
+    """Runs several trainings in turn; raises only after all of them have ended.
 
     Raises:
-      NonFiniteLossError: One or more diverged.
+      NonFiniteLossError: One or more trainings diverged.
     """
     results, diverged = [], []
     for training in trainings:
@@ -159,7 +160,7 @@ def _gather(
 def _engines(
     configs: Sequence[Config], groups: Sequence[Sequence[int]], material: Material, parallel: ParallelConfig
 ) -> Iterator[Engine]:
-    """Yields the engine of each group: the one before, if they differ in their seeds only."""
+    """Yields the engine of each group, reusing the previous engine if only the seeds differ."""
     engine, shared = None, None
     for group in groups:
         seeds = [configs[index].seed for index in group]
@@ -173,7 +174,7 @@ def _engines(
 
 
 def _check_alike(configs: Sequence[Config], paths: Sequence[Path]) -> None:
-    """Raises unless there is a path for each config, and all read the same inputs."""
+    """Checks that there is a path for each config, and that all configs read the same inputs."""
     if not configs or len(configs) != len(paths):
         raise ValueError(f"configs are {len(configs)}, expected one for each of the {len(paths)} paths")
     for number, config in enumerate(configs):
@@ -185,13 +186,13 @@ def _check_alike(configs: Sequence[Config], paths: Sequence[Path]) -> None:
 
 
 def _inputs_of(config: Config) -> tuple[Any, ...]:
-    """Returns all that decides what a run reads."""
+    """Returns all settings that determine a run's inputs."""
     pretrained = config.backbone.path is not None
     return (config.data, *((config.backbone, config.dtype) if pretrained else ()))
 
 
 def _alike(configs: Sequence[Config]) -> list[list[int]]:
-    """Groups the indices of configs that differ in their seeds only."""
+    """Groups the indices of configs that differ only in their seeds."""
     groups: dict[Config, list[int]] = {}
     for index, config in enumerate(configs):
         groups.setdefault(dataclasses.replace(config, seed=0), []).append(index)
@@ -213,7 +214,7 @@ def _create(path: Path, config: Config, material: Material, parallel: ParallelCo
 
 
 def _is_seen(path: Path) -> bool:
-    """Waits until this process sees a file that another one may have written; False if it does not."""
+    """Waits for a file that another process may have written; returns False if it does not appear."""
     until = time.monotonic() + (SEEN_WITHIN if jax.process_index() else 0)
     while not path.is_file():
         if time.monotonic() >= until:

@@ -1,7 +1,7 @@
-"""Pretrained weights as the backbones of this package: Hugging Face's layouts, and Google's of ViT.
+"""Loading of pretrained backbones from Hugging Face's formats, and from Google's format of ViT.
 
-Strict: every key of a config and every array of a file is used or known to be of no use, and every parameter
-gets an array of its shape.
+Loading is strict: every key of a config and every array of a file is either used or known to be irrelevant,
+and every parameter receives an array of its shape.
 """
 
 from pathlib import Path
@@ -33,7 +33,7 @@ class Pretrained(NamedTuple):
 
     Attributes:
       backbone: A ``ViT`` or ``BERT``.
-      parameters: Its parameters, as NumPy arrays.
+      parameters: Parameters of the backbone, as NumPy arrays.
     """
 
     backbone: nn.Module
@@ -44,20 +44,19 @@ def load_pretrained(path: str | Path, **options: Any) -> Pretrained:
     """Loads a pretrained backbone.
 
     Args:
-      path: Path of a folder as Hugging Face's transformers or sentence-transformers write it, with
-        ``config.json`` and ``model.safetensors`` (or its shards and their index), of a ViT, a DINOv2 or a
-        BERT, with or without a head; or of an ``.npz`` of a ViT by Google (ImageNet-21k, with or without
-        pre-logits); or ``hub:OWNER/NAME``.
-      **options: Options of the backbone, such as ``pooling`` and ``dtype``. Without a pooling, a model of
-        sentence-transformers has its own; what follows the pooling there is not applied.
+      path: Path of a ViT, DINOv2 or BERT, with or without a head, in the folder format of transformers or
+        sentence-transformers, with ``config.json`` and ``model.safetensors`` (or its shards and their index);
+        or of Google's ``.npz`` of a ViT (ImageNet-21k, with or without pre-logits); or ``hub:OWNER/NAME``.
+      **options: Options of the backbone, such as ``pooling`` and ``dtype``. The default pooling of a
+        sentence-transformers model is its own; its modules after the pooling are not applied.
 
     Returns:
       The backbone and its parameters.
 
     Raises:
       FileNotFoundError: There is no model at the path.
-      ValueError: It cannot be read; its config has a key that changes what the backbone computes, or may do
-        so; or it does not hold the arrays that the backbone needs. The message names the key or the arrays.
+      ValueError: The model cannot be read, its config has a key that changes or may change the computation,
+        or arrays that the backbone needs are missing. The message names the key or the arrays.
     """
     local = local_path(path)
     if local.suffix == ".npz" and not local.is_dir():

@@ -1,4 +1,4 @@
-"""The ``config.json`` of a pretrained model, judged key by key."""
+"""Validation of a pretrained model's ``config.json``, key by key."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,13 +8,13 @@ from laya_jax.backbones.pretrained.folder import CONFIG, read_object, shown
 from laya_jax.backbones.pretrained.keys import FAMILIES
 
 LARGEST = {"num_hidden_layers": 1_000}
-"""Highest values of what a hostile file could make endless; ``LARGEST_COUNT`` for every other size."""
+"""Upper bounds against crafted files, by key; ``LARGEST_COUNT`` for every other size."""
 
 LARGEST_COUNT = 10_000_000
 
 
 class ModelConfig:
-    """A judged config; its methods read single keys, and raise ValueErrors that name key and file.
+    """Validated config, whose methods read single keys and raise ValueErrors that name key and file.
 
     Attributes:
       path: Path of the file.
@@ -27,29 +27,29 @@ class ModelConfig:
         self._values = values
 
     def count(self, key: str, least: int = 1) -> int:
-        """A whole number, which the config has to have."""
+        """Reads a required integer."""
         value, most = self._value(key), LARGEST.get(key, LARGEST_COUNT)
         if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
             raise self._error(key, f"a whole number from {least} to {most:,}")
         return value
 
     def number(self, key: str, default: float) -> float:
-        """A number that is not negative."""
+        """Reads a non-negative number."""
         value = self._value(key, default)
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST_COUNT:
             raise self._error(key, f"a number from 0 to {LARGEST_COUNT:,}")
         return value
 
     def epsilon(self) -> float:
-        """Epsilon of the layer normalisations, by default the family's."""
+        """Reads the epsilon of the layer normalisations; defaults to the family's."""
         return self.number("layer_norm_eps", FAMILIES[self.kind].epsilon)
 
     def padding(self) -> int:
-        """Number of the padding token, 0 unless the config has one."""
+        """Reads the id of the padding token; defaults to 0."""
         return 0 if self._values.get("pad_token_id") is None else self.count("pad_token_id", least=0)
 
     def mlp_width(self) -> int:
-        """Hidden width of the MLP in each block."""
+        """Reads the hidden width of the MLP in each block."""
         if self.kind != "dinov2":
             return self.count("intermediate_size")
         width = self.count("hidden_size") * self.number("mlp_ratio", 4)
@@ -58,27 +58,27 @@ class ModelConfig:
         return int(width)
 
     def heads(self) -> int:
-        """Number of attention heads, which divides the width."""
+        """Reads the number of attention heads, which has to divide the width."""
         heads, width = self.count("num_attention_heads"), self.count("hidden_size")
         if width % heads:
             raise self._error("num_attention_heads", f"a divisor of hidden_size, {width}")
         return heads
 
     def grid(self) -> tuple[int, int, int]:
-        """Pixels along a side of a patch, and patches along height and width."""
+        """Reads the side of a patch in pixels, and the numbers of patches along height and width."""
         (height, width), patch = self._extent("image_size"), self._extent("patch_size")
         if patch[0] != patch[1]:
             raise self._error("patch_size", "a square")
         if (
             height != width and self.kind == "dinov2"
-        ):  # transformers takes its position embeddings for a square
+        ):  # transformers assumes a square grid of position embeddings
             raise self._error("image_size", "a square for a DINOv2")
         if min(height, width) < patch[0]:
             raise self._error("image_size", f"at least patch_size, {patch[0]}")
         return patch[0], height // patch[0], width // patch[0]
 
     def _extent(self, key: str) -> tuple[int, int]:
-        """Height and width, from one number for both, a list or an object."""
+        """Reads height and width, given as one number for both, a list or an object."""
         value = self._value(key)
         if isinstance(value, dict) and set(value) == {"height", "width"}:
             value = [value["height"], value["width"]]
@@ -97,12 +97,12 @@ class ModelConfig:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Reads and judges the config in a folder.
+    """Reads and validates the config in a folder.
 
     Raises:
-      FileNotFoundError: There is none.
-      ValueError: It cannot be read, is of an unknown family, or has a key by which the model computes
-        something else than the backbone, or may do so.
+      FileNotFoundError: There is no config.
+      ValueError: The config cannot be read, is of an unknown family, or has a key that makes the model differ
+        from the backbone, or may do so.
     """
     path = folder / CONFIG
     values = read_object(path)

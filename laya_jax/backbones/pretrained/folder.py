@@ -1,4 +1,4 @@
-"""Files in the folder of a pretrained model, as people have them: links, downloads gone wrong."""
+"""Reading of files in a pretrained model's folder, including links and failed downloads."""
 
 import reprlib
 from collections.abc import Callable
@@ -10,15 +10,15 @@ from laya_jax import files
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
 
 LFS_POINTER, WEB_PAGE = b"version https://git-lfs", (b"<!doctype html", b"<html")
-"""First bytes of what is often found in the place of a file."""
+"""First bytes of common placeholders for a file."""
 
 
 def check_folder(path: Path) -> None:
-    """Raises unless this is a folder with something in it.
+    """Checks that a path is a non-empty folder.
 
     Raises:
-      FileNotFoundError: There is no such folder, or nothing in it.
-      ValueError: The path is of a file.
+      FileNotFoundError: There is no such folder, or it is empty.
+      ValueError: The path is a file.
     """
     if path.is_dir():
         if not any(path.iterdir()):
@@ -28,18 +28,18 @@ def check_folder(path: Path) -> None:
         raise ValueError(
             f"{path} is a file, expected the folder that holds {CONFIG} and {WEIGHTS}, such as {path.parent}"
         )
-    # The name of a model on the hub is a relative path of two parts.
+    # The name of a model on the hub looks like a relative path with two parts.
     on_hub = not path.is_absolute() and len(path.parts) == 2 and not path.parts[0].startswith(".")
     hint = f"; for the hub's, write hub:{path.as_posix()}" if on_hub else ""
     raise FileNotFoundError(f"no pretrained model in {path}: there is no such folder{hint}")
 
 
 def check_file(path: Path) -> None:
-    """Raises unless this is a file with content of its own.
+    """Checks that a path is a file with actual content.
 
     Raises:
-      FileNotFoundError: There is no such file, or a link to it leads nowhere.
-      ValueError: It is empty, a Git LFS pointer or a web page, or cannot be read.
+      FileNotFoundError: There is no such file, or it is a broken link.
+      ValueError: The file is empty, a Git LFS pointer or a web page, or cannot be read.
     """
     if not path.is_file():
         lost = f", only a link to {path.readlink()}, which is not there" if path.is_symlink() else ""
@@ -64,7 +64,7 @@ def read_text(path: Path) -> str:
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: It cannot be read.
+      ValueError: The file cannot be read.
     """
     text: str = _read(files.read_text, path)
     return text
@@ -84,7 +84,7 @@ def read_object(path: Path) -> dict[str, Any]:
 
 
 def _read(read: Callable[[Path], Any], path: Path) -> Any:
-    """Reads a file through links, of which the hub's cache consists, and which our own files may not be."""
+    """Reads a file, following links, which the hub's cache consists of and which our own files may not be."""
     check_file(path)
     real = path.resolve()
     try:
@@ -94,7 +94,7 @@ def _read(read: Callable[[Path], Any], path: Path) -> Any:
 
 
 def shown(value: Any) -> str:
-    """A value as a message shows it: in Python's notation, shortened.
+    """Formats a value for a message: its repr, shortened.
 
     >>> shown({"height": 224}), shown("a" * 100)
     ("{'height': 224}", "'aaaaaaaaaaaa...aaaaaaaaaaaaa'")

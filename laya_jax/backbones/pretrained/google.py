@@ -1,4 +1,4 @@
-"""Google's .npz files of ViT-B/16 and its siblings."""
+"""Google's .npz files of ViT-B/16 and other sizes."""
 
 import math
 import re
@@ -15,7 +15,7 @@ from laya_jax.typing import Parameters
 
 
 def from_google(path: Path, options: Mapping[str, Any]) -> tuple[ViT, Parameters]:
-    """A ViT in the layout of vision_transformer; its sizes are read off the shapes."""
+    """Loads a ViT in the format of google-research/vision_transformer; its sizes follow from the shapes."""
     from laya_jax.data import read_npz
 
     arrays = read_npz(path)

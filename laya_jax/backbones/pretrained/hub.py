@@ -1,4 +1,4 @@
-"""Models on Hugging Face's hub."""
+"""Download of models from the Hugging Face hub."""
 
 from pathlib import Path
 
@@ -18,23 +18,23 @@ FILES = (
     "added_tokens.json",
     "sentence_bert_config.json",
 )
-"""Patterns of the files of a model; nothing in them is a program."""
+"""Patterns of the files of a model, none of which contains code."""
 
 MODULES = ("modules.json", "config_sentence_transformers.json", "*_Pooling/config.json")
-"""Patterns of what sentence-transformers adds."""
+"""Patterns of the additional files of sentence-transformers."""
 
 TRANSFORMER = "0_Transformer/"
-"""Folder of the files of a model in older ones of sentence-transformers."""
+"""Folder of the transformer's files in older sentence-transformers models."""
 
 
 def local_path(path: str | Path) -> Path:
-    """The path of a pretrained model; one on the hub, ``hub:owner/name``, is downloaded first.
+    """Returns the local path of a pretrained model, downloading ``hub:owner/name`` first.
 
     >>> local_path("models/vit").name
     'vit'
 
     Raises:
-      FileNotFoundError: It is not on the hub, or the hub is unreachable.
+      FileNotFoundError: The model is not on the hub, or the hub is unreachable.
     """
     if not str(path).startswith(PREFIX):
         return Path(path).expanduser()
@@ -48,6 +48,6 @@ def local_path(path: str | Path) -> Path:
     patterns = [*FILES, *MODULES, *(TRANSFORMER + file for file in FILES)]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
-    except Exception as error:  # no network, no such model, no permission: each raises something of its own
-        reason = " ".join(str(error).split())  # some go on for many lines
+    except Exception as error:  # no network, no such model, no permission: the exceptions vary
+        reason = " ".join(str(error).split())  # some span many lines
         raise FileNotFoundError(f"{name} cannot be had from the hub: {reason}") from error

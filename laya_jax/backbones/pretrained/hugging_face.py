@@ -1,4 +1,4 @@
-"""Folders as Hugging Face's transformers and sentence-transformers write them."""
+"""Loading of backbones from folders in the format of transformers and sentence-transformers."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,16 +15,16 @@ from laya_jax.typing import Parameters
 
 
 def from_hugging_face(path: Path, options: Mapping[str, Any], source: str) -> tuple[nn.Module, Parameters]:
-    """The backbone in a folder, and its parameters.
+    """Loads the backbone in a folder, and its parameters.
 
     Args:
       path: Path of the folder.
-      options: Options of the backbone; a pooling among them takes the place of the folder's own.
-      source: Path or name of the model as it was asked for, for messages.
+      options: Options of the backbone; a pooling among them overrides the folder's own.
+      source: Path or name of the model as requested, for messages.
 
     Raises:
       FileNotFoundError: There is no model in the folder.
-      ValueError: It cannot be read, or its backbone is none of those here.
+      ValueError: The model cannot be read, or its backbone is not supported.
     """
     folder = transformer_folder(path)
     config = read_config(folder)
@@ -33,6 +33,6 @@ def from_hugging_face(path: Path, options: Mapping[str, Any], source: str) -> tu
         options = {"pooling": pooling, **options}
     backbone = backbone.clone(**options)
     places = find_arrays(folder, source)
-    file = next(iter(places.values()))  # messages on shards name the first
+    file = next(iter(places.values()))  # messages about shards name the first one
     names = match_names(places, rules, unused, file)
     return backbone, make_parameters(read_arrays(places, names), rules, backbone, file)

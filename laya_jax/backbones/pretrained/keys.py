@@ -1,17 +1,17 @@
-"""The keys of a ``config.json``, by family: read, fixed at some values, or harmless; others are refused."""
+"""Keys of a ``config.json`` by family: read, restricted to some values, or harmless; others are rejected."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 
 class Family(NamedTuple):
-    """The keys of a family of models, as transformers 4.57 and 5.24 read them.
+    """Keys of a family of models, as interpreted by transformers 4.57 and 5.24.
 
     Attributes:
-      read: Keys that the backbone is built from.
-      fixed: Keys that change the hidden states, and the values at which these are the backbone's.
-      harmless: Keys that leave the hidden states as they are.
-      epsilon: Epsilon of the layer normalisations if the config has none.
+      read: Keys that determine the backbone.
+      fixed: Keys that change the hidden states, with the values that match the backbone.
+      harmless: Keys that do not change the hidden states.
+      epsilon: Default epsilon of the layer normalisations.
     """
 
     read: frozenset[str]
@@ -30,7 +30,7 @@ FIXED: Mapping[str, tuple[Any, ...]] = {
     "per_layer_config": (None, {}),
     "tie_last_hidden_states": (False, None),
 }
-"""Keys of every family that change the hidden states, and the values at which they do not."""
+"""Keys of every family that change the hidden states, with the values at which they do not."""
 
 
 def _keys(names: str) -> frozenset[str]:
@@ -39,7 +39,7 @@ def _keys(names: str) -> frozenset[str]:
 
 SIZES = _keys("hidden_size num_hidden_layers num_attention_heads intermediate_size layer_norm_eps model_type")
 
-# Names and versions; how outputs are returned, or computed in other words; training; heads; generation.
+# Names and versions; format of the outputs, or equivalent computations; training; heads; generation.
 HARMLESS = _keys(
     """
     architectures transformers_version _name_or_path name_or_path _commit_hash finetuning_task language name
@@ -58,12 +58,12 @@ HARMLESS = _keys(
     suppress_tokens begin_suppress_tokens
     """
 )
-"""Keys of every family that leave the hidden states as they are."""
+"""Keys of every family that do not change the hidden states."""
 
-# What a pooler or a decoder reads, which stand behind the last hidden state; masks are for pretraining.
+# Keys of poolers and decoders, which follow the last hidden state; masks are for pretraining.
 VIT_HARMLESS = _keys("encoder_stride pooler_act pooler_output_size use_mask_token pad_token_id")
 
-# What transformers' Dinov2Backbone returns, and what LayerScale started with.
+# Outputs of transformers' Dinov2Backbone, and initial values of LayerScale.
 DINOV2_HARMLESS = _keys(
     """
     out_features out_indices _out_features _out_indices stage_names apply_layernorm reshape_hidden_states
@@ -71,7 +71,7 @@ DINOV2_HARMLESS = _keys(
     """
 )
 
-# All tokens are of the first type. Of older files the rest, which no version of transformers reads.
+# All tokens have type 0. The rest are keys of older files that no version of transformers reads.
 BERT_HARMLESS = _keys(
     """
     type_vocab_size directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
@@ -98,4 +98,4 @@ FAMILIES: Mapping[str, Family] = {
         1e-12,
     ),
 }
-"""By ``model_type``."""
+"""Families by ``model_type``."""

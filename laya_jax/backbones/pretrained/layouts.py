@@ -1,4 +1,4 @@
-"""The arrays of Hugging Face's ViT, DINOv2 and BERT, as parameters of this package's backbones."""
+"""Mapping of the arrays of Hugging Face's ViT, DINOv2 and BERT to the parameters of our backbones."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -13,13 +13,13 @@ from laya_jax.backbones.vit import ViT
 
 
 class Layout(NamedTuple):
-    """A backbone, and the arrays that its weights are stored as.
+    """A backbone, and the arrays in which its weights are stored.
 
     Attributes:
-      backbone: The module, with the sizes of the config.
+      backbone: Module with the sizes of the config.
       rules: Source of each parameter.
-      unused: Pattern of the names of other arrays that may be there: heads, buffers, and what follows the
-        last hidden state.
+      unused: Pattern of the names of other permitted arrays: heads, buffers, and layers after the last hidden
+        state.
     """
 
     backbone: nn.Module
@@ -93,7 +93,7 @@ def _bert(config: ModelConfig) -> Layout:
 
 
 LAYOUTS: Mapping[str, Callable[[ModelConfig], Layout]] = {"dinov2": _dinov2, "vit": _vit, "bert": _bert}
-"""By ``model_type``."""
+"""Layouts by ``model_type``."""
 
 
 def _sized_vit(config: ModelConfig) -> ViT:

@@ -1,4 +1,4 @@
-"""Preparation of a pretrained ViT's images: normalisation, resizing and cropping."""
+"""Image preprocessing of pretrained ViTs: normalisation, resizing and cropping."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from laya_jax.backbones.pretrained.sentence import transformer_folder
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
 TYPES = r"(ViT|Bit|DeiT|CLIP)(ImageProcessor|FeatureExtractor)(Fast|Pil)?"
-"""Pattern of the classes that do nothing but resize, crop, rescale and normalise."""
+"""Pattern of the classes that only resize, crop, rescale and normalise."""
 
 READ = (
     *("image_processor_type", "feature_extractor_type"),
@@ -25,21 +25,21 @@ HARMLESS = (
     *("do_convert_rgb", "default_to_square", "processor_class", "model_input_names", "_valid_processor_keys"),
     *("data_format", "input_data_format", "return_tensors", "device", "disable_grouping"),
 )
-"""Keys that leave images as they are; here they always have three colours."""
+"""Keys without effect on images, which always have three channels here."""
 
 RESAMPLING = {0: "nearest", 1: "Lanczos", 2: "bilinear", 3: "bicubic", 4: "box", 5: "Hamming"}
-"""Pillow's filters by number; 3 is the one used here."""
+"""Pillow's resampling filters by number; 3 is used here."""
 
 
 AS_THEY_ARE = "they are taken as they are"
 
 
 class Normalization(NamedTuple):
-    """Mean to subtract from images with values from 0 to 1, and deviation to divide them by, per channel.
+    """Per-channel mean and standard deviation that normalise images with values from 0 to 1.
 
     Attributes:
       mean: Means of red, green and blue.
-      deviation: Deviations of red, green and blue.
+      deviation: Standard deviations of red, green and blue.
     """
 
     mean: tuple[float, ...]
@@ -51,7 +51,7 @@ HALF = Normalization((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 
 
 class Preprocessor:
-    """A judged ``preprocessor_config.json``; its methods raise ValueErrors that name key and file.
+    """Validated ``preprocessor_config.json``, whose methods raise ValueErrors that name key and file.
 
     Attributes:
       path: Path of the file.
@@ -72,7 +72,7 @@ class Preprocessor:
                 )
 
     def normalization(self) -> Normalization:
-        """Mean and deviation for images with values from 0 to 1, whatever the file rescales them to."""
+        """Returns mean and standard deviation for images from 0 to 1, whatever range the file rescales to."""
         highest = 255 * self._number("rescale_factor", 1 / 255) if self._flag("do_rescale", True) else 255.0
         if not self._flag("do_normalize", True):
             return Normalization((0.0,) * 3, (1 / highest,) * 3)
@@ -82,7 +82,7 @@ class Preprocessor:
         return Normalization(tuple(x / highest for x in mean), tuple(x / highest for x in deviation))
 
     def fitting(self) -> str | None:
-        """Describes how images are brought to the model's size; None if the file does not say."""
+        """Describes how images are resized and cropped; None if the file does not specify it."""
         steps = []
         if self._flag("do_resize", True):
             if self._values.get("size") is None:
@@ -97,9 +97,7 @@ class Preprocessor:
 
     def _resizing(self) -> str:
         size = self._values["size"]
-        if isinstance(size, int) and self._kind.startswith(
-            ("Bit", "CLIP")
-        ):  # as their first versions wrote it
+        if isinstance(size, int) and self._kind.startswith(("Bit", "CLIP")):  # format of the first versions
             size = {"shortest_edge": size}
         if isinstance(size, dict) and set(size) == {"shortest_edge"}:
             if not _is_side(size["shortest_edge"]):
@@ -139,17 +137,17 @@ class Preprocessor:
 
 
 def read_normalization(path: str | Path) -> Normalization:
-    """Reads how a pretrained ViT's images are normalised.
+    """Reads the image normalisation of a pretrained ViT.
 
-    Without ``preprocessor_config.json``, a DINOv2 takes ImageNet's mean and deviation, and any other ViT,
-    Google's included, 0.5 for both.
+    Without ``preprocessor_config.json``, a DINOv2 uses ImageNet's mean and standard deviation, and any other
+    ViT, including Google's, 0.5 for both.
 
     Args:
       path: Path or name of the model, as for ``load_pretrained``.
 
     Raises:
       FileNotFoundError: There is no model.
-      ValueError: A file cannot be read, or asks for something that is not done here.
+      ValueError: A file cannot be read, or requires unsupported preprocessing.
 
     >>> read_normalization("vit.npz").mean
     (0.5, 0.5, 0.5)
@@ -164,14 +162,14 @@ def read_normalization(path: str | Path) -> Normalization:
 
 
 def image_notes(path: str | Path, size: int | None) -> tuple[str, ...]:
-    """Sentences on images being brought to the model's size in another way than in its training.
+    """Returns notes on differences in resizing and cropping from the model's own training.
 
     Args:
       path: Path or name of the model, as for ``load_pretrained``.
-      size: Height and width in pixels to which images are resized here, or None if they are not.
+      size: Height and width in pixels to which images are resized here, or None if they are not resized.
 
     Raises:
-      ValueError: The model's file on that cannot be read, or asks for something that is not known.
+      ValueError: The model's preprocessor config cannot be read, or has an unknown setting.
     """
     preprocessor = _read_preprocessor(local_path(path))
     theirs = preprocessor and preprocessor.fitting()
@@ -184,9 +182,9 @@ def image_notes(path: str | Path, size: int | None) -> tuple[str, ...]:
 
 
 def _read_preprocessor(path: Path) -> Preprocessor | None:
-    """Reads the first of a model's files that says how images are prepared, if any does."""
+    """Reads the first of a model's files that specifies image preprocessing, if any does."""
     file = path / PROCESSOR
-    if file.exists():  # of transformers 5, which keeps several processors in one file
+    if file.exists():  # transformers 5 stores several processors in one file
         values = read_object(file)
         if "image_processor" in values:
             if not isinstance(values["image_processor"], dict):

@@ -1,4 +1,4 @@
-"""From the arrays of a file to the parameters of a backbone, every one of both accounted for."""
+"""Conversion of a file's arrays to a backbone's parameters, with every array and parameter accounted for."""
 
 import re
 from collections import Counter
@@ -31,23 +31,23 @@ class Rule(NamedTuple):
 
 
 Rules = dict[str, Rule]
-"""By the parameter's path, joined by "/"."""
+"""Rules by the parameter's path, joined by "/"."""
 
 
 def match_names(names: Collection[str], rules: Rules, unused: str, path: Path) -> dict[str, str]:
-    r"""The name in the file of each array that the rules need.
+    r"""Finds the name in the file of each array that the rules need.
 
-    A prefix, such as "bert.", "model." or "0.auto_model.", that stands before them is taken off.
-    LayerNorms may have the names that TensorFlow's models had for theirs, gamma and beta.
+    A common prefix, such as "bert.", "model." or "0.auto_model.", is removed. LayerNorms may use the names of
+    TensorFlow models, gamma and beta.
 
     Args:
       names: Names of all arrays in the file.
       rules: Source of each parameter.
-      unused: Pattern of the names of other arrays that may be there.
+      unused: Pattern of the names of other permitted arrays.
       path: Path of the file, for messages.
 
     Raises:
-      ValueError: Arrays are missing, not expected, or there twice.
+      ValueError: Arrays are missing, unexpected or duplicated.
 
     >>> rules = {"norm/scale": Rule("LayerNorm.weight")}
     >>> match_names(["bert.LayerNorm.gamma", "head.bias"], rules, r"head\..+", Path("model.safetensors"))
@@ -77,16 +77,16 @@ def match_names(names: Collection[str], rules: Rules, unused: str, path: Path) -
 def make_parameters(
     arrays: Mapping[str, NDArray], rules: Rules, backbone: nn.Module, path: Path
 ) -> Parameters:
-    """The backbone's parameters, in float32.
+    """Converts arrays to the backbone's parameters, in float32.
 
     Args:
-      arrays: Arrays by the names that the rules have for them.
+      arrays: Arrays by their names in the rules.
       rules: Source of each parameter.
-      backbone: Module whose parameters they are.
+      backbone: Module to which the parameters belong.
       path: Path of the file, for messages.
 
     Raises:
-      ValueError: An array is of the wrong shape or type, or holds values that are not finite.
+      ValueError: An array has the wrong shape or dtype, or contains non-finite values.
     """
     example = jax.ShapeDtypeStruct((1, 1), jnp.int32)
     if isinstance(backbone, ViT):
@@ -97,7 +97,7 @@ def make_parameters(
     for target, shape in flatten_dict(shapes, sep="/").items():
         source, change = rules[target]
         array = _floats(arrays[source], f"{path}: {source}")
-        with suppress(ValueError, IndexError):  # of another number of axes, which the next lines tell
+        with suppress(ValueError, IndexError):  # wrong number of axes, reported below
             array = np.ascontiguousarray(change(array))
         if array.shape != shape.shape:
             raise ValueError(
@@ -109,10 +109,10 @@ def make_parameters(
 
 
 def _floats(array: NDArray, name: str) -> NDArray[np.float32]:
-    """An array in float32."""
+    """Converts an array to float32."""
     if not jnp.issubdtype(array.dtype, jnp.floating):
         raise ValueError(f"{name} is of {array.dtype}, expected floating point")
-    with np.errstate(over="ignore"):  # what is too large for float32 is told below
+    with np.errstate(over="ignore"):  # overflow is reported below
         values = array.astype(np.float32, copy=False)
     if not np.isfinite(values).all():
         raise ValueError(f"{name} holds values that are not finite, expected numbers")
@@ -120,7 +120,7 @@ def _floats(array: NDArray, name: str) -> NDArray[np.float32]:
 
 
 def _present_name(name: str) -> str:
-    """An array's name as it is since TensorFlow's are gone.
+    """Replaces TensorFlow's suffixes of an array's name by PyTorch's.
 
     >>> _present_name("embeddings.LayerNorm.gamma")
     'embeddings.LayerNorm.weight'
@@ -131,7 +131,7 @@ def _present_name(name: str) -> str:
 
 
 def _prefix(names: Iterable[str], expected: set[str]) -> str:
-    """Finds the prefix of most of the expected arrays, up to and including a dot."""
+    """Finds the most common prefix of the expected arrays, up to and including a dot."""
     found: Counter[str] = Counter()
     for name in names:
         starts = [0, *(dot.end() for dot in re.finditer(r"\.", name))]
@@ -140,7 +140,7 @@ def _prefix(names: Iterable[str], expected: set[str]) -> str:
 
 
 def _without(name: str, prefix: str) -> str:
-    """A name without the prefix, or as many whole parts of it as the name begins with.
+    """Removes the prefix from a name, or as many whole parts of the prefix as match.
 
     >>> _without("module.bert.norm.bias", "module.bert."), _without("module.classifier.bias", "module.bert.")
     ('norm.bias', 'classifier.bias')

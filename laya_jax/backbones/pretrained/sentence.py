@@ -1,4 +1,4 @@
-"""Folders of sentence-transformers: where the transformer is, and how its hidden states are pooled."""
+"""Folders of sentence-transformers: location of the transformer, and pooling of its hidden states."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,23 +20,23 @@ MODES = {
     "weightedmean_tokens": None,
     "lasttoken": "last",
 }
-"""Their names of poolings, in the order in which flags of several are joined, and ours; None for none."""
+"""Our poolings by sentence-transformers' names, in the order for joining several; None if unsupported."""
 
 AFTER = {"Dense", "Dropout", "LayerNorm", "Normalize"}
-"""Modules that change the pooled last hidden state alone."""
+"""Modules that change only the pooled last hidden state."""
 
 ANOTHER = "or choose a pooling (--backbone.pooling) of the transformer's hidden states as they are"
 
 LEGACY = "pooling_mode_"
-"""Prefix of the flag of each mode, before there was one key for all."""
+"""Prefix of the older flags, one for each mode, which a single key has replaced."""
 
 
 class Module(NamedTuple):
-    """A step of a model of sentence-transformers.
+    """Module of a sentence-transformers model.
 
     Attributes:
-      kind: Name of its class.
-      folder: Path of its files.
+      kind: Name of the module's class.
+      folder: Path of the module's files.
     """
 
     kind: str
@@ -44,11 +44,11 @@ class Module(NamedTuple):
 
 
 def transformer_folder(path: Path) -> Path:
-    """The folder of a model's config and weights: the path itself, or one in it that ``modules.json`` names.
+    """Returns the folder of a model's config and weights: the path, or the sub-folder in ``modules.json``.
 
     Raises:
-      FileNotFoundError: There is no such folder, or nothing in it.
-      ValueError: The path is of a file, or the first module is no transformer.
+      FileNotFoundError: There is no such folder, or it is empty.
+      ValueError: The path is a file, or the first module is not a transformer.
     """
     check_folder(path)
     modules = _modules(path)
@@ -61,10 +61,10 @@ def transformer_folder(path: Path) -> Path:
 
 
 def default_pooling(path: Path) -> str | None:
-    """The pooling that follows the transformer, or None where nothing does.
+    """Returns the pooling after the transformer, or None if there is none.
 
     Raises:
-      ValueError: Something else follows, or a pooling that no backbone has.
+      ValueError: The next module is not a pooling, or the pooling is not supported.
     """
     modules = _modules(path)[1:]
     if not modules:
@@ -86,13 +86,13 @@ def default_pooling(path: Path) -> str | None:
 
 
 def text_settings(path: Path) -> dict[str, Any]:
-    """Settings for the texts of a model of sentence-transformers; empty for other models."""
+    """Reads the text settings of a sentence-transformers model; empty for other models."""
     file = transformer_folder(path) / TEXTS
     return read_object(file) if file.exists() else {}
 
 
 def not_applied(path: Path) -> Iterator[str]:
-    """Sentences on what sentence-transformers would do besides, and is not done here."""
+    """Yields notes on steps of sentence-transformers that are not applied here."""
     kinds = [module.kind for module in _modules(path) if module.kind not in ("Transformer", "Pooling")]
     if kinds:
         yield f"{path / MODULES}: {', '.join(kinds)} of the last hidden state not applied"
@@ -120,7 +120,7 @@ def _modules(path: Path) -> list[Module]:
 
 
 def _is_inside(folder: str) -> bool:
-    """True for the path of a folder itself ("") and for the name of a folder in it."""
+    """Returns True for the empty path and for the name of a direct sub-folder."""
     return folder != ".." and Path(folder).name == folder and len(folder) < 100
 
 

@@ -1,4 +1,4 @@
-"""The tokenizer of a pretrained BERT, and what its model was made to read."""
+"""Tokenizer of a pretrained BERT, and the texts that the model was trained for."""
 
 import json
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ NORMALIZER = {
     "strip_accents": "strip_accents",
     "tokenize_chinese_chars": "handle_chinese_chars",
 }
-"""Settings of BERT's normaliser, and its own names of them: transformers follows the former."""
+"""Settings of the tokenizer config and their names in BERT's normaliser; transformers follows the former."""
 
 
 def read_tokenizer(path: str | Path) -> str:
-    """Reads the content of a pretrained BERT's ``tokenizer.json``, or makes it of ``vocab.txt``.
+    """Reads a pretrained BERT's ``tokenizer.json``, or builds one from ``vocab.txt``.
 
     Args:
       path: Path or name of the model, as for ``load_pretrained``.
 
     Raises:
-      FileNotFoundError: There is neither.
-      ValueError: A file cannot be read, or asks for other tokens than it would be read with.
+      FileNotFoundError: There is neither file.
+      ValueError: A file cannot be read, or its settings would produce different tokens.
     """
     local = local_path(path)
     folder = transformer_folder(local)
@@ -56,11 +56,11 @@ def read_tokenizer(path: str | Path) -> str:
 
 
 def check_embedded(path: str | Path, size: int) -> None:
-    """Raises unless a pretrained BERT has an embedding for every token.
+    """Checks that a pretrained BERT has an embedding for every token.
 
     Args:
       path: Path or name of the model, as for ``load_pretrained``.
-      size: Number of tokens of its tokenizer.
+      size: Number of tokens of the model's tokenizer.
 
     Raises:
       ValueError: There are too few embeddings.
@@ -75,7 +75,7 @@ def check_embedded(path: str | Path, size: int) -> None:
 
 
 def text_notes(path: str | Path, max_length: int) -> tuple[str, ...]:
-    """Sentences on what a model of texts was made for and is used without.
+    """Returns notes on texts longer than in a model's training, and on steps that are not applied here.
 
     Args:
       path: Path or name of the model, as for ``load_pretrained``.
@@ -97,7 +97,7 @@ def text_notes(path: str | Path, max_length: int) -> tuple[str, ...]:
 
 
 def _normalizer(content: str) -> Mapping[str, Any]:
-    """The normaliser in a ``tokenizer.json``; what is wrong with it, ``tokenizers`` will tell."""
+    """Reads the normaliser in a ``tokenizer.json``; errors in the file are left to ``tokenizers``."""
     try:
         values = json.loads(content)
     except (ValueError, RecursionError):
@@ -107,7 +107,7 @@ def _normalizer(content: str) -> Mapping[str, Any]:
 
 
 def _lowers(normalizer: Mapping[str, Any]) -> bool:
-    """True for a normaliser that brings texts to lower case.
+    """Returns True for a normaliser that lowercases texts.
 
     >>> _lowers({"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}), _lowers({"type": "NFC"})
     (True, False)

@@ -1,4 +1,4 @@
-"""Weights in safetensors, in one file or in several that an index names, read array by array."""
+"""Weights in safetensors, in one file or in indexed shards, read array by array."""
 
 import json
 import re
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from laya_jax.backbones.pretrained.folder import INDEX, WEIGHTS, check_file, read_object, shown
 
 SHARD = r"[^/\\]+\.safetensors"
-"""Pattern of a shard's name, which must not lead out of its folder."""
+"""Pattern of a shard's name, which must not point outside its folder."""
 
 FLOATS = ("F16", "BF16", "F32", "F64")
-"""Types of arrays that are read, in the words of safetensors."""
+"""Supported dtypes, in safetensors' notation."""
 
 PYTORCH = "transformers torch"
 
@@ -26,19 +26,20 @@ OTHERS = {
     "tf_model.h5": ("'transformers==4.48.*' torch tensorflow tf-keras", ", from_tf=True"),
     "flax_model.msgpack": ("'transformers==4.48.*' torch flax", ", from_flax=True"),
 }
-"""Weights in other formats, the packages that convert them (4.57 fails on the last two), and an option."""
+"""Files of weights in other formats, with the packages that convert them (4.57 fails on the last two) and an
+option."""
 
 
 def find_arrays(folder: Path, source: str) -> dict[str, Path]:
-    """The file of each array of the weights in a folder.
+    """Finds the file of each array of the weights in a folder.
 
     Args:
       folder: Path of the folder.
-      source: Path or name of the model as it was asked for, for messages.
+      source: Path or name of the model as requested, for messages.
 
     Raises:
       FileNotFoundError: There are no weights in safetensors.
-      ValueError: They cannot be read, or their index is wrong.
+      ValueError: The weights cannot be read, or their index is invalid.
     """
     if (folder / WEIGHTS).exists() or (folder / WEIGHTS).is_symlink():
         return dict.fromkeys(_names(folder / WEIGHTS), folder / WEIGHTS)
@@ -50,11 +51,11 @@ def find_arrays(folder: Path, source: str) -> dict[str, Path]:
 
 
 def read_arrays(places: Mapping[str, Path], names: Mapping[str, str]) -> dict[str, NDArray]:
-    """Some of the arrays, by other names.
+    """Reads selected arrays under new names.
 
     Args:
       places: File of each array, from ``find_arrays``.
-      names: Name in the files of each array to read, by its name in the result.
+      names: Name in the files of each array to read, keyed by its name in the result.
 
     Raises:
       ValueError: An array cannot be read.
@@ -65,7 +66,7 @@ def read_arrays(places: Mapping[str, Path], names: Mapping[str, str]) -> dict[st
             for wanted, name in names.items():
                 if places[name] == path:
                     dtype = file.get_slice(name).get_dtype()
-                    if dtype not in FLOATS:  # the numbers of quantised weights make no sense on their own
+                    if dtype not in FLOATS:  # quantised weights are meaningless without their scales
                         raise ValueError(f"{path}: {name} is of {dtype}, expected one of {', '.join(FLOATS)}")
                     arrays[wanted] = file.get_tensor(name)
     return arrays
@@ -98,7 +99,7 @@ def _names(path: Path) -> list[str]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Opens a file of safetensors, which checks its header against its size."""
+    """Opens a safetensors file, whose header is checked against its size."""
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -109,7 +110,7 @@ def _opened(path: Path) -> Iterator[Any]:
 
 
 def _hint(folder: Path, source: str) -> str:
-    """Advice where the weights are in another format or under another name."""
+    """Returns advice if the weights are in another format or under another name."""
     for name, (packages, option) in OTHERS.items():
         if (folder / name).exists():
             return f" but {name}; convert it {_conversion(packages, str(folder), str(folder), option)}"
@@ -123,7 +124,7 @@ def _hint(folder: Path, source: str) -> str:
 
 
 def _conversion(packages: str, name: str, target: str, option: str = "") -> str:
-    """The command by which transformers writes a model as safetensors.
+    """Returns the command that converts a model to safetensors with transformers.
 
     >>> print(_conversion("torch", "me/x", "x").partition("; ")[2])
     A.from_pretrained("me/x").save_pretrained("x")'

@@ -1,4 +1,4 @@
-"""The tokenizer of a BERT that has only ``vocab.txt``, made as transformers' BertTokenizer makes it."""
+"""Tokenizer of a BERT that has only ``vocab.txt``, equivalent to transformers' BertTokenizer."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ SPECIAL = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
-"""Special tokens, by what they are for, if nothing else is said."""
+"""Default special tokens, by their role."""
 
 CHOICES: Mapping[str, tuple[Any, ...]] = {
     "do_lower_case": (True, False),
@@ -28,16 +28,16 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "clean_text": (True,),
     "wordpieces_prefix": ("##",),
 }
-"""Settings that change the tokens: values that are honoured, the default first."""
+"""Settings that change the tokens, with their supported values, the default first."""
 
 
 def from_vocabulary(folder: Path) -> str:
-    """Makes the content of a ``tokenizer.json`` of a vocabulary and the settings beside it.
+    """Builds the content of a ``tokenizer.json`` from a vocabulary and the settings next to it.
 
     Raises:
-      ValueError: A file cannot be read, or asks for other tokens than these.
+      ValueError: A file cannot be read, or its settings would produce different tokens.
     """
-    # Models of images need no tokenizers.
+    # Imported here because image models do not need tokenizers.
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
     words = _numbered_words(folder / VOCABULARY)
@@ -70,18 +70,18 @@ def from_vocabulary(folder: Path) -> str:
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
-    """The settings of a tokenizer, empty if there is no file of them."""
+    """Reads the settings of a tokenizer; empty if there is no such file."""
     return _optional(folder / SETTINGS)
 
 
 def _numbered_words(path: Path) -> dict[str, int]:
-    """The words of a vocabulary; their numbers are those of their lines."""
+    """Reads the words of a vocabulary, numbered by line."""
     lines = read_text(path).replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     return {word: number for number, word in enumerate(lines)}
 
 
 def _special_tokens(folder: Path, settings: Mapping[str, Any], words: Mapping[str, int]) -> dict[str, str]:
-    """The special tokens, by what they are for; a vocabulary may do without a mask."""
+    """Returns the special tokens by role; a vocabulary may lack a mask token."""
     named = {**SPECIAL, **_optional(folder / SPECIAL_MAP), **settings}
     special = {key: _content(named[key]) for key in SPECIAL}
     known = {key: token for key, token in special.items() if isinstance(token, str) and token in words}
@@ -102,7 +102,7 @@ def _special_tokens(folder: Path, settings: Mapping[str, Any], words: Mapping[st
 
 
 def _content(token: Any) -> Any:
-    """A token, which may be an object with settings of its own."""
+    """Returns the text of a token, which may be given as an object with further settings."""
     return token.get("content") if isinstance(token, dict) else token
 
 

@@ -1,4 +1,4 @@
-"""Tables in files: .csv and .tsv, JSON, and parquet, with the line of every row."""
+"""Reading of .csv, .tsv, JSON and parquet tables, with the line number of every row."""
 
 from pathlib import Path
 
@@ -17,21 +17,21 @@ READERS = {
     ".json": read_list,
     ".parquet": read_parquet,
 }
-"""Readers by the suffix of a file."""
+"""Readers by file suffix."""
 
 COMPRESSED = ".gz"
 
 
 def read_table(path: Path, names: tuple[str, ...]) -> Table:
-    """Reads columns of a table; the suffix of the file, in any case, decides how.
+    """Reads columns of a table in the format given by the file's suffix, case-insensitive.
 
     Args:
       path: Path of the file.
-      names: Names of the columns to read; differences in case and blanks at the ends do not matter.
+      names: Names of the columns to read, matched regardless of case and surrounding white space.
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: It cannot be read, naming the line, or several columns have one of the names.
+      ValueError: The file cannot be read (the message names the line), or several columns match a name.
     """
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if compressed := suffixes[-1:] == [COMPRESSED]:

@@ -11,21 +11,21 @@ from laya_jax.data.tables.table import Table, find_columns
 from laya_jax.data.tables.text_files import open_text
 
 LONGEST = 2**24
-"""Characters of the longest field: more is a quotation mark that is never closed."""
+"""Maximum number of characters of a field; a longer one is due to an unclosed quotation mark."""
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab"}
-"""Names of what may separate fields."""
+"""Names of the supported delimiters."""
 
 
 def read_delimited(path: Path, names: tuple[str, ...]) -> Table:
-    """Reads columns of a table with a header, in which every row has as many fields as the header.
+    """Reads columns of a table with a header, whose rows must have as many fields as the header.
 
     Args:
       path: Path of the file.
       names: Names of the columns to read.
 
     Raises:
-      ValueError: The file cannot be read, naming the line.
+      ValueError: The file cannot be read; the message names the line.
     """
     file = open_text(path, newline="")
     with _long_fields():
@@ -50,17 +50,17 @@ def read_delimited(path: Path, names: tuple[str, ...]) -> Table:
 
 
 def _delimiter(path: Path, file: io.TextIOWrapper, names: tuple[str, ...]) -> str:
-    """The delimiter that gives the header most of the columns that are asked for, and then most columns.
+    """Chooses the delimiter that yields most of the requested columns in the header, then most columns.
 
-    No two can give it the same name, unless that is all that it holds; commas and tabs then are what the
-    suffix says.
+    Two delimiters can find the same column only if it is the whole header; the suffix then decides between
+    commas and tabs.
     """
 
     def found(delimiter: str) -> tuple[int, int]:
         file.seek(0)
         try:
             columns = next(filter(None, csv.reader(file, delimiter=delimiter, strict=True)), [])
-        except csv.Error:  # told with its line when the rows are read
+        except csv.Error:  # reported with its line when the rows are read
             return 0, 0
         return len(find_columns(path, columns, names)), len(columns)
 
@@ -71,7 +71,7 @@ def _delimiter(path: Path, file: io.TextIOWrapper, names: tuple[str, ...]) -> st
 
 
 def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
-    """Rows that are not blank, each with the line on which it starts."""
+    """Yields the rows that are not blank, with the line on which each starts."""
     while True:
         line = reader.line_num + 1
         try:
@@ -89,7 +89,7 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    # The limit is that of the whole process, so it is put back.
+    # The limit is global to the process, so it is restored.
     before = csv.field_size_limit(LONGEST)
     try:
         yield

@@ -10,18 +10,18 @@ from laya_jax.data.tables.table import Table, find_columns
 from laya_jax.data.tables.text_files import open_text
 
 MOST_DIGITS = 300
-"""Digits of the longest whole number; Python refuses to read some thousands, and no class has such a name."""
+"""Maximum number of digits of an integer; Python refuses to parse thousands, and no class has such a name."""
 
 
 def read_lines(path: Path, names: tuple[str, ...]) -> Table:
-    """Reads fields of the objects in a file that has one on every line that is not blank.
+    """Reads fields of JSON objects from a file with one object per line; blank lines are ignored.
 
     Args:
       path: Path of the file.
-      names: Names of the fields to read; None stands for those that an object does not have.
+      names: Names of the fields to read; missing fields of an object are None.
 
     Raises:
-      ValueError: The file cannot be read, naming the line.
+      ValueError: The file cannot be read; the message names the line.
     """
     lines = enumerate(open_text(path, newline="\n"), 1)
     rows = ((line, _parse(text, f"{path}, line {line}")) for line, text in lines if text.strip())
@@ -29,7 +29,7 @@ def read_lines(path: Path, names: tuple[str, ...]) -> Table:
 
 
 def read_list(path: Path, names: tuple[str, ...]) -> Table:
-    """Reads fields of the objects in a list; a file that does not begin with one is read by lines."""
+    """Reads fields of the objects in a JSON list; a file that does not start with one is read by lines."""
     content = open_text(path, newline="\n").read()
     if not content.lstrip().startswith("["):
         return read_lines(path, names)
@@ -39,7 +39,7 @@ def read_list(path: Path, names: tuple[str, ...]) -> Table:
 def _table(path: Path, names: tuple[str, ...], rows: Iterable[tuple[int, Any]], unit: str) -> Table:
     numbers: list[int] = []
     values: dict[str, list[Any]] = {name: [] for name in names}
-    found: dict[tuple[str, ...], dict[str, str]] = {}  # keys by name, for all the keys that an object has
+    found: dict[tuple[str, ...], dict[str, str]] = {}  # keys by name, cached by the set of keys of an object
     for number, row in rows:
         if not isinstance(row, dict):
             hint = " (a file that is one list is a .json)" if isinstance(row, list) else ""
@@ -94,7 +94,7 @@ def _whole(digits: str) -> int:
 
 
 def _check_characters(text: str, where: str) -> None:
-    """Raises for half of a surrogate pair, which JSON can write and nothing else can."""
+    """Rejects lone surrogates, which JSON escapes can express but UTF-8 cannot encode."""
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -1,4 +1,4 @@
-"""Tables in parquet files, by pyarrow."""
+"""Tables in parquet files, read by pyarrow."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ from laya_jax.data.tables.table import Table, find_columns
 from laya_jax.data.tables.text_files import check_expansion
 
 ROWS = 1000
-"""Rows that are read at a time."""
+"""Number of rows read at a time."""
 
 
 def read_parquet(path: Path, names: tuple[str, ...]) -> Table:
@@ -20,7 +20,7 @@ def read_parquet(path: Path, names: tuple[str, ...]) -> Table:
     Raises:
       ValueError: The file cannot be read, or pyarrow is not installed.
     """
-    # Other files need no pyarrow.
+    # Imported here because other formats do not need pyarrow.
     try:
         import pyarrow
         from pyarrow.parquet import ParquetFile

@@ -1,4 +1,4 @@
-"""Columns of a table, and how they are found by name."""
+"""Columns of a table, and their lookup by name."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 from laya_jax.data.class_names import clean, listed, quoted
 
 SHOWN = 20
-"""Columns that a sentence lists before it says how many more there are."""
+"""Maximum number of columns listed in a message."""
 
 
 class Table(NamedTuple):
-    """The columns that were asked for.
+    """Requested columns of a table.
 
     Attributes:
       path: Path of the file.
       columns: Names of all columns of the file.
-      unread: Names of those that were not asked for.
-      values: Values by the name that a column was asked for; a name that the file does not have is left out.
+      unread: Names of the columns that were not requested.
+      values: Values of each column by its requested name, without missing columns.
       numbers: Number of each row in the file.
-      unit: Noun for what is numbered: "line", "row" or "entry".
+      unit: Noun for the row numbers: "line", "row" or "entry".
     """
 
     path: Path
@@ -30,18 +30,18 @@ class Table(NamedTuple):
     unit: str
 
     def place(self, row: int) -> str:
-        """Describes where a row is in the file, such as "line 7"."""
+        """Describes the position of a row in the file, such as "line 7"."""
         return f"{self.unit} {self.numbers[row]}"
 
     def column(self, name: str, option: str) -> Sequence[Any]:
-        """Values of a column that has to be there.
+        """Returns the values of a required column.
 
         Args:
-          name: Name that the column was asked for.
-          option: Option of the configuration that names it, for the message.
+          name: Requested name of the column.
+          option: Configuration option that sets the name, for the message.
 
         Raises:
-          ValueError: There is no such column; the message lists those that there are.
+          ValueError: There is no such column; the message lists the existing ones.
         """
         if name not in self.values:
             raise ValueError(
@@ -51,18 +51,18 @@ class Table(NamedTuple):
 
 
 def find_columns(path: Path, columns: Sequence[str], names: Iterable[str]) -> dict[str, int]:
-    """Finds columns by their names, exactly or else but for case and blanks at the ends.
+    """Finds columns by name: exactly, or else regardless of case and surrounding white space.
 
     Args:
       path: Path of the file, for messages.
-      columns: Names of its columns.
+      columns: Names of the file's columns.
       names: Names to find.
 
     Returns:
-      Index of each column, by the name to find, of those that are there.
+      Index of each column found, by the name to find.
 
     Raises:
-      ValueError: Several columns have one of the names.
+      ValueError: Several columns match a name.
 
     >>> find_columns(Path("a.csv"), ["id", " Text"], ["text", "label"])
     {'text': 1}
@@ -84,7 +84,7 @@ def find_columns(path: Path, columns: Sequence[str], names: Iterable[str]) -> di
 
 
 def as_columns(columns: Iterable[str]) -> str:
-    """Names of columns as a sentence lists them.
+    """Formats names of columns for a message.
 
     >>> as_columns(["id", "text"])
     "'id', 'text'"

@@ -1,4 +1,4 @@
-"""Text files of users: UTF-8, or UTF-16 as spreadsheets save it, and either compressed by gzip."""
+"""Text files in UTF-8, or in UTF-16 as saved by spreadsheets, optionally compressed by gzip."""
 
 import codecs
 import gzip
@@ -7,20 +7,20 @@ import zlib
 from pathlib import Path
 
 EXPANSION = 100
-"""Times its size that a compressed file may hold: ordinary text has a tenth of that."""
+"""Maximum expansion factor of a compressed file, ten times that of ordinary text."""
 
 UNSUSPICIOUS = 2**26
-"""Bytes that any compressed file may hold."""
+"""Decompressed size in bytes that is always accepted."""
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def open_text(path: Path, newline: str) -> io.TextIOWrapper:
-    r"""Reads a text file into memory, and opens that.
+    r"""Reads a text file into memory, and returns it as a text stream.
 
     Args:
-      path: Path of the file; one that ends in ``.gz`` is decompressed.
-      newline: Ends of a line, as ``open`` takes them: "" for any of them, or "\n".
+      path: Path of the file; a file that ends in ``.gz`` is decompressed.
+      newline: Line ending, as for ``open``: "" for any, or "\n".
 
     Raises:
       ValueError: The file is not text in UTF-8, or in UTF-16 with a byte order mark, or is not gzip.
@@ -42,12 +42,12 @@ def open_text(path: Path, newline: str) -> io.TextIOWrapper:
 
 
 def check_expansion(path: Path, size: int, compressed: int) -> None:
-    """Raises if what was compressed expands to more than a person's data ever do.
+    """Checks that a compressed file does not expand implausibly.
 
     Args:
       path: Path of the file.
-      size: Bytes that it expands to, as far as it was read.
-      compressed: Bytes that these are compressed to.
+      size: Number of decompressed bytes so far.
+      compressed: Number of compressed bytes.
 
     Raises:
       ValueError: The file is a decompression bomb.

@@ -20,15 +20,9 @@ class NoHiddenStateError(ValueError):
 def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> Array:
     """Extracts the hidden state from a layer's output, without ever guessing between two arrays.
 
-    <<<<<<< HEAD
-    Without ``output``, that is the only array in it; else the only one besides scalars, masks, and integers
-    of fewer axes; else the first of those, provided that it has the shape of the layer's first floating-point
-    argument and all the others have another number of axes: Hugging Face's ``(hidden, attention)``.
-    =======
-    Without ``output``, it is the only array; else the only floating-point array that is not a scalar; else
-    the first of those, provided that it has the shape of the layer's first floating-point argument and all
-    others have a different number of axes: ``(hidden, attention)``, as returned by Hugging Face's layers.
-    >>>>>>> words2
+    Without ``output``, it is the only array; else the only one besides scalars, masks, and integers of fewer
+    axes; else the first of those, provided that it has the shape of the layer's first floating-point argument
+    and all others have a different number of axes: ``(hidden, attention)``, as in Hugging Face's layers.
 
     Args:
       returned: Array, or any nesting of tuples, lists, mappings, dataclasses and pytrees.

@@ -9,13 +9,16 @@ from small_layers import IMAGES, TOKENS, Block, Step, initialised, running, scan
 from laya_jax import capture, layer_names
 
 
+CompiledBlock = nn.jit(Block)
+
+
 class Compiled(nn.Module):
     """Blocks under nn.jit, which runs the trace of the first for all."""
 
     @nn.compact
     def __call__(self, x):
         for i in range(12):
-            x = nn.jit(Block)(6, name=f"block_{i}")(x)
+            x = CompiledBlock(6, name=f"block_{i}")(x)
         return x
 
 

@@ -8,7 +8,6 @@ from small_layers import IMAGES, TOKENS, Block, Step, initialised, running, scan
 
 from laya_jax import capture, layer_names
 
-
 CompiledBlock = nn.jit(Block)
 
 

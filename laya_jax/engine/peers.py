@@ -30,7 +30,7 @@ BYE, FAILED = b".", b"!"
 """Closing messages of a process that exits normally, and of one that reports an error."""
 
 _watched: list[socket.socket] = []
-_failing = threading.Event()
+_failing, _leaving = threading.Event(), threading.Event()
 
 
 def join(coordinator: str, process: int) -> str:
@@ -64,6 +64,7 @@ def settle() -> None:
 def leave(status: int) -> None:
     """Exits after an error has been reported, if other processes would wait for this one."""
     if _watched:
+        _leaving.set()
         _say(FAILED)
         sys.stderr.flush()
         os._exit(status)
@@ -142,7 +143,7 @@ def _watch(connection: socket.socket, process: int) -> None:
     word = b""
     with suppress(OSError):
         word = connection.recv(1)
-    if word == BYE or (word == FAILED and _failing.is_set()):
+    if word == BYE or _leaving.is_set() or (word == FAILED and _failing.is_set()):
         return
     how = "has failed, and tells why" if word == FAILED else "has ended, or cannot be reached"
     sys.stderr.write(

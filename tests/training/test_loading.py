@@ -114,7 +114,7 @@ def change(path, names, value):
             r"preprocessing.shape is \[|the files in .* do not|numbers",
         ),
         ("data.json preprocessing.scale", [0.0], r"preprocessing.* no scale of 0"),
-        ("data.json preprocessing.mean", [1, 2, 3], r"preprocessing.mean is \[1.0, 2.0, 3.0\], expected"),
+        ("data.json preprocessing.mean", [1, 2], r"preprocessing.mean is \[1.0, 2.0\], expected"),
         ("data.json version", 9, "version is 9, expected at most 2"),
         ("metrics.jsonl validation", {}, "metrics.jsonl, line 1: validation.examples is missing"),
         (

@@ -13,6 +13,7 @@ from laya_jax.hidden_states.layer_calls import (
     traced,
 )
 from laya_jax.hidden_states.layer_choice import (
+    all_reached,
     as_hidden_states,
     as_patterns,
     check_pooling,
@@ -31,6 +32,7 @@ __all__ = [
     "Output",
     "Reduction",
     "Stored",
+    "all_reached",
     "as_hidden_states",
     "as_patterns",
     "capture",

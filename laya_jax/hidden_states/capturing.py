@@ -10,6 +10,7 @@ from flax.core.scope import union_filters
 
 from laya_jax.hidden_states.layer_calls import Call, LayerOutput, Stored, key_of, outputs_of, traced
 from laya_jax.hidden_states.layer_choice import (
+    all_reached,
     as_hidden_states,
     as_patterns,
     check_pooling,
@@ -161,13 +162,16 @@ def _run(
         storing = recorder(key)
         return storing.calls, storing.stored(recorded(storing))
 
+    def enough(calls: Sequence[Call]) -> bool:
+        return all_reached(patterns, calls)
+
     def survey() -> list[Call]:
         seeing = recorder("")
         with jax.disable_jit():  # nn.jit runs no Python code on a cache hit
             recorded(seeing)
         return seeing.calls
 
-    return outputs_of(run, survey, (inputs, dict(options)), _LOST, _FAILING)
+    return outputs_of(run, survey, enough, (inputs, dict(options)), _LOST, _FAILING)
 
 
 def _with(mutable: Any, key: str) -> Any:

@@ -124,6 +124,7 @@ _numbers = itertools.count()
 def outputs_of(
     run: Callable[[], tuple[Sequence[Call], Mapping[str, Sequence[Stored]]]],
     survey: Callable[[], Sequence[Call]],
+    enough: Callable[[Sequence[Call]], bool],
     inputs: Any,
     lost: str,
     failing: str,
@@ -134,6 +135,7 @@ def outputs_of(
       run: Function that runs the model, and returns the observed calls and their stored values by name.
       survey: Function that runs the model without storing anything, and observes every call. It is only
         traced, if a transform cannot store values or has a cached trace in which layers are not observed.
+      enough: Function that tells whether the calls include everything that was asked for.
       inputs: Inputs of the model.
       lost: Problem of a layer whose output is not returned by the transforms around it.
       failing: Problem of a layer if the model runs, but fails while storing values.
@@ -153,7 +155,7 @@ def outputs_of(
         seen = Counter(call.output.name for call in calls)
         if any(name not in stored for name in seen):
             _kept_key.cache_clear()  # a cached trace would neither observe nor store them next time
-        if any(len(values) > seen[name] for name, values in stored.items()):
+        if not enough(calls) or any(len(values) > seen[name] for name, values in stored.items()):
             calls = traced(survey)
     batches = {array.shape[0] for array in arrays(inputs) if array.ndim}
     return _joined(calls, stored, batches, lost)

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from laya_jax.checks import check_choice
-from laya_jax.hidden_states.layer_calls import LayerOutput
+from laya_jax.hidden_states.layer_calls import Call, LayerOutput
 from laya_jax.hidden_states.pooling import POOLINGS, pool
 from laya_jax.typing import Array, HiddenStates
 
@@ -62,6 +62,16 @@ def may_reach(pattern: str, layer: str, method: str = "") -> bool:
     [True, True, False]
     """
     return matches(layer, pattern) or (bool(method) and _names_method(pattern, layer, method))
+
+
+def all_reached(patterns: Sequence[str], calls: Sequence[Call]) -> bool:
+    """Tells whether every pattern can mean one of the calls.
+
+    >>> all_reached(["block_*"], [])
+    False
+    """
+    outputs = [call.output for call in calls]
+    return all(any(may_reach(pattern, o.layer, o.method) for o in outputs) for pattern in patterns)
 
 
 def choose(

@@ -67,12 +67,15 @@ class Recorder:
     def stored(self, state: Mapping[str, Any]) -> dict[str, list[Stored]]:
         """Returns the stored values by name, from the state that the model returned."""
         own = f"{self._key}:"
-        flat = flatten_dict(state.get("intermediates", {}))
-        return {
-            "/".join(path[:-1]) + path[-1].removeprefix(own): list(values)
-            for path, values in flat.items()
-            if path[-1].startswith(own)
-        }
+        stored = {}
+        for path, values in flatten_dict(state.get("intermediates", {})).items():
+            if path[-1].startswith(own):
+                layer, label = "/".join(path[:-1]), path[-1].removeprefix(own)
+                method = label[1:] if label.startswith(".") else ""
+                name = f"{layer}{label}".removeprefix("/")
+                if self._wanted(layer if method else name, method):
+                    stored[name] = list(values)
+        return stored
 
     @contextmanager
     def _seeing_sown(self, module: nn.Module, running: "_Running") -> Iterator[None]:
@@ -110,14 +113,16 @@ class Recorder:
         **reductions: Any,
     ) -> None:
         layer = "/".join(path)
-        if not self._wanted(layer, method):
+        wanted = self._wanted(layer, method)
+        if not wanted and not _may_share_trace(module):
             return
         output, array = taken(layer, method, returned, self._output, arguments)
         assert module.scope is not None
         vmaps = "".join(module.scope.debug_path).count("vmap(")
         if not output.problem and not module.is_mutable_collection("intermediates"):
             output = output._replace(problem=MEMBERS if vmaps and running.mapped else self._advice)
-        self.calls.append(Call(output, vmaps, running.mapped))
+        if wanted:
+            self.calls.append(Call(output, vmaps, running.mapped))
         if self._key:
             # The name relative to the module, since nn.jit shares one trace among identical blocks.
             name = f"{self._key}:{output.name.removeprefix('/'.join(module.path))}"
@@ -138,6 +143,15 @@ class Recorder:
         if inside and outside:
             return outside[0].ndim - inside[0].ndim
         return self._running[-1].mapped if self._running else 0
+
+
+def _may_share_trace(module: nn.Module) -> bool:
+    """Tells whether nn.jit wraps a part of the model, whose trace it shares among identical parts.
+
+    What is stored in such a trace must serve all of them.
+    """
+    assert module.scope is not None
+    return any("jit(" in part and "jit()" not in part for part in module.scope.debug_path)
 
 
 def _is_method(module: nn.Module, name: str, function: Callable[..., Any]) -> bool:

@@ -12,6 +12,7 @@ from laya_jax.hidden_states import (
     LayerOutput,
     Output,
     Stored,
+    all_reached,
     as_hidden_states,
     as_patterns,
     check_nnx,
@@ -134,13 +135,16 @@ def _run(
         )
         return [] if stacked else recorder.calls, stored  # the survey tells what a stack is
 
+    def enough(calls: Sequence[Call]) -> bool:
+        return all_reached(patterns, calls)
+
     def survey() -> list[Call]:
         copy, arguments, keywords = copies(*parts)
         recorder = Recorder(copy, wanted, output, new_key(), storing=False)
         recorder.run(*arguments, **keywords)
         return recorder.calls
 
-    outputs = outputs_of(run, survey, (inputs, options), _LOST, _FAILING)
+    outputs = outputs_of(run, survey, enough, (inputs, options), _LOST, _FAILING)
     return sorted(outputs, key=lambda output: _natural(output.name))
 
 

@@ -57,6 +57,17 @@ class ScanCompiled(nn.Module):
         return scanned(nn.jit(Step))(name="block_3")(x, None)[0]
 
 
+@pytest.mark.parametrize("layers", ["block_0", "block_7", ["block_11", "block_2/Dense_0", "block_2"]])
+def test_under_nn_jit_any_of_the_blocks_may_be_asked_for(layers):
+    model, variables = initialised(Compiled(), IMAGES)
+    plain = WholeCompiled()
+    for _ in range(2):
+        captured = capture(model, variables, IMAGES, layers=layers)
+        expected = capture(plain, variables, IMAGES, layers=layers)
+        for state, by_hand in zip(captured, expected, strict=True):
+            np.testing.assert_allclose(state, by_hand, atol=1e-6)
+
+
 @pytest.mark.parametrize("model", [WholeCompiled(), Compiled(), ScanCompiled()])
 def test_under_nn_jit_another_choice_is_not_mixed_up(model):
     _, variables = initialised(model, IMAGES)
@@ -83,3 +94,16 @@ def test_a_layer_that_is_lost_under_nn_jit_is_lost_every_time(step):
     for _ in range(3):
         with pytest.raises(ValueError, match="layer 'inner/scanned' runs under a Flax transform"):
             capture(model, variables, TOKENS, layers=["stem", "inner/*"])
+
+
+def test_a_lost_layer_is_named_also_if_another_one_was_traced():
+    axes = {"params": 0}
+    layer = nn.jit(scanned(Step, variable_axes=axes))
+
+    def both(x):
+        return layer(name="layer_1")(layer(name="layer_0")(x, None)[0], None)[0]
+
+    _, variables = initialised(running(both), TOKENS)
+    for name in ("layer_1", "layer_0", "layer_1"):
+        with pytest.raises(ValueError, match=f"layer '{name}' runs under a Flax transform"):
+            capture(running(both), variables, TOKENS, layers=name)

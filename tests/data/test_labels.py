@@ -47,7 +47,7 @@ WHERE = "labels of x.csv"
         (None, None),
         (float("nan"), None),
         (np.float32("nan"), None),
-        (np.datetime64("NaT"), None),
+        (np.datetime64("NaT", "D"), None),
         *(
             (missing, None)
             for missing in ("", "  ", "\u00a0", "nan", "NaN ", "<NA>", "NA", "n/a", "NULL", "#N/A")

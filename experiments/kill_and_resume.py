@@ -250,7 +250,9 @@ def main() -> None:
             victim = commands[number % len(commands)]
             out, cache = folder / f"killed-{number}", folder / f"killed-cache-{number}"
             delay = generator.uniform(0.2, 1.0) * seconds[victim.name]
-            running = kill_at(victim.arguments(out), delay, cache)
+            while not (running := kill_at(victim.arguments(out), delay, cache)):
+                delay /= 2  # it had ended: the machine is less busy than when it was timed
+                out, cache = out.with_name(f"{out.name}-again"), cache.with_name(f"{cache.name}-again")
             left = _left(folder, out)
             again(victim, out, cache)
             rows.append(

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
-from flax.core import freeze
+from flax.core import Scope, freeze
 from flax.traverse_util import flatten_dict
 
 from laya_jax.hidden_states.layer_calls import MEMBERS, Call, Reduction, Stored, taken
@@ -117,8 +117,7 @@ class Recorder:
         if not wanted and not _may_share_trace(module):
             return
         output, array = taken(layer, method, returned, self._output, arguments)
-        assert module.scope is not None
-        vmaps = "".join(module.scope.debug_path).count("vmap(")
+        vmaps = "".join(_scope(module).debug_path).count("vmap(")
         if not output.problem and not module.is_mutable_collection("intermediates"):
             output = output._replace(problem=MEMBERS if vmaps and running.mapped else self._advice)
         if wanted:
@@ -131,10 +130,10 @@ class Recorder:
 
     def _mapped(self, module: nn.Module) -> int:
         """Counts the transforms around a module that map over its parameters, by their missing axes."""
-        assert module.scope is not None
-        if not any(kind in part for part in module.scope.debug_path for kind in ("vmap(", "scan(")):
+        scope = _scope(module)
+        if not any(kind in part for part in scope.debug_path for kind in ("vmap(", "scan(")):
             return 0
-        root = module.scope.root  # as seen by the innermost transform
+        root = scope.root  # as seen by the innermost transform
         inside = jax.tree.leaves(root.variables().get("params", {}))
         parameters: Any = self._parameters
         for level in root.path:
@@ -150,8 +149,14 @@ def _may_share_trace(module: nn.Module) -> bool:
 
     What is stored in such a trace must serve all of them.
     """
-    assert module.scope is not None
-    return any("jit(" in part and "jit()" not in part for part in module.scope.debug_path)
+    return any("jit(" in part and "jit()" not in part for part in _scope(module).debug_path)
+
+
+def _scope(module: nn.Module) -> Scope:
+    """Returns the scope of a module that is running, which Flax types as optional."""
+    if module.scope is None:
+        raise RuntimeError(f"module {type(module).__name__} runs without a scope, expected it to be bound")
+    return module.scope
 
 
 def _is_method(module: nn.Module, name: str, function: Callable[..., Any]) -> bool:

@@ -21,15 +21,12 @@ from laya_jax.engine.parallel import (
     MeshParallel,
     Parallel,
     ParallelConfig,
-    any_process,
-    barrier,
-    connect,
-    cores,
     divisible,
     make_parallel,
 )
 from laya_jax.engine.predictor import Predictor
 from laya_jax.engine.presets import EXPERIMENTS, backbone_named, config_for
+from laya_jax.engine.processes import any_process, barrier, connect, cores
 from laya_jax.engine.state import TrainState, checksum, initial_state, make_optimizer
 from laya_jax.engine.steps import Batch, Outputs, Reader, TrainChunk, make_train_chunk, output_reader
 from laya_jax.engine.trained_model import TrainedModel

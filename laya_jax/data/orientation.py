@@ -63,7 +63,7 @@ def turned(image: Any, orientation: int) -> Any:
 def _exif(path: Path, image: Any) -> bytes:
     if image.format == "TIFF":
         return b""
-    exif: bytes = image.info.get("exif", b"")
+    exif: bytes = image.info.get("exif") or b""  # pillow-heif sets None
     if exif or image.format != "PNG":
         return exif
     with path.open("rb") as file:

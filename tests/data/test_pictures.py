@@ -234,6 +234,13 @@ def test_images_of_telephones_are_read_upright(tmp_path, photo):
         describe(tmp_path / "x.heic")
 
 
+@pytest.mark.skipif(importlib.util.find_spec("pillow_heif") is None, reason="needs pillow-heif")
+def test_images_of_telephones_without_metadata_are_read(tmp_path, photo):
+    describe(Path(__file__))  # from then on, Pillow writes them
+    photo.resize((64, 48)).save(tmp_path / "x.heic")
+    assert describe(tmp_path / "x.heic").size == (64, 48)
+
+
 @pytest.mark.parametrize(
     "content", [b"", b"<html>no image</html>", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"RIFF\0\0\0\0WEBP"]
 )

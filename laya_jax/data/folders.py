@@ -5,6 +5,7 @@ directly inside a split, and contains all files below it at any depth. Hidden fi
 """
 
 import os
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,10 +18,13 @@ SPLITS: Mapping[str, str] = {
 }
 """Splits by folder name, case-insensitive."""
 
+_WORDS = re.compile(r"[\W_\d]+|(?<=[a-z])(?=[A-Z])")
+_SUFFIX = re.compile(r"(?<=.)(set|data|split|images)$")
+
 LITTER = frozenset(
     {
         *("thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
-        *("__macosx", "@eadir", "#recycle", "lost+found"),
+        *("__macosx", "@eadir", "#recycle", "@recycle", "lost+found"),
     }
 )
 """Names, in lower case, of files left behind by operating systems and archivers; hidden like dotfiles."""
@@ -41,15 +45,17 @@ def splits_in(folder: Path) -> dict[str, Path]:
 
     Raises:
       FileNotFoundError: There is no such folder.
-      ValueError: Split folders and other folders are mixed, or two folders are for the same split.
+      ValueError: Split folders and other folders are mixed, two folders are for the same split, or folders seem
+        to be splits under other names.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     names = [path.name for path in _visible(folder) if path.is_dir()]
     splits = {name: SPLITS[_plain(name)] for name in names if _plain(name) in SPLITS}
-    if not splits:
-        return {}
     has = f"{folder} has the folders {', '.join(map(readable, names))}"
+    if not splits:
+        _refuse_decorated(has, names)
+        return {}
     if len(splits) < len(names):
         raise ValueError(
             f"{has}, expected train, validation (or val) and test alone, or classes alone; if "
@@ -153,6 +159,22 @@ def is_hidden(name: str) -> bool:
     (True, True, False)
     """
     return name.startswith(".") or _plain(name) in LITTER
+
+
+def _refuse_decorated(has: str, names: Sequence[str]) -> None:
+    """Raises for names such as training_set and test_set, which would be read as classes."""
+    found = {name: split for name in names for split in _splits_among(name)}
+    if "train" in found.values() and len(set(found.values())) > 1:
+        raise ValueError(
+            f"{has}, of which {' and '.join(map(readable, found))} seem to be splits, expected the names "
+            "train, validation (or val) and test; if they are classes, put all folders into a folder train"
+        )
+
+
+def _splits_among(name: str) -> set[str]:
+    """Returns the splits named by the words of a folder's name."""
+    words = (_SUFFIX.sub("", word.lower()) for word in _WORDS.split(name))
+    return {SPLITS[word] for word in words if word in SPLITS}
 
 
 def _plain(name: str) -> str:

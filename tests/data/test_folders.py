@@ -52,6 +52,34 @@ def test_folders_that_may_be_splits_or_classes_are_refused(tmp_path):
     assert list(classes_in(tmp_path / "train")) == ["bus", "car", "train"]
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("test_set", "training_set"),
+        ("seg_test", "seg_train"),
+        ("TestSet", "TrainSet", "single_prediction"),
+        ("train2017", "val2017"),
+        ("train-images", "valid-images"),
+    ],
+)
+def test_folders_that_seem_to_be_splits_are_no_classes(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+    with pytest.raises(
+        ValueError, match=f"{names[0]} and {names[1]} seem to be splits, expected the names train"
+    ):
+        splits_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "names", [("blood_test", "road_test"), ("restrain", "contest"), ("train_a", "train_b")]
+)
+def test_folders_named_after_one_split_are_classes(tmp_path, names):
+    for name in names:
+        (tmp_path / name).mkdir()
+    assert splits_in(tmp_path) == {}
+
+
 def test_the_first_folder_is_the_class_and_hidden_ones_are_not_there(tmp_path):
     make(
         tmp_path,

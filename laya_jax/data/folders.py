@@ -45,8 +45,8 @@ def splits_in(folder: Path) -> dict[str, Path]:
 
     Raises:
       FileNotFoundError: There is no such folder.
-      ValueError: Split folders and other folders are mixed, two folders are for the same split, or folders seem
-        to be splits under other names.
+      ValueError: Split folders and other folders are mixed, two folders are for the same split, or
+        folders seem to be splits under other names.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")

@@ -1,6 +1,7 @@
 """Image folders as data sets, with one sub-folder per class, optionally inside train/, validation/, test/."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from laya_jax.data.class_names import clean
 from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
 from laya_jax.data.folders import beside_classes, classes_in, listed, names_of, readable, splits_in
@@ -66,13 +68,28 @@ class _Found(NamedTuple):
 
     def unknown(self, class_names: Sequence[str]) -> dict[str, int]:
         """Counts the images in each class not among these names."""
-        known = {*class_names}
+        known = self._known(class_names)
         return {name: len(images) for name, images in self.classes.items() if images and name not in known}
 
     def labels(self, class_names: Sequence[str]) -> NDArray[np.int32]:
         """Returns the labels of all images, whose classes must be among these names."""
-        of_name = {name: label for label, name in enumerate(class_names)}
-        return np.array([of_name[name] for name, images in self.classes.items() for _ in images], np.int32)
+        known = self._known(class_names)
+        return np.array([known[name] for name, images in self.classes.items() for _ in images], np.int32)
+
+    def _known(self, class_names: Sequence[str]) -> dict[str, int]:
+        """Returns the labels of folders named like a class, or so but for blanks and the Unicode form.
+
+        Operating systems write accents in different forms, and look-alikes among the folders stay unknown.
+        """
+        exact = {name: label for label, name in enumerate(class_names)}
+        alike = Counter(map(clean, class_names)) | Counter(map(clean, self.classes))
+        cleaned = {clean(name): label for name, label in exact.items()}
+        known = {name: exact[name] for name in self.classes if name in exact}
+        return known | {
+            name: cleaned[clean(name)]
+            for name in self.classes
+            if name not in exact and clean(name) in cleaned and alike[clean(name)] == 1
+        }
 
 
 def load_images(config: DataConfig) -> Dataset:

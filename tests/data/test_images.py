@@ -372,6 +372,25 @@ def test_copies_in_several_classes_or_splits_are_counted(photos, tmp_path):
     assert shuffled.startswith("1 image is in more than one split, byte for byte: cat/")
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="file names there are of one Unicode form")
+@pytest.mark.parametrize(("train", "test"), [("cafe\u0301", "caf\u00e9"), ("caf\u00e9 ", "caf\u00e9")])
+def test_classes_are_the_same_in_every_form_of_unicode(photos, tmp_path, train, test):
+    (photos / "cat").rename(photos / train)
+    (tmp_path / "all").mkdir()
+    shutil.copytree(photos, tmp_path / "all" / "test")
+    photos.rename(tmp_path / "all" / "train")
+    (tmp_path / "all" / "test" / train).rename(tmp_path / "all" / "test" / test)
+    dataset = load(source(tmp_path / "all"))
+    assert set(dataset.class_names) == {train, "dog"}
+    assert np.bincount(dataset.test.labels).tolist() == [20, 20]
+    schema = SCHEMA._replace(class_names=dataset.class_names)
+    found = read_inputs(f"images:{tmp_path / 'all'}", schema, source(tmp_path / "all"), labelled=True)
+    np.testing.assert_array_equal(found.labels, dataset.test.labels)
+    (tmp_path / "all" / "test" / "dog").rename(tmp_path / "all" / "test" / (test + " "))
+    with pytest.raises(ValueError, match=r"test has the class(es)? caf.* which train has not"):
+        load(source(tmp_path / "all"))
+
+
 @pytest.mark.skipif(sys.platform == "darwin", reason="file names are UTF-8 there")
 def test_names_that_are_not_utf_8_are_read_and_written(photos):
     (photos / "cat").rename(photos / "caf\udce9")

@@ -171,7 +171,9 @@ def _run(
             recorded(seeing)
         return seeing.calls
 
-    return outputs_of(run, survey, enough, (inputs, dict(options)), _LOST, _FAILING)
+    # A key among the rngs may be an array, whose size is not that of the batch.
+    given = (inputs, {name: value for name, value in options.items() if name != "rngs"})
+    return outputs_of(run, survey, enough, given, _LOST, _FAILING)
 
 
 def _with(mutable: Any, key: str) -> Any:

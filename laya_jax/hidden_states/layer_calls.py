@@ -136,7 +136,7 @@ def outputs_of(
       survey: Function that runs the model without storing anything, and observes every call. It is only
         traced, if a transform cannot store values or has a cached trace in which layers are not observed.
       enough: Function that tells whether the calls include everything that was asked for.
-      inputs: Inputs of the model.
+      inputs: Inputs of the model, the first array among them with the batch on axis 0.
       lost: Problem of a layer whose output is not returned by the transforms around it.
       failing: Problem of a layer if the model runs, but fails while storing values.
     """
@@ -157,12 +157,12 @@ def outputs_of(
             _kept_key.cache_clear()  # a cached trace would neither observe nor store them next time
         if not enough(calls) or any(len(values) > seen[name] for name, values in stored.items()):
             calls = traced(survey)
-    batches = {array.shape[0] for array in arrays(inputs) if array.ndim}
-    return _joined(calls, stored, batches, lost)
+    batch = next((array.shape[0] for array in arrays(inputs) if array.ndim), None)
+    return _joined(calls, stored, batch, lost)
 
 
 def _joined(
-    calls: Sequence[Call], stored: Mapping[str, Sequence[Stored]], batches: set[int], lost: str
+    calls: Sequence[Call], stored: Mapping[str, Sequence[Stored]], batch: int | None, lost: str
 ) -> list[LayerOutput]:
     """Joins calls with their stored values; a layer with a problem is listed once."""
     problems = {call.output.name: call.output for call in reversed(calls) if call.output.problem}
@@ -175,17 +175,17 @@ def _joined(
             if not joined[name]:
                 outputs.append(problems.get(name) or call.output._replace(problem=lost))
         elif joined[name] < len(values):  # a transform may trace a layer more often than it runs
-            outputs.append(_unstacked(call, *values[joined[name]], batches))
+            outputs.append(_unstacked(call, *values[joined[name]], batch))
         joined[name] += 1
     return outputs
 
 
-def _unstacked(call: Call, value: Array | None, mark: Array | None, batches: set[int]) -> LayerOutput:
+def _unstacked(call: Call, value: Array | None, mark: Array | None, batch: int | None) -> LayerOutput:
     """Resolves axes added by transforms: depth moves to the front, batch stays, others are a problem."""
     if value is None or mark is None:
         return call.output._replace(problem="returned something else in another call")
     added = [axis for axis, size in enumerate(mark.shape) if size > 0]
-    problem = _unnamed(call, value, added, batches)
+    problem = _unnamed(call, value, added, batch)
     if problem:
         return call.output._replace(problem=problem)
     if not added or call.vmaps:
@@ -194,7 +194,7 @@ def _unstacked(call: Call, value: Array | None, mark: Array | None, batches: set
     return call.output._replace(value=stack.reshape(-1, *stack.shape[len(added) :]), scanned=True)
 
 
-def _unnamed(call: Call, value: Array, added: list[int], batches: set[int]) -> str:
+def _unnamed(call: Call, value: Array, added: list[int], batch: int | None) -> str:
     """Describes why an added axis is neither depth nor batch; empty if it is one of them."""
     scans = len(added) - call.vmaps
     if not added:
@@ -208,10 +208,15 @@ def _unnamed(call: Call, value: Array, added: list[int], batches: set[int]) -> s
             f"runs under a scan that shares its parameters, so that axis {added[0]} of {value.shape} may be "
             "time and is not known to be depth; expected the layer around the scan, or a loop in Python"
         )
-    if call.vmaps and value.shape[0] not in batches and batches.intersection(value.shape[1:-1]):
+    if call.vmaps and value.shape[0] != batch and batch in value.shape[1:]:
         return (
             f"runs under a vmap that is not over samples, which puts its own axis first: {value.shape}; "
             "expected the batch on axis 0"
+        )
+    if call.vmaps and batch != 1 and batch in value.shape[1:-1]:
+        return (
+            f"runs under a vmap, and several axes of {value.shape} are of the size of the batch, {batch}, so "
+            "that they cannot be told apart; expected a batch of another size"
         )
     return ""
 

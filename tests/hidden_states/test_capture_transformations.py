@@ -1,5 +1,7 @@
 """Hidden states of layers under Flax's transformations."""
 
+import math
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -134,6 +136,47 @@ def test_a_vmap_over_tokens_is_taken_only_where_the_batch_comes_first():
     model = running(lambda x: vmapped(Block, in_axes=1, out_axes=1)(6, name="block")(x))
     with pytest.raises(ValueError, match=r"'block' runs under a vmap that is not over samples.*\(5, 4, 6\)"):
         capture(model, variables, TOKENS, layers="block")
+
+
+@pytest.mark.parametrize(
+    ("shape", "inputs", "options", "message"),
+    [
+        ((4, 5, 6), [jnp.arange(5)], {}, r"is not over samples.*\(5, 4, 6\)"),
+        (
+            (4, 2, 5, 6),
+            [],
+            {"rngs": {"dropout": jnp.zeros(2, "uint32")}},
+            r"is not over samples.*\(2, 4, 5, 6\)",
+        ),
+        ((5, 5, 6), [], {}, r"several axes of \(5, 5, 6\) are of the size of the batch, 5"),
+    ],
+)
+def test_a_vmap_is_not_over_samples_because_its_size_is_that_of_another_input(
+    shape, inputs, options, message
+):
+    class Model(nn.Module):
+        @nn.compact
+        def __call__(self, x, positions=None):
+            return vmapped(Block, in_axes=1, out_axes=1)(6, name="block")(x)
+
+    model = Model()
+    tokens = jnp.arange(math.prod(shape), dtype="float32").reshape(shape)
+    _, variables = initialised(model, tokens)
+    with pytest.raises(ValueError, match=f"'block' runs under a vmap.*{message}"):
+        capture(model, variables, tokens, *inputs, layers="block", **options)
+
+
+def test_a_vmap_over_tokens_to_a_number_each_does_not_pass_for_a_batch():
+    model = running(lambda x: vmapped(Score, in_axes=1, out_axes=1)(name="score")(x))
+    _, variables = initialised(model, TOKENS)
+    with pytest.raises(ValueError, match=r"'score' runs under a vmap that is not over samples.*\(5, 4\)"):
+        capture(model, variables, TOKENS, layers="score")
+
+
+class Score(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(x)[..., 0]
 
 
 @pytest.mark.parametrize(

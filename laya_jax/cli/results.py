@@ -50,9 +50,9 @@ def show_prediction(console: Console, result: Result, class_names: Sequence[str]
 
 
 def show_findings(console: Console, findings: Sequence[Finding], summary: str) -> None:
-    """Prints what was measured of attention, whether it is a reason to trust it, and a summary."""
+    """Prints the measurements of attention, whether each is a reason to trust it, and a summary."""
     if findings:
-        columns = ("measured", "value", "compare with", "a reason to trust it")
+        columns = ("measured", "value", "compare with", "reason to trust it?")
         rows = [(each.name, each.value, each.reference, WORDS[each.verdict]) for each in findings]
         console.table(columns, rows)
     console.tell(summary)
@@ -69,7 +69,6 @@ def _profile(
 def _faithfulness(console: Console, measured: Mapping[str, float] | None) -> None:
     if measured is not None:
         console.tell(
-            f"  how faithful it is: {measured['flips_without_top_layer']:.0%} of predictions change "
-            f"without their layer of most attention, {measured['flips_without_another_layer']:.0%} "
-            "without another one"
+            f"  faithfulness: {measured['flips_without_top_layer']:.0%} of predictions change without the "
+            f"layer with the most attention, {measured['flips_without_another_layer']:.0%} without another"
         )

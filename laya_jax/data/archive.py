@@ -100,10 +100,10 @@ def _check_header(file: IO[bytes], name: str, size: int) -> None:
     version = np.lib.format.read_magic(file)
     readers = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     if version not in readers:
-        raise ValueError(f"{name} is in version {version} of the format, expected (1, 0) or (2, 0)")
+        raise ValueError(f"{name} has format version {version}, expected (1, 0) or (2, 0)")
     shape, _, dtype = readers[version](file)
     if dtype.hasobject:
         raise ValueError(f"{name} holds Python objects, which are never unpickled, expected numbers or text")
     there = size - file.tell()
     if not dtype.itemsize or min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != there:
-        raise ValueError(f"{name} has a header of shape {shape} and {dtype}, but {there:,} bytes follow it")
+        raise ValueError(f"{name} has a header for shape {shape} and {dtype}, but {there:,} bytes of data")

@@ -23,7 +23,7 @@ CLASS_NAMES = ("classnames", "targetnames", "labelnames")
 """Names of the array of class names, normalised by ``_key``."""
 
 EXPECTED = (
-    "expected inputs and labels, X and y, or x_train and y_train (and the same with val and test) among them"
+    "expected arrays named inputs and labels, X and y, or x_train and y_train (likewise for val and test)"
 )
 
 
@@ -71,7 +71,7 @@ def passed_over_notes(arrays: Arrays, where: str) -> Iterator[str]:
         meant = f" (did you mean {near[0]}?)" if near and not is_known else ""
         described.append(plain(name) + meant)
     if described:
-        yield f"{where} holds what is not read: {listed(described)}"
+        yield f"{where} holds arrays that are not used: {listed(described)}"
 
 
 class _Meaning(NamedTuple):

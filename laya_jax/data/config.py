@@ -91,7 +91,7 @@ class DataConfig:
                 raise ValueError(f"data.{name} is {column!r}, expected the name of a column")
         if self.text_column.strip().casefold() == self.label_column.strip().casefold():
             raise ValueError(
-                f"data.label_column is {self.label_column!r}, expected another one than data.text_column"
+                f"data.label_column is {self.label_column!r}, expected a different one from data.text_column"
             )
 
     def _check_used(self) -> None:

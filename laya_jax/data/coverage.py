@@ -28,11 +28,11 @@ def check_trained(labels: Splits[NDArray], class_names: Sequence[str], cut: Sequ
     if cut and (names := missing(cut)):
         raise ValueError(
             f"data.split is 'last', which holds out all examples of {names}, expected 'shuffled' for data "
-            "that are ordered by class: --data.split shuffled"
+            "sorted by class: --data.split shuffled"
         )
     for split in ("validation", "test"):
         if names := missing([split]):
-            raise ValueError(f"data.source has {split} examples of {names}, but none of them to train on")
+            raise ValueError(f"data.source has {split} examples of {names}, but no training examples of them")
     trained = np.unique(labels.train)
     if len(trained) < 2:
         name = class_names[int(trained[0])]
@@ -77,6 +77,6 @@ def coverage_notes(labels: Splits[NDArray], class_names: Sequence[str], cut: Seq
     ]
     if few:
         yield (
-            f"{len(few):,} of {len(class_names) - len(untrained):,} classes have too few examples to be in "
-            f"every split, and are in training first: {listed(few)}"
+            f"{len(few):,} of {len(class_names) - len(untrained):,} classes have too few examples for every "
+            f"split; the training split comes first: {listed(few)}"
         )

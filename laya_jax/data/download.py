@@ -69,7 +69,7 @@ def fetch(remote: RemoteFile, folder: Path, moved: Callable[[int], None] = lambd
     if path.exists():
         if (found := digest(path)) != remote.sha256:
             raise ValueError(
-                f"{path} has SHA-256 {found}, expected {remote.sha256}; delete it, and run this again"
+                f"{path} has SHA-256 {found}, expected {remote.sha256}; delete it and run this again"
             )
         moved(remote.size)
         return path
@@ -117,15 +117,15 @@ def _append(remote: RemoteFile, part: Path, have: int, moved: Callable[[int], No
             part.unlink()
             return
         if response.status_code not in (requests.codes.ok, requests.codes.partial_content):
-            answer = f"the server answers {response.status_code} {response.reason}"
+            answer = f"the server answered {response.status_code} {response.reason}"
             raise requests.HTTPError(answer, response=response)
         if not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0  # the server sends the whole file
         length = response.headers.get("Content-Length", "")
         if length.isdecimal() and have + int(length) != remote.size:
             raise ValueError(
-                f"{remote.url} has {have + int(length):,} bytes, expected {remote.size:,}: it is "
-                "another file, or a login page of the network"
+                f"{remote.url} has {have + int(length):,} bytes, expected {remote.size:,}: it is a "
+                "different file, or the network's login page"
             )
         with _opened(part, have) as file:
             for chunk in response.raw.stream(CHUNK, decode_content=False):
@@ -135,7 +135,7 @@ def _append(remote: RemoteFile, part: Path, have: int, moved: Callable[[int], No
                 file.write(chunk)
                 moved(have)
         if have < remote.size:
-            raise requests.ConnectionError(f"it ended after {have:,} of {remote.size:,} bytes")
+            raise requests.ConnectionError(f"the response ended after {have:,} of {remote.size:,} bytes")
 
 
 @contextmanager

@@ -28,15 +28,15 @@ def duplicates(keys: Splits[NDArray], labels: Splits[NDArray]) -> Iterator[str]:
     ...     Splits(*np.array([[0, 1], [0, 1], [1, 1]])),
     ... )
     >>> list(duplicates(keys, labels))
-    ['1 of 2 test examples is in the training split, too', '2 examples are in several classes at once']
+    ['1 of 2 test examples is also in the training split', '2 examples are in several classes']
     """
     for name in ("validation", "test"):
         held_out: Any = getattr(keys, name)
         if copies := int(np.isin(held_out, keys.train).sum()):
             is_in = "is" if copies == 1 else "are"
-            yield f"{copies:,} of {len(held_out):,} {name} examples {is_in} in the training split, too"
+            yield f"{copies:,} of {len(held_out):,} {name} examples {is_in} also in the training split"
     all_keys = np.concatenate(keys)
     pairs = np.unique(np.stack([all_keys, np.concatenate(labels)], axis=1), axis=0)
     several, counts = np.unique(pairs[:, 0], return_counts=True)
     if copies := int(np.isin(all_keys, several[counts > 1]).sum()):
-        yield f"{copies:,} examples are in several classes at once"
+        yield f"{copies:,} examples are in several classes"

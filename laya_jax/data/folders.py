@@ -58,8 +58,8 @@ def splits_in(folder: Path) -> dict[str, Path]:
         return {}
     if len(splits) < len(names):
         raise ValueError(
-            f"{has}, expected train, validation (or val) and test alone, or classes alone; if "
-            f"{next(iter(splits))} is a class, put all of them into a folder train"
+            f"{has}, expected only train, validation (or val) and test, or only classes; if "
+            f"{next(iter(splits))} is a class, move all of them into a folder named train"
         )
     if len(set(splits.values())) < len(names):
         raise ValueError(f"{has}, expected train, validation (or val) and test, one folder for each")
@@ -130,15 +130,6 @@ def lookalikes(names: Iterable[str]) -> list[tuple[str, ...]]:
         same = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
         groups.setdefault(same, []).append(name)
     return [tuple(group) for group in groups.values() if len(group) > 1]
-
-
-def listed(names: Sequence[str]) -> str:
-    """Formats the first name, and the number of the others.
-
-    >>> listed(["cat/1.png", "cat/2.png", "cat/3.png"])
-    'cat/1.png and 2 more'
-    """
-    return f"{names[0]} and {len(names) - 1:,} more" if len(names) > 1 else names[0]
 
 
 def counted_suffixes(paths: Iterable[Path]) -> str:

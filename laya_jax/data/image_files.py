@@ -72,7 +72,7 @@ class ImageFiles:
         def fill(row: int) -> None:
             image = read_pixels(self.pictures[row], size, self.shape[3], self.background)
             if image.shape != self.shape[1:]:
-                raise ValueError(f"{self.pictures[row].path} has changed since its size was read")
+                raise ValueError(f"{self.pictures[row].path} has changed in size since it was first read")
             pixels[row] = image
 
         with ThreadPoolExecutor() as threads:

@@ -165,6 +165,6 @@ def _check_size(path: Path, image: Any) -> None:
     most = LARGEST_MEMORY // MEMORY_PER_PIXEL.get(image.format, LEAST_PER_PIXEL)
     if width * height > most:
         raise TooLargeError(
-            f"{path} has {width:,} x {height:,} pixels, expected at most {most:,} in all for {image.format}; "
-            "shrink it first"
+            f"{path} has {width:,} x {height:,} pixels, expected at most {most:,} in total for "
+            f"{image.format}; shrink it first"
         )

@@ -4,17 +4,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from laya_jax.data.folders import counted_suffixes, listed, lookalikes, names_of
+from laya_jax.data.class_names import listed
+from laya_jax.data.folders import counted_suffixes, lookalikes, names_of
 from laya_jax.data.image_kinds import HEIF, reads_heif
 from laya_jax.data.pictures import DEEP_COLOUR, DEEP_GREY, FRAMES, LARGE, TRANSPARENT, UPRIGHT, Picture
 
 HOW_READ: Mapping[str, str] = {
-    UPRIGHT: "turned upright, as EXIF tells",
-    TRANSPARENT: "laid on {background} because of transparent pixels (data.background)",
+    UPRIGHT: "turned upright according to EXIF",
+    TRANSPARENT: "composited on {background} because of transparent pixels (data.background)",
     DEEP_GREY: "read with the upper 8 of 16 bits of grey",
-    DEEP_COLOUR: "read with the upper 8 of 16 bits a channel",
+    DEEP_COLOUR: "read with the upper 8 of 16 bits per channel",
     FRAMES: "read without the frames or pages after the first",
-    LARGE: "so large that, to be resized, only a fraction of the pixels is decoded",
+    LARGE: "so large that only a fraction of the pixels is decoded before resizing",
 }
 """Ends of notes on images that are not read as stored, by trait."""
 
@@ -24,25 +25,26 @@ def on_skipped(paths: Sequence[Path], folder: Path) -> list[str]:
     if not paths:
         return []
     to_read = "; to read .heic: pip install 'laya-jax[heic]'" if _needs_heif(paths) else ""
-    return [f"skipped {_files(paths)} that Pillow does not read as images: {_named(paths, folder)}{to_read}"]
+    skipped = f"{_files(paths)} that Pillow does not recognise as images"
+    return [f"skipped {skipped}: {_counted(paths, folder)}{to_read}"]
 
 
 def on_beside(paths: Sequence[Path], folder: Path) -> list[str]:
     """Returns a note on files outside the class folders, if there are any."""
-    return [f"skipped {_files(paths)} in no class folder: {_named(paths, folder)}"] if paths else []
+    return [f"skipped {_files(paths)} outside the class folders: {_counted(paths, folder)}"] if paths else []
 
 
 def on_classes(found: Mapping[str, Sequence[Any]]) -> Iterator[str]:
     """Yields notes on class folders without images, and on those with similar names.
 
-    >>> list(on_classes({"cat": [1], "Cat": [2], "dog": []}))
-    ['folders without images are no classes: dog', 'cat and Cat are different classes, but look alike']
+    >>> list(on_classes({"a": [1], "A": [2], "b": []}))
+    ['folders without images do not count as classes: b', 'a and A are different classes with similar names']
     """
     empty = [name for name, images in found.items() if not images]
     if empty:
-        yield f"folders without images are no classes: {listed(empty)}"
+        yield f"folders without images do not count as classes: {listed(empty)}"
     for group in lookalikes(name for name, images in found.items() if images):
-        yield f"{' and '.join(group)} are different classes, but look alike"
+        yield f"{' and '.join(group)} are different classes with similar names"
 
 
 def on_labels(unknown: Mapping[str, int], known: int) -> Iterator[str]:
@@ -53,25 +55,22 @@ def on_labels(unknown: Mapping[str, int], known: int) -> Iterator[str]:
       known: Number of the other images.
 
     >>> list(on_labels({"fox": 12, "": 1}, known=20))
-    ['labels are left out: fox (12) is no class of the model, 1 image is in no class folder']
+    ['labels are not used: fox (12) is not one of the classes, 1 image is outside the class folders']
     """
     folders = [f"{name} ({number:,})" for name, number in unknown.items() if name]
     beside = unknown.get("", 0)
-    reasons = [f"{listed(folders)} {'are' if folders[1:] else 'is'} no class of the model"] if folders else []
+    not_known = "are not among the classes" if folders[1:] else "is not one of the classes"
+    reasons = [f"{listed(folders)} {not_known}"] if folders else []
     if beside and (folders or known):
-        reasons.append(f"{_images(beside)} in no class folder")
+        reasons.append(f"{_images(beside)} outside the class folders")
     if reasons:
-        yield f"labels are left out: {', '.join(reasons)}"
+        yield f"labels are not used: {', '.join(reasons)}"
 
 
 def on_colours(pictures: Iterable[Picture], channels: int, folder: Path) -> list[str]:
     """Returns a note on colour images for a greyscale model, if there are any."""
     coloured = [picture.path for picture in pictures if not picture.is_grey] if channels == 1 else []
-    return (
-        [f"{_images(len(coloured))} read as grey alone: {listed(names_of(coloured, folder))}"]
-        if coloured
-        else []
-    )
+    return [f"{_images(len(coloured))} converted to grey: {_named(coloured, folder)}"] if coloured else []
 
 
 def on_traits(pictures: Iterable[Picture], folder: Path, background: str) -> Iterator[str]:
@@ -82,8 +81,7 @@ def on_traits(pictures: Iterable[Picture], folder: Path, background: str) -> Ite
             of_trait.setdefault(trait, []).append(picture.path)
     for trait, how in HOW_READ.items():
         if paths := of_trait.get(trait):
-            names = listed(names_of(paths, folder))
-            yield f"{_images(len(paths))} {how.format(background=background)}: {names}"
+            yield f"{_images(len(paths))} {how.format(background=background)}: {_named(paths, folder)}"
 
 
 def on_copies(splits: Mapping[str, tuple[Sequence[Picture], Sequence[int]]], folder: Path) -> Iterator[str]:
@@ -104,8 +102,8 @@ def on_copies(splits: Mapping[str, tuple[Sequence[Picture], Sequence[int]]], fol
             first = apart[0][0]
             other = next(place for place in apart[0] if place[column] != first[column])
             names = names_of([first[2], other[2]], folder)
-            pair = f"{names[0]} ({first[0]}) is {names[1]} ({other[0]})"
-            yield f"{_images(len(apart))} in more than one {what}, byte for byte: {pair}"
+            pair = f"{names[0]} ({first[0]}) and {names[1]} ({other[0]})"
+            yield f"{_images(len(apart))} in more than one {what}, with identical files such as {pair}"
 
 
 def _files(paths: Sequence[Path]) -> str:
@@ -117,8 +115,12 @@ def _images(number: int) -> str:
 
 
 def _named(paths: Sequence[Path], folder: Path) -> str:
+    return listed(names_of(paths, folder), shown=1)
+
+
+def _counted(paths: Sequence[Path], folder: Path) -> str:
     suffixes = f" ({counted_suffixes(paths)})" if len(paths) > 1 else ""
-    return listed(names_of(paths, folder)) + suffixes
+    return _named(paths, folder) + suffixes
 
 
 def _needs_heif(paths: Iterable[Path]) -> bool:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.data.class_names import clean
+from laya_jax.data.class_names import clean, listed
 from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset
-from laya_jax.data.folders import beside_classes, classes_in, listed, names_of, readable, splits_in
+from laya_jax.data.folders import beside_classes, classes_in, names_of, readable, splits_in
 from laya_jax.data.image_files import ImageFiles
 from laya_jax.data.image_notes import (
     on_beside,
@@ -103,7 +103,7 @@ def load_images(config: DataConfig) -> Dataset:
     folder = path_of(config.source)
     splits = splits_in(folder)
     if splits and "train" not in splits:
-        raise ValueError(f"{folder} has the folders {_names(splits)} and no train, expected one to train on")
+        raise ValueError(f"{folder} has the folders {_names(splits)}, expected a folder train among them")
     parts = splits or {"train": folder}
     found = {split: _Found.of(classes_in(part)) for split, part in parts.items()}
     strays = [path for part in dict.fromkeys((folder, *parts.values())) for path in beside_classes(part)]
@@ -116,11 +116,11 @@ def load_images(config: DataConfig) -> Dataset:
             + "".join(f"; {note}" for note in notes)
         )
     for split, each in found.items():
-        _check_known(parts[split], each.unknown(class_names), "train has not")
+        _check_known(parts[split], each.unknown(class_names), "missing from train")
     everything = [picture for each in found.values() for picture in each.pictures]
     shape = _shape_of(found["train"].pictures, config.image_size)
     if config.image_size is None:
-        _check_sizes(everything, shape, "others are of", "--data.image-size resizes all")
+        _check_sizes(everything, shape, "others have", "--data.image-size resizes all of them")
     notes += on_colours(everything, shape[2], folder)
     notes += on_traits(everything, folder, config.background)
     examples = {
@@ -169,8 +169,8 @@ def read_unlabelled_images(
     splits = splits_in(folder)
     if splits and "test" not in splits:
         raise ValueError(
-            f"{folder} has the folders {_names(splits)} and no test, expected the folder to read, such as "
-            f"images:{next(iter(splits.values()))}"
+            f"{folder} has the folders {_names(splits)}, expected a folder test among them, or the path of "
+            f"one of them, such as images:{next(iter(splits.values()))}"
         )
     if shape[2] not in (1, 3):
         raise ValueError(f"the model reads {shape[2]} channels, expected 1 or 3 to read images from files")
@@ -180,9 +180,9 @@ def read_unlabelled_images(
     notes = [*on_skipped(found.skipped, folder), *(on_beside(strays, folder) if labelled else ())]
     pictures, unknown = found.pictures, found.unknown(class_names)
     if labelled:
-        _check_known(part, unknown, f"the model has not: its classes are {listed(class_names)}")
+        _check_known(part, unknown, f"unknown to the model, whose classes are {listed(class_names)}")
     if not pictures:
-        where = " in class folders, which tell their labels" if labelled else ""
+        where = " in class folders, from which labels are read" if labelled else ""
         raise FileNotFoundError(f"{part} has no images{where}" + "".join(f"; {note}" for note in notes))
     if config.image_size is None:
         _check_sizes(pictures, shape, "the model reads", "resize it first")
@@ -211,9 +211,7 @@ def _check_known(folder: Path, unknown: Mapping[str, int], lacking: str) -> None
         counted = [
             f"{name} ({number:,} image{'s' if number > 1 else ''})" for name, number in unknown.items()
         ]
-        raise ValueError(
-            f"{folder} has the class{'es' if counted[1:] else ''} {listed(counted)}, which {lacking}"
-        )
+        raise ValueError(f"{folder} has the class{'es' if counted[1:] else ''} {listed(counted)}, {lacking}")
 
 
 def _check_sizes(pictures: Sequence[Picture], shape: Sequence[int], others: str, advice: str) -> None:
@@ -222,7 +220,7 @@ def _check_sizes(pictures: Sequence[Picture], shape: Sequence[int], others: str,
     for picture in pictures:
         if picture.size != (width, height):
             raise ValueError(
-                f"{picture.path} is of {picture.size[0]} x {picture.size[1]} pixels, but {others} {width} x "
+                f"{picture.path} has {picture.size[0]} x {picture.size[1]} pixels, but {others} {width} x "
                 f"{height}; {advice}"
             )
 

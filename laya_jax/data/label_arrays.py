@@ -24,7 +24,7 @@ def label_values(array: NDArray, examples: int, where: str) -> list[Any]:
     [2, 0]
     """
     if array.dtype.kind not in "biufSU":
-        raise ValueError(f"{where} are of {array.dtype}, expected whole numbers, names, or one-hot rows")
+        raise ValueError(f"{where} have dtype {array.dtype}, expected whole numbers, names or one-hot rows")
     is_one_hot = array.ndim == 2 and len(array) == examples and array.shape[1] > 1
     if array.ndim and array.size == max(array.shape) and (array.size == examples or not is_one_hot):
         array = array.reshape(-1)
@@ -33,7 +33,9 @@ def label_values(array: NDArray, examples: int, where: str) -> list[Any]:
     if array.ndim != 1 or not len(array):
         raise ValueError(f"{where} have shape {array.shape}, expected one label per example")
     if len(array) != examples:
-        raise ValueError(f"{where} are {len(array):,} for {examples:,} inputs, expected as many of both")
+        raise ValueError(
+            f"{where} have {len(array):,} entries for {examples:,} inputs, expected one per input"
+        )
     return array.tolist()
 
 
@@ -76,12 +78,14 @@ def read_class_names(array: NDArray, where: str) -> tuple[str, ...]:
       ValueError: The array is not a list of names, or two names are the same.
     """
     if array.ndim != 1 or array.dtype.kind not in "iuSU":
-        raise ValueError(f"{where} have shape {array.shape} and {array.dtype}, expected one name per class")
+        raise ValueError(
+            f"{where} have shape {array.shape} and dtype {array.dtype}, expected one name per class"
+        )
     names = [clean(name.decode() if isinstance(name, bytes) else str(name)) for name in array.tolist()]
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1 or not name]
     if twice:
         raise ValueError(
-            f"{where} hold {listed(map(quoted, twice))}, expected a name of its own for each class"
+            f"{where} hold {listed(map(quoted, twice))}, expected a distinct, non-empty name for each class"
         )
     return tuple(names)
 
@@ -94,5 +98,5 @@ def _from_one_hot(array: NDArray, where: str) -> NDArray:
     found = f" and {ones[ones != 1][0]} ones in row {np.flatnonzero(ones != 1)[0]}" if is_binary else ""
     raise ValueError(
         f"{where} have shape {array.shape}{found}, expected one label per example, or one-hot rows with "
-        "one 1 each: only single-label classification is supported, not multi-label or several targets"
+        "a single 1 each: only single-label classification is supported, not multi-label or several targets"
     )

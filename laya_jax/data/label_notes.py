@@ -34,9 +34,9 @@ def label_notes(
     if spellings := _spellings(values, labels, class_names):
         yield f"{where} with several spellings are read as one class: {listed(spellings)}"
     if alike := [" and ".join(counted[name] for name in names) for names in _lookalikes(class_names)]:
-        yield f"{where} that look alike are classes of their own: {listed(alike)}"
+        yield f"{where} with similar names are separate classes: {listed(alike)}"
     if doubtful := [counted[name] for name in class_names if name in DOUBTFUL]:
-        yield f"{where} hold {listed(doubtful)}, read as a class and not as missing"
+        yield f"{where} hold {listed(doubtful)}, read as a class rather than as missing"
     if joined := [counted[name] for name in class_names if _is_joined(name, set(class_names))]:
         yield (
             f"{where} seem to hold several classes in one, {listed(joined)}: each is a class of its own, as "

@@ -133,7 +133,7 @@ def labels_among(
         return labels, ()
     if missing == len(labels):
         return None, ()
-    return None, (f"{missing:,} of {len(labels):,} {where} are missing, so none of them is used",)
+    return None, (f"{missing:,} of {len(labels):,} {where} are missing, so no labels are used",)
 
 
 def _text(value: Any, where: str, place: Place, row: int) -> str | None:
@@ -146,9 +146,9 @@ def _text(value: Any, where: str, place: Place, row: int) -> str | None:
 def _refuse_regression(numbers: Sequence[str], where: str) -> None:
     fractions = [text for text in numbers if not WHOLE.fullmatch(text)]
     raise ValueError(
-        f"{where} hold numbers that are not whole ({listed(fractions, 3)}), which looks like a regression "
-        "target, expected classes: only single-label classification is supported (classes that are such "
-        "numbers need names, such as 'v1.5')"
+        f"{where} hold fractional numbers ({listed(fractions, 3)}), which look like a regression target, "
+        "expected classes: only single-label classification is supported (if they are classes, give them "
+        "names, such as 'v1.5')"
     )
 
 
@@ -157,7 +157,7 @@ def _refuse_identifiers(labels: NDArray[np.int32], class_names: Sequence[str], w
     alone = [class_names[label] for label in np.flatnonzero(counts == 1).tolist()]
     if len(alone) > max(FEW, counts.sum() / 2):
         raise ValueError(
-            f"{where} hold {len(class_names):,} classes, {len(alone):,} of them with one example only "
-            f"({listed(map(quoted, alone), 3)}), which looks like identifiers or a regression target, "
+            f"{where} hold {len(class_names):,} classes, {len(alone):,} of them with only one example "
+            f"({listed(map(quoted, alone), 3)}), which look like identifiers or a regression target, "
             "expected several examples for each class"
         )

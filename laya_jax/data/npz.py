@@ -63,7 +63,7 @@ def read_unlabelled_npz(path: Path, class_names: Sequence[str]) -> Unlabelled:
         values, where = file.labels(of_labels, len(inputs)), file.where(of_labels)
         if not file.class_names and are_numbers(values) and not are_numbers(class_names):
             values = named_values(values, class_names, where)
-            notes = (*notes, f"{where} are read as the numbers of the model's classes, from 0 on")
+            notes = (*notes, f"{where} are read as indices of the model's classes, counted from 0")
         labels, more = labels_among(values, class_names, where)
     ids = tuple(map(str, range(len(inputs))))
     return Unlabelled(inputs, ids, labels, of_inputs, (*file.notes, *notes, *more))
@@ -154,7 +154,7 @@ def read_inputs(array: NDArray, where: str) -> tuple[NDArray, tuple[str, ...]]:
     if channels := imprecise_channels(array, values):
         notes = (
             *notes,
-            f"{where} loses digits in float32, in columns {listed(map(str, channels))}: subtract an offset",
+            f"{where} loses precision in float32 in columns {listed(map(str, channels))}: subtract an offset",
         )
     return values, notes
 
@@ -182,4 +182,4 @@ def _check_alike(inputs: NDArray, train: NDArray, where: str) -> None:
     if inputs.shape[1:] != train.shape[1:]:
         raise ValueError(f"{where} has inputs of shape {inputs.shape[1:]}, expected {train.shape[1:]}")
     if inputs.dtype != train.dtype:
-        raise ValueError(f"{where} has inputs of {inputs.dtype}, expected {train.dtype}")
+        raise ValueError(f"{where} has inputs of dtype {inputs.dtype}, expected {train.dtype}")

@@ -100,7 +100,7 @@ def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
         magic, *shape = np.frombuffer(file.read(4 * (1 + dimensions)), ">u4").tolist()
         values = np.frombuffer(file.read(LARGEST), np.uint8)
     if magic != 0x0800 + dimensions or len(values) != np.prod(shape, dtype=np.int64):
-        raise ValueError(f"{path} is no array of bytes in {dimensions} dimensions in the format of MNIST")
+        raise ValueError(f"{path} is not a {dimensions}-dimensional array of bytes in MNIST's format")
     return values.reshape(shape)
 
 
@@ -165,7 +165,7 @@ def _members(path: Path, is_wanted: Callable[[str], bool]) -> Iterator[tuple[str
                 continue
             total += member.size
             if total > LARGEST:
-                raise ValueError(f"{path} has more than {LARGEST:,} bytes, expected less")
+                raise ValueError(f"{path} unpacks to more than {LARGEST:,} bytes, expected fewer")
             file = archive.extractfile(member)
             yield member.name, b"" if file is None else file.read()
 

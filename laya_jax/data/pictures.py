@@ -80,7 +80,7 @@ def describe(path: Path) -> Picture | None:
             raise _unreadable(path, error) from error
         return None
     if found is None and has_to_be_image(path):
-        raise _unreadable(path, "its content is of no kind of image that Pillow knows")
+        raise _unreadable(path, "its content is not in an image format that Pillow knows")
     return found
 
 
@@ -106,7 +106,7 @@ def read_pixels(picture: Picture, size: int | None, channels: int, background: s
     try:
         with opened(picture.path) as image, MEMORY.holding(memory_of(picture.kind, width * height)):
             if image is None:
-                raise ValueError("it is no image any more")
+                raise ValueError("it is no longer an image")
             if LARGE in picture.traits and size is not None:
                 image.draft(None, (2 * size, 2 * size))  # a fraction of its size, still larger than needed
             image = _flat(image, picture, background)
@@ -129,8 +129,8 @@ def _described(path: Path, image: Any) -> Picture:
     deep = _is_deep_grey(image)
     if image.mode in ("I", "F") and not deep:
         raise _DepthError(
-            f"{path} has pixels of mode {image.mode}, 32 bits without a fixed range, expected 8 or 16 bits a "
-            "channel: save it so, or give the numbers as npz:FILE"
+            f"{path} has pixels of mode {image.mode}, 32 bits without a fixed range, expected 8 or 16 bits "
+            "per channel: convert it, or pass the numbers as npz:FILE"
         )
     grey = deep or image.mode in ("1", "L")
     orientation = orientation_of(path, image)

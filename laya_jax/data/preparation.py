@@ -57,7 +57,7 @@ def prepare(
     if builder.is_prepared():
         return target
     if target.exists():
-        raise FileExistsError(f"{target} is not complete; delete it, and run this again")
+        raise FileExistsError(f"{target} is incomplete; delete it and run this again")
     root.mkdir(parents=True, exist_ok=True)
     with _alone(root / f".laya-{source}.lock", source, moved):
         if find_builder(source, root).is_prepared():  # another process has prepared it in the meantime
@@ -79,7 +79,7 @@ def _alone(lock: Path, source: str, moved: Moved) -> Iterator[None]:
         try:
             stack.enter_context(locked(lock, wait=False))
         except BlockingIOError:
-            moved(f"waiting for another process that prepares {source}", "data set", 0, 1)
+            moved(f"waiting for another process to prepare {source}", "data set", 0, 1)
             stack.enter_context(locked(lock, wait=True))
         yield
 
@@ -97,8 +97,8 @@ def _download(files: list[RemoteFile], folder: Path, source: str, moved: Moved) 
         except ConnectionError as error:
             missing = ", ".join(file.name for file in files if not (folder / file.name).exists())
             raise ConnectionError(
-                f"{error}; run this again where there is a network (what has arrived is kept), name a server "
-                f"that has it (laya prepare {source} --mirror URL), or put into {folder}: {missing}"
+                f"{error}; run this again with a network connection (partial downloads are kept), name "
+                f"another server (laya prepare {source} --mirror URL), or put into {folder}: {missing}"
             ) from error
         before += remote.size
     moved(f"downloading {source}", "MB", total, total)

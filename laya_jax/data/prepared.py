@@ -33,8 +33,8 @@ def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dat
     if not builder.is_prepared():
         where = f" --data.directory {config.directory}" if config.directory else ""
         raise FileNotFoundError(
-            f"data.source is {config.source!r}, which is not in {builder.data_dir}; with a network, run: "
-            f"laya prepare {config.source}{where} (downloads {megabytes(original_files(config.source)):,} MB)"
+            f"data.source is {config.source!r}, which is not in {builder.data_dir}; to download it "
+            f"({megabytes(original_files(config.source)):,} MB), run: laya prepare {config.source}{where}"
         )
     with _readable(builder.data_dir, config.source):
         class_names = _class_names(builder)
@@ -68,16 +68,16 @@ def find_builder(source: str, directory: str | Path | None = None) -> Any:
     named = os.fspath(directory or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
     root = os.path.expanduser(named)
     if "://" in root:
-        raise ValueError(f"data.directory is {named}, expected a path on a disk")
+        raise ValueError(f"data.directory is {named}, expected a local path")
     if root.startswith("~"):
-        raise ValueError(f"data.directory is {named}, but there is no home directory; name another one")
+        raise ValueError(f"data.directory is {named}, but there is no home directory; choose another path")
     with _readable(os.path.join(root, source), source):
         builder = tfds.builder(source, data_dir=root)
         found = builder.info.file_format
     if builder.is_prepared() and found is not tfds.core.FileFormat.ARRAY_RECORD:
         raise ValueError(
-            f"{builder.data_dir} has {found.value} files, which only TensorFlow reads; prepare it elsewhere, "
-            f"and name that folder from then on: laya prepare {source} --data.directory FOLDER"
+            f"{builder.data_dir} has {found.value} files, which only TensorFlow can read; prepare the data "
+            f"set elsewhere, and pass that folder from then on: laya prepare {source} --data.directory FOLDER"
         )
     return builder
 

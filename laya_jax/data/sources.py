@@ -74,7 +74,9 @@ def read_inputs(source: str, schema: Schema, config: DataConfig, *, labelled: bo
     kind, class_names, preprocessing = kind_of(source), schema.class_names, schema.preprocessing
     needs_tokens = preprocessing.kind == "tokens"
     if (kind == "texts") != needs_tokens and kind in ("npz", "images", "texts"):
-        raise ValueError(f"data is {source!r}, but the model reads {'texts' if needs_tokens else 'no texts'}")
+        raise ValueError(
+            f"data is {source!r}, but the model reads {'texts' if needs_tokens else 'images or features'}"
+        )
     if kind == "texts":
         found = read_unlabelled_texts(
             path_of(source), class_names, schema.text_encoder(), config, labelled=labelled
@@ -99,7 +101,7 @@ def read_inputs(source: str, schema: Schema, config: DataConfig, *, labelled: bo
         )
     if kind in ("npz", "images") and schema.dtype not in (None, str(found.inputs.dtype)):
         raise ValueError(
-            f"data is {source!r} with inputs of {found.inputs.dtype}, but the model reads {schema.dtype}, "
-            "which has another scale"
+            f"data is {source!r} with inputs of dtype {found.inputs.dtype}, but the model reads "
+            f"{schema.dtype}, which has a different scale"
         )
     return found

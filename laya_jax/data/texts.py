@@ -141,7 +141,7 @@ def _known_labels(
     except ValueError as error:
         if labelled:
             raise
-        return None, (f"{error}; none of the labels is used",)
+        return None, (f"{error}; no labels are used",)
     if labelled and labels is None:
         raise ValueError("; ".join(notes) or f"{where} are missing, expected one for each text")
     return labels, notes
@@ -154,7 +154,7 @@ def _as_array(texts: Sequence[str]) -> NDArray:
 
 def _unread(table: Table) -> Iterator[str]:
     if table.unread:
-        yield f"columns of {table.path} that are not read: {as_columns(table.unread)}"
+        yield f"columns of {table.path} that are not used: {as_columns(table.unread)}"
 
 
 def _hard_to_read(read: Sequence[Encoded], encoder: TextEncoder, config: DataConfig) -> Iterator[str]:

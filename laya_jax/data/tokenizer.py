@@ -31,7 +31,7 @@ class Tokenizer(TextEncoder):
         try:
             self._reader: Any = Reader.from_str(content)
         except Exception as error:  # tokenizers raises nothing more specific
-            raise ValueError(f"tokenizer is no tokenizer.json that can be read: {error}") from error
+            raise ValueError(f"tokenizer is not a readable tokenizer.json: {error}") from error
         padding = self._reader.padding or {"pad_id": self._reader.token_to_id("[PAD]")}
         if padding["pad_id"] != PADDING:
             raise ValueError(f"tokenizer pads with token {padding['pad_id']}, expected 0")
@@ -53,7 +53,7 @@ class Tokenizer(TextEncoder):
         special = self._reader.num_special_tokens_to_add(is_pair=False)
         if max_length <= special:
             raise ValueError(
-                f"data.max_length is {max_length}, expected more than {special}, the special tokens"
+                f"data.max_length is {max_length}, expected more than the number of special tokens, {special}"
             )
         self._reader.enable_truncation(max_length, direction="right" if keep == "start" else "left")
         self._reader.no_padding()

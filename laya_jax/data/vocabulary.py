@@ -87,7 +87,9 @@ class Vocabulary(TextEncoder):
         header, _, words = text.partition("\n")
         segmentation = header.removeprefix(HEADER)
         if segmentation != "unicode":
-            raise ValueError(f"{cls.FILE} has words by {segmentation!r}, expected 'unicode' or no such line")
+            raise ValueError(
+                f"{cls.FILE} has word segmentation {segmentation!r}, expected 'unicode' or no such line"
+            )
         return cls(tuple(words.split("\n")[:-1]), "unicode")
 
     @classmethod

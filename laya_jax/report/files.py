@@ -97,7 +97,7 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
         figures["stability"] = plots.stability_map(attentions, names)
     measured = first.numbers["faithfulness"]
     caption = (
-        f"{measured['flips_without_top_layer']:.1%} of predictions change without their layer of most "
+        f"{measured['flips_without_top_layer']:.1%} of predictions change without the layer with the most "
         f"attention, {measured['flips_without_another_layer']:.1%} without another one"
     )
     for name, figure in figures.items():

@@ -23,7 +23,7 @@ from laya_jax.report.gallery import gallery
 from laya_jax.report.measuring import Attributed
 from laya_jax.report.verdicts import WORDS, findings, stable, summary
 
-DETECTIONS = (("mistakes", "Telling mistakes"), ("outliers", "Telling inputs of another kind"))
+DETECTIONS = (("mistakes", "Detecting mistakes"), ("outliers", "Detecting out-of-distribution inputs"))
 
 
 def render(
@@ -66,7 +66,7 @@ def render(
     }
     return environment.from_string(template).render(
         policy=_policy(css, script),
-        title=f"What {config.head.kind} used on {config.data.source}",
+        title=f"Layers that {config.head.kind} uses on {config.data.source}",
         summary=summary(first, stability),
         overall="unknown" if stability is None else stable(stability).verdict,
         facts=_facts(explainer),
@@ -98,7 +98,7 @@ def _facts(explainer: Explainer) -> list[tuple[str, str]]:
     frozen = ", frozen" if backbone.freeze else ""
     facts = [("backbone", f"{backbone.kind} {sizes}{frozen}"), ("head", head.kind)]
     if head.kind != "last_layer":
-        facts.append(("width shared by the layers", str(head.dim)))
+        facts.append(("shared width of the layers", str(head.dim)))
     if head.kind == "laya":
         facts += [("temperature", str(head.temperature)), ("psi", head.psi)]
     return facts + [("warning", warning) for warning in explainer.model.warnings]

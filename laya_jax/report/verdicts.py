@@ -15,7 +15,7 @@ WORDS: Mapping[Verdict, str] = {
     "against": "no",
     "unknown": "unknown",
 }
-"""Verdicts as answers to "is that a reason to trust it?"."""
+"""Verdicts as answers to the question whether a number is a reason to trust attention."""
 
 
 class Finding(NamedTuple):
@@ -57,22 +57,21 @@ def summary(numbers: Numbers, stability: Numbers | None = None) -> str:
     """Summarises the findings in two sentences.
 
     >>> summary({"faithfulness": None, "head": "concat"})
-    "A head of kind 'concat' has no attention over layers: there is nothing to trust or not."
+    "A head of kind 'concat' has no attention over layers, so there is none to assess."
     """
     measured = numbers["faithfulness"]
     if measured is None:
         kind = numbers["head"]
-        return f"A head of kind {kind!r} has no attention over layers: there is nothing to trust or not."
+        return f"A head of kind {kind!r} has no attention over layers, so there is none to assess."
     top, others = measured["flips_without_top_layer"], measured["flips_without_another_layer"]
     if top > 2 * others and top > 0.05:
-        first = "Inside this model, attention points at layers that the head needs"
+        first = "Within this model, attention points to layers that the head needs"
     elif top > others:
-        first = "Inside this model, attention points only weakly at layers that the head needs"
+        first = "Within this model, attention points only weakly to layers that the head needs"
     else:
-        first = "Inside this model, attention does not point at layers that the head needs"
-    first += (
-        f": {_percent(top)} of predictions change without the top layer, {_percent(others)} without another."
-    )
+        first = "Within this model, attention does not point to layers that the head needs"
+    shown = f"{_percent(top)} of predictions change without the top layer, {_percent(others)} without another"
+    first = f"{first}: {shown}."
     if stability is None:
         return f"{first} Whether another seed would use the same layers was not measured."
     return f"{first} {OVER_SEEDS[stable(stability).verdict]}"
@@ -85,8 +84,8 @@ def _inside_the_head(measured: Numbers) -> Iterator[Finding]:
         _percent(top),
         f"{_percent(others)} without another layer",
         _verdict(top - others, 0.05, 0.0),
-        "The layer of most attention is masked and the rest renormalised. If attention tells what the head "
-        "used, that changes more predictions than leaving out another layer.",
+        "The layer with the most attention is masked and the rest is renormalised. If attention shows what "
+        "the head uses, this changes more predictions than leaving out another layer.",
     )
     curves = measured["curves"]
     for name, what in (("comprehensiveness", "without"), ("sufficiency", "with only")):
@@ -94,39 +93,39 @@ def _inside_the_head(measured: Numbers) -> Iterator[Finding]:
         yield Finding(
             name.capitalize(),
             _number(score),
-            "0 a random order, 1 the best sets of layers",
+            "0 for a random order, 1 for the best sets of layers",
             _verdict(score, 0.5, 0.1),
-            f"How the probability of the prediction changes {what} the layers of most attention, averaged "
-            f"over how many they are; the area itself is {_number(curves[name])}.",
+            f"How the probability of the prediction changes {what} the k layers with the most attention, "
+            f"averaged over k; the unscaled average is {_number(curves[name])}.",
         )
     yield Finding(
         "Top layer argues against the prediction",
         _percent(measured["opposing_top_layer"]),
         "0 %",
         _verdict(-measured["opposing_top_layer"], -0.05, -0.25),
-        "How often the layer of most attention adds more to the class in second place than to the predicted "
-        "one. Attention says how much a layer is listened to, not what for.",
+        "How often the layer with the most attention adds more to the second most likely class than to the "
+        "predicted one. Attention says how much a layer is weighed, not in favour of which class.",
     )
     yield Finding(
         "Completeness gap",
         f"{measured['completeness_gap']:.1e}",
         "0",
         _verdict(-measured["completeness_gap"], -1e-4, -1e-2),
-        "How far bias and contributions are from the logits, relative to the largest logit: rounding, if the "
-        "contributions are what they claim.",
+        "How far the sum of bias and contributions is from the logits, relative to the largest logit. If the "
+        "contributions are correct, this is rounding error only.",
     )
 
 
 OVER_SEEDS = {
     "supports": "Another seed uses about the same layers.",
-    "mixed": "Another seed uses partly the same layers.",
-    "against": "Another seed uses other layers: attention tells about this model, not about the data.",
-    "unknown": "Attention does not depend on the input, so that seeds cannot be compared by it.",
+    "mixed": "Another seed uses some of the same layers.",
+    "against": "Another seed uses other layers: attention describes this model, not the data.",
+    "unknown": "Attention does not depend on the input, so seeds cannot be compared by it.",
 }
 
 AGREEMENT = (
-    "Spearman's correlation, per sample, with the fall of the predicted class's log-probability when one "
-    "layer is masked. The second number says whether what is special about a sample is known."
+    "Spearman's correlation, per sample, with the drop in the predicted class's log-probability when one "
+    "layer is masked. The second number shows whether this also holds for what is specific to a sample."
 )
 
 NAMES = {
@@ -146,9 +145,9 @@ def _agreements(agreement: Numbers, shapley_error: float | None) -> Iterator[Fin
     for name, shown in NAMES.items():
         raw, centred = (agreement[name][key]["spearman"] for key in ("masked", "masked_centred"))
         yield Finding(
-            f"Leaving a layer out agrees with {shown}",
+            f"Agreement of leaving a layer out with {shown}",
             _number(raw),
-            f"{_number(centred)} once layer means are taken away; 1 is perfect, 0 chance",
+            f"{_number(centred)} after subtracting layer means; 1 is perfect, 0 is chance",
             _verdict(raw, 0.6, 0.2),
             meanings.get(name, ""),
         )
@@ -157,24 +156,25 @@ def _agreements(agreement: Numbers, shapley_error: float | None) -> Iterator[Fin
 def _conditioning(replaced: Numbers) -> Iterator[Finding]:
     own, mean, other = (replaced[name]["accuracy"] for name in ("own", "mean", "permuted"))
     yield Finding(
-        "Accuracy with the same attention for all",
+        "Accuracy with the same attention for all inputs",
         f"{mean:.4f}",
-        f"{own:.4f} with its own, {other:.4f} with another sample's",
+        f"{own:.4f} with each sample's own, {other:.4f} with another sample's",
         _verdict(own - mean, 0.01, 0.0),
-        "If one attention for all inputs predicts as well, that attention depends on the input means little.",
+        "If the same attention for all inputs predicts as well, it means little that attention depends on "
+        "the input.",
     )
 
 
 def _randomizations(randomized: Numbers) -> Iterator[Finding]:
     meanings = {
-        "scorer": "Attention has to change when the part that gives the scores is made random.",
-        "labels": "Attention has to be another one in a model trained on permuted labels.",
+        "scorer": "Attention should change when the part that computes the scores is randomised.",
+        "labels": "Attention should differ in a model trained on permuted labels.",
     }
     for part, meaning in meanings.items():
         if part in randomized:
             correlation = randomized[part]["centred_correlation"]
             yield Finding(
-                f"Likeness to attention with random {part}",
+                f"Similarity to attention with random {part}",
                 _number(correlation),
                 "0" if correlation is None else f"0; the same top layer for {_top_layer(randomized[part])}",
                 _verdict(None if correlation is None else -abs(correlation), -0.2, -0.6),
@@ -188,29 +188,29 @@ def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[
     yield Finding(
         "Same top layer under small noise on the inputs",
         _top_layer(noise),
-        f"{_percent(1 - noise['flips'])} of predictions stay",
+        f"{_percent(1 - noise['flips'])} of predictions stay the same",
         _verdict(None if noise["centred_correlation"] is None else -lost, -0.05, -0.2),
-        "Attention should not depend on what hardly changes the prediction.",
+        "Attention should not depend on changes that hardly affect the prediction.",
     )
     if stability is None:
         yield Finding(
             "Same top layer over seeds",
             "not measured",
-            "give several runs that differ in their seed alone",
+            "pass several runs that differ only in their seed",
             "unknown",
-            "Two trainings that differ in their seed alone may use other layers and predict equally well.",
+            "Two runs that differ only in their seed may use different layers and predict equally well.",
         )
     else:
         yield stable(stability)
     rescaling = measured["rescaling"]
     if rescaling is not None:
         yield Finding(
-            "Attention that moves while decisions stay",
+            "Attention that can move while decisions stay",
             f"{rescaling['attention_change']:.3f}",
-            f"0; {_percent(rescaling['same_decisions'])} of decisions stay",
+            f"0; {_percent(rescaling['same_decisions'])} of decisions stay the same",
             _verdict(-rescaling["attention_change"], -0.02, -0.1),
-            "An adapter is scaled by 2 or 1/2, its scale undone in the scorer and its score shifted. What is "
-            "left is another attention for the same decisions; rms_normalized takes this freedom away.",
+            "An adapter is scaled by 2 or 1/2, and the scorer is changed to compensate. The result is a "
+            "different attention for the same decisions; rms_normalized removes this freedom.",
         )
 
 
@@ -224,19 +224,19 @@ def stable(stability: Numbers) -> Finding:
         f"{_top_layer(chance)} by chance; correlation {_number(correlation)} "
         f"({_number(chance['centred_correlation'])} by chance)",
         _verdict(correlation, 0.6, 0.2),
-        "Two trainings that differ in their seed alone may use other layers and predict equally well. Where "
-        "they do, attention tells about this model, not about the data.",
+        "Two runs that differ only in their seed may use different layers and predict equally well. If they "
+        "do, attention describes this model, not the data.",
     )
 
 
 def _mistakes(mistakes: Numbers) -> Finding:
     entropy, softmax = (mistakes[name]["auroc"] for name in ("attention_entropy", "max_softmax"))
     return Finding(
-        "Mistakes told by the entropy of attention",
+        "Mistakes detected by the entropy of attention",
         f"AUROC {entropy:.2f}",
-        f"{softmax:.2f} by the maximum softmax probability; 0.5 says nothing",
+        f"{softmax:.2f} by the maximum softmax probability; 0.5 is chance",
         _verdict(entropy - softmax, 0.0, -0.1),
-        "Whether attention that is spread over layers is a sign of a wrong prediction.",
+        "Whether attention that is spread over many layers indicates a wrong prediction.",
     )
 
 

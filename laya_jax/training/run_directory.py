@@ -230,7 +230,7 @@ def check_is_new(path: Path, name: str = "run_dir") -> None:
     >>> check_is_new(Path("gs://bucket/run"))
     Traceback (most recent call last):
       ...
-    ValueError: run_dir is gs://bucket/run, expected a path on a disk, which gs:// is not
+    ValueError: run_dir is gs://bucket/run, expected a local path, which gs:// is not
 
     Raises:
       FileExistsError: The path already exists.
@@ -247,8 +247,7 @@ def _check_on_disk(path: Path, name: str) -> None:
     scheme = path.parts[0] if path.parts else ""
     if re.fullmatch(r"[A-Za-z][\w+.-]+:", scheme):
         raise ValueError(
-            f"{name} is {scheme}//{path.relative_to(scheme)}, expected a path on a disk, which "
-            f"{scheme}// is not"
+            f"{name} is {scheme}//{path.relative_to(scheme)}, expected a local path, which {scheme}// is not"
         )
 
 

@@ -313,7 +313,7 @@ def test_a_tokenizer_and_its_settings_have_to_agree(folder):
 def test_a_model_without_a_tokenizer_says_so(vit):
     with pytest.raises(FileNotFoundError, match=r"it has no tokenizer\.json and no vocab\.txt"):
         read_tokenizer(vit)
-    with pytest.raises(ValueError, match=r"no tokenizer\.json that can be read"):
+    with pytest.raises(ValueError, match=r"is not a readable tokenizer\.json"):
         Tokenizer("{}")
 
 

@@ -22,7 +22,7 @@ def test_the_first_command_compares_with_the_last_layer_and_tells_where_everythi
     assert "training laya, last_layer on digits; backend cpu, 1 device (cpu)" in err
     assert err.count("classes: 0 178, 1 182") == 1
     assert "attention of laya, seed 0, mean over the examples" in out
-    assert "how faithful it is" in out
+    assert "faithfulness:" in out
     for name in ("laya-seed0", "last_layer-seed0"):
         assert f"written to runs/digits/{name}" in out
         assert (tmp_path / "runs" / "digits" / name / "result.json").exists()
@@ -74,7 +74,7 @@ def test_evaluate_gives_what_training_gave(laya, run):
     assert evaluated["metrics"]["accuracy"] == expected["test"]["accuracy"]
     assert evaluated["faithfulness"] == pytest.approx(expected["faithfulness"], abs=0.01)
     assert "accuracy" in err
-    assert "how faithful it is" in err
+    assert "faithfulness:" in err
     _, out, _ = laya("evaluate", run, "--split", "validation", "--json")
     assert json.loads(out)["metrics"]["accuracy"] == expected["validation"]["accuracy"]
 

@@ -36,7 +36,7 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     assert status == 0
     assert "Whether another seed would use the same layers was not measured" in out
     assert err.startswith("explaining ")
-    assert "Telling inputs of another kind" in (tmp_path / "r.html").read_text()
+    assert "Detecting out-of-distribution inputs" in (tmp_path / "r.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_a_data_set_is_prepared_and_the_second_time_it_is_there(laya, server, tm
         (["imagenet"], "name is 'imagenet', expected one of"),
         (
             ["imdb", "--data.directory", "gs://bucket"],
-            "data.directory is gs://bucket, expected a path on a disk",
+            "data.directory is gs://bucket, expected a local path",
         ),
         (["imdb", "--data.directory", "file/x"], "file"),
         (["imdb", "--data.dir", "x"], "perhaps you meant --data.directory"),

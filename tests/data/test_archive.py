@@ -66,12 +66,12 @@ def test_a_single_array_is_told_from_an_archive(tmp_path, name):
 @pytest.mark.parametrize(
     ("member", "message"),
     [
-        (header((2**45, 2)), r"inputs\.npy has a header of shape \(35184372088832, 2\) .* 0 bytes follow"),
-        (header((60, 4), content=bytes(100)), r"header of shape \(60, 4\) and float32, but 100 bytes follow"),
-        (header((-60, -4), content=bytes(960)), "header of shape"),
+        (header((2**45, 2)), r"inputs\.npy has a header for shape \(35184372088832, 2\) .* but 0 bytes"),
+        (header((60, 4), content=bytes(100)), r"header for shape \(60, 4\) and float32, but 100 bytes"),
+        (header((-60, -4), content=bytes(960)), "header for shape"),
         (header((2**62, 0)), "."),
-        (header((2**62,), "|S0"), "header of shape"),
-        (header((60, 4), version=(3, 0)), r"version \(3, 0\) of the format"),
+        (header((2**62,), "|S0"), "header for shape"),
+        (header((60, 4), version=(3, 0)), r"has format version \(3, 0\)"),
         (header((60, 4), version=(9, 9)), "version"),
         (header("(" * 3000), "."),
         (header((60, 4), "|O", bytes(960)), "holds Python objects, which are never unpickled"),
@@ -125,7 +125,9 @@ def test_arrays_that_a_damaged_directory_hides_are_missed(tmp_path):
 def test_names_that_cannot_be_printed_are_quoted(tmp_path):
     members = {"inputs.npy": npy(FEATURES), "labels.npy": npy(LABELS), "\x1b[2J\n.npy": b""}
     path = write(tmp_path / "x.npz", **members)
-    assert load(DataConfig(source=f"npz:{path}")).notes == (f"{path} holds what is not read: '\\x1b[2J\\n'",)
+    assert load(DataConfig(source=f"npz:{path}")).notes == (
+        f"{path} holds arrays that are not used: '\\x1b[2J\\n'",
+    )
 
 
 def test_what_is_not_asked_for_does_not_keep_the_rest_from_being_read(tmp_path):
@@ -138,7 +140,7 @@ def test_what_is_not_asked_for_does_not_keep_the_rest_from_being_read(tmp_path):
         readme__txt=b"hello",
     )
     (note,) = load(DataConfig(source=f"npz:{path}")).notes
-    assert note == f"{path} holds what is not read: objects, bomb, readme.txt"
+    assert note == f"{path} holds arrays that are not used: objects, bomb, readme.txt"
     assert array_names(path) == ["inputs", "labels", "objects", "bomb", "readme.txt"]
     with pytest.raises(ValueError, match="cannot be read"):
         read_npz(path)

@@ -68,7 +68,7 @@ def test_held_out_examples_of_a_class_that_is_not_trained_are_refused():
     test = Examples(np.zeros((3, 2), np.uint8), np.array([0, 2, 2], np.int32))
     for apart in ({"test": test}, {"test": None, "validation": test}):
         with pytest.raises(
-            ValueError, match=r"has (test|validation) examples of c, but none of them to train on"
+            ValueError, match=r"has (test|validation) examples of c, but no training examples of them"
         ):
             make_dataset(examples, class_names="abc", preprocessing=FEATURES, config=DataConfig(), **apart)
 
@@ -78,7 +78,7 @@ def test_classes_too_few_for_all_splits_are_told():
     examples = Examples(np.arange(212, dtype=np.float32).reshape(106, 2), labels)
     dataset = make_dataset(examples, None, "abcde", FEATURES, DataConfig())
     assert dataset.notes == (
-        "2 of 5 classes have too few examples to be in every split, and are in training first: c (1), d (2)",
+        "2 of 5 classes have too few examples for every split; the training split comes first: c (1), d (2)",
     )
     assert set(dataset.train.labels.tolist()) == {0, 1, 2, 3, 4}
 
@@ -95,12 +95,12 @@ def test_copies_across_splits_and_classes_are_told():
     inputs[even[2]] = inputs[odd[0]]
     test.labels[3] = 0
     assert make_dataset(examples, test, "ab", FEATURES, DataConfig()).notes == (
-        "1 of 7 test examples is in the training split, too",
-        "2 examples are in several classes at once",
+        "1 of 7 test examples is also in the training split",
+        "2 examples are in several classes",
     )
     texts = Examples(np.array([f"text {row % 50}" for row in range(100)], object), labels)
     notes = make_dataset(texts, None, "ab", Preprocessing("tokens", (2,)), DataConfig()).notes
-    assert "test examples are in the training split, too" in notes[-1]
+    assert "test examples are also in the training split" in notes[-1]
 
 
 def test_normalisation_is_measured_on_the_training_split_alone():

@@ -88,7 +88,7 @@ def test_a_download_that_was_complete_needs_no_network(tmp_path):
 def test_a_part_that_is_longer_than_what_the_server_has_is_dropped(server, tmp_path):
     (tmp_path / "file.part").write_bytes(CONTENT)
     longer = remote(f"{server.url}/file", CONTENT + b"more")
-    with pytest.raises(ValueError, match=r"has 300,000 bytes, expected 300,004: it is another file"):
+    with pytest.raises(ValueError, match=r"has 300,000 bytes, expected 300,004: it is a different file"):
         fetch(longer, tmp_path)
     assert [asked for _, asked in server.requests] == ["bytes=300000-", None]
 
@@ -112,7 +112,8 @@ def test_a_file_of_the_users_own_is_not_deleted(tmp_path):
 def test_a_file_of_another_size_is_refused_before_it_is_written(server, tmp_path):
     server.files["/file"] = b"<html>Please log in</html>"
     with pytest.raises(
-        ValueError, match=r"has 26 bytes, expected 300,000: it is another file, or a login page"
+        ValueError,
+        match=r"has 26 bytes, expected 300,000: it is a different file, or the network's login page",
     ):
         fetch(remote(f"{server.url}/file"), tmp_path)
     assert contents(tmp_path) == {}
@@ -137,7 +138,9 @@ def test_a_server_that_is_busy_is_asked_again_and_one_without_the_file_is_not(se
     server.failures = 2
     fetch(remote(f"{server.url}/file"), tmp_path)
     assert len(server.requests) == 3
-    with pytest.raises(ConnectionError, match="/none cannot be downloaded: the server answers 404 Not Found"):
+    with pytest.raises(
+        ConnectionError, match="/none cannot be downloaded: the server answered 404 Not Found"
+    ):
         fetch(remote(f"{server.url}/none")._replace(name="none"), tmp_path)
     assert len(server.requests) == 4
 

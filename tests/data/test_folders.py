@@ -42,7 +42,7 @@ def test_two_folders_of_one_split_are_refused(tmp_path, names):
 def test_folders_that_may_be_splits_or_classes_are_refused(tmp_path):
     for name in ("bus", "car", "train"):
         (tmp_path / name).mkdir()
-    with pytest.raises(ValueError, match="if train is a class, put all of them into a folder train"):
+    with pytest.raises(ValueError, match="if train is a class, move all of them into a folder named train"):
         splits_in(tmp_path)
     (tmp_path / "all").mkdir()
     for name in ("bus", "car", "train"):

@@ -142,12 +142,12 @@ def test_evaluation_numbers_labels_as_training_did(values):
         ),
         (
             ["Pos", "pos", "pos"],
-            "labels of x.csv that look alike are classes of their own: 'Pos' (1) and 'pos' (2)",
+            "labels of x.csv with similar names are separate classes: 'Pos' (1) and 'pos' (2)",
         ),
         (["New York", "NewYork"], "'New York' (1) and 'NewYork' (1)"),
         (["01", "1", "2"], "'01' (1) and '1' (1)"),
         (["a", "\uff41"], "'a' (1) and '\uff41' (1)"),
-        (["None", "a"], "labels of x.csv hold 'None' (1), read as a class and not as missing"),
+        (["None", "a"], "labels of x.csv hold 'None' (1), read as a class rather than as missing"),
         (["a", "b", "a|b"], "labels of x.csv seem to hold several classes in one, 'a|b' (1): each is"),
     ],
 )
@@ -174,7 +174,7 @@ def test_plain_labels_need_no_note(values):
     ],
 )
 def test_a_regression_target_is_refused(values):
-    message = r"^labels of x\.csv hold numbers that are not whole .* regression target.*only single-label"
+    message = r"^labels of x\.csv hold fractional numbers .* regression target.*only single-label"
     with pytest.raises(ValueError, match=message):
         classes_of(values, WHERE)
 
@@ -184,7 +184,7 @@ def test_a_regression_target_is_refused(values):
 )
 def test_identifiers_are_refused(values):
     with pytest.raises(
-        ValueError, match=r"with one example only \('.*', '.*', '.*' and .*\), which looks like iden"
+        ValueError, match=r"with only one example \('.*', '.*', '.*' and .*\), which look like iden"
     ):
         classes_of(values, WHERE)
 
@@ -201,7 +201,7 @@ def test_an_unknown_label_is_named_with_its_place():
 def test_labels_that_are_not_all_there_are_not_used():
     assert labels_among(["a", "", "a"], ("a", "b"), WHERE) == (
         None,
-        ("1 of 3 labels of x.csv are missing, so none of them is used",),
+        ("1 of 3 labels of x.csv are missing, so no labels are used",),
     )
     assert labels_among([None, ""], ("a", "b"), WHERE) == (None, ())
 

@@ -97,22 +97,25 @@ def test_rows_without_a_label_are_left_out_and_told(npz):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"labels": LABELS}, "has the arrays labels, expected inputs and labels, X and y, or x_train"),
+        (
+            {"labels": LABELS},
+            "has the arrays labels, expected arrays named inputs and labels, X and y, or x_train",
+        ),
         (
             {"inputs": FEATURES},
             r"has no labels for inputs \(train split\), expected",
         ),
         ({"arr_0": FEATURES, "arr_1": LABELS}, "has the arrays arr_0, arr_1, expected"),
         ({"x_val": FEATURES, "y_val": LABELS}, r"has no inputs \(train split\), expected"),
-        ({"inputs": FEATURES[:9], "labels": LABELS}, "labels of .* are 60 for 9 inputs"),
+        ({"inputs": FEATURES[:9], "labels": LABELS}, "labels of .* have 60 entries for 9 inputs"),
         ({"inputs": FEATURES[:, 0], "labels": LABELS}, r"has shape \(60,\)"),
         ({"inputs": FEATURES[:, :0], "labels": LABELS}, r"has shape \(60, 0\)"),
         ({"inputs": FEATURES * 1j, "labels": LABELS}, "dtype complex128, expected numbers"),
         ({"inputs": FEATURES.astype(str), "labels": LABELS}, "expected numbers"),
         ({"inputs": np.where(FEATURES > 2, np.nan, FEATURES), "labels": LABELS}, "not finite, expected"),
         ({"inputs": FEATURES * 1e300, "labels": LABELS}, "not finite in float32, expected"),
-        ({"inputs": FEATURES, "labels": LABELS + 0.5}, "looks like a regression target, expected classes"),
-        ({"inputs": FEATURES, "labels": FEATURES[:, 0]}, "looks like a regression target, expected classes"),
+        ({"inputs": FEATURES, "labels": LABELS + 0.5}, "look like a regression target, expected classes"),
+        ({"inputs": FEATURES, "labels": FEATURES[:, 0]}, "look like a regression target, expected classes"),
         ({"inputs": FEATURES, "labels": FEATURES}, r"have shape \(60, 4\), .* only single-label"),
         (
             {"inputs": FEATURES, "labels": np.eye(3)[LABELS] + np.eye(3)[0]},
@@ -128,16 +131,16 @@ def test_rows_without_a_label_are_left_out_and_told(npz):
         ),
         ({"inputs": FEATURES, "labels": np.zeros((60, 2, 3))}, r"shape \(60, 2, 3\), expected one label per"),
         ({"inputs": FEATURES, "labels": np.array(0)}, r"shape \(\), expected one label per"),
-        ({"inputs": FEATURES, "labels": LABELS * 1j}, "are of complex128, expected whole numbers, names"),
-        ({"inputs": FEATURES, "labels": np.arange(60).astype("M8[D]")}, "are of datetime64"),
-        ({"inputs": FEATURES, "labels": np.arange(60)}, "60 of them with one example only .* identifiers"),
+        ({"inputs": FEATURES, "labels": LABELS * 1j}, "have dtype complex128, expected whole numbers, names"),
+        ({"inputs": FEATURES, "labels": np.arange(60).astype("M8[D]")}, "have dtype datetime64"),
+        ({"inputs": FEATURES, "labels": np.arange(60)}, "60 of them with only one example .* identifiers"),
         ({"inputs": FEATURES, "labels": LABELS * 0}, "one class only"),
         ({"inputs": FEATURES, "labels": LABELS * np.nan}, "are missing, expected one label per example"),
         (
             {"inputs": FEATURES, "labels": LABELS, "class_names": ["a", "b"]},
             r"hold 2 \(row 2\), expected whole numbers from 0 to 1",
         ),
-        ({"inputs": FEATURES, "labels": LABELS, "class_names": list("aba")}, "hold 'a', expected a name of"),
+        ({"inputs": FEATURES, "labels": LABELS, "class_names": list("aba")}, "hold 'a', expected a distinct"),
         ({"inputs": FEATURES, "labels": LABELS, "class_names": FEATURES}, "expected one name per class"),
         (
             {"inputs": FEATURES, "labels": LABELS, "test_inputs": FEATURES[:, :2], "test_labels": LABELS},
@@ -157,7 +160,7 @@ def test_rows_without_a_label_are_left_out_and_told(npz):
         ),
         (
             {"inputs": FEATURES.astype(np.uint8), "labels": LABELS, "x_test": FEATURES, "y_test": LABELS},
-            "x_test .* inputs of float32, expected uint8",
+            "x_test .* inputs of dtype float32, expected uint8",
         ),
         (
             {"inputs": np.array([{}] * 60, object), "labels": LABELS},
@@ -227,7 +230,7 @@ def test_all_of_the_data_beside_its_parts_is_not_trained_on(npz):
     )
     dataset = load(DataConfig(source=source))
     assert sum(map(len, dataset.ids)) == 60
-    assert dataset.notes[0].endswith("data.npz holds what is not read: X, y")
+    assert dataset.notes[0].endswith("data.npz holds arrays that are not used: X, y")
     assert len(dataset.notes) == 1
 
 
@@ -243,8 +246,8 @@ def test_what_is_not_read_is_named_with_what_may_have_been_meant(npz):
         y_tset=LABELS,
     )
     note = (
-        "data.npz holds what is not read: test_input (did you mean test_inputs?), test_labels, weights, "
-        "notes, validaton_inputs (did you mean validation_inputs?) and 1 more"
+        "data.npz holds arrays that are not used: test_input (did you mean test_inputs?), test_labels, "
+        "weights, notes, validaton_inputs (did you mean validation_inputs?) and 1 more"
     )
     assert load(DataConfig(source=source)).notes[0].endswith(note)
     found = read_inputs(source, SCHEMA, DataConfig())
@@ -325,7 +328,7 @@ def test_digits_that_float32_does_not_have_are_told(npz):
     seconds = 1.7e9 + np.arange(60) * 60
     source = npz(inputs=np.column_stack([FEATURES, seconds, np.full(60, 0.1)]), labels=LABELS)
     (note,) = load(DataConfig(source=source)).notes
-    assert note.endswith("data.npz loses digits in float32, in columns 4: subtract an offset")
+    assert note.endswith("data.npz loses precision in float32 in columns 4: subtract an offset")
     assert load(DataConfig(source=npz(inputs=FEATURES > 0, labels=LABELS))).train.inputs.dtype == np.float32
 
 
@@ -339,11 +342,11 @@ def test_new_inputs_are_read_with_or_without_labels(npz):
         read_inputs(npz(inputs=FEATURES[:, :2]), SCHEMA, DataConfig())
     of_bytes = SCHEMA._replace(dtype="uint8")
     with pytest.raises(
-        ValueError, match="inputs of float32, but the model reads uint8, which has another scale"
+        ValueError, match="inputs of dtype float32, but the model reads uint8, which has a different scale"
     ):
         read_inputs(npz(inputs=FEATURES), of_bytes, DataConfig())
     assert read_inputs(npz(inputs=FEATURES.astype(np.uint8)), of_bytes, DataConfig()).inputs.dtype == np.uint8
-    with pytest.raises(ValueError, match="the model reads no texts"):
+    with pytest.raises(ValueError, match="the model reads images or features"):
         read_inputs("texts:a.csv", SCHEMA, DataConfig())
     with pytest.raises(ValueError, match="the model was trained on 'digits'"):
         read_inputs("cifar10", SCHEMA, DataConfig())
@@ -362,7 +365,7 @@ def test_labels_are_those_of_the_model_by_name(npz):
     assert found.notes == ()
     found = read_inputs(npz(inputs=FEATURES, labels=LABELS), named, DataConfig())
     assert found.labels.tolist() == LABELS.tolist()
-    assert found.notes[0].endswith("are read as the numbers of the model's classes, from 0 on")
+    assert found.notes[0].endswith("are read as indices of the model's classes, counted from 0")
     with pytest.raises(ValueError, match=r"hold 3 \(row 2\), expected whole numbers from 0 to 2"):
         read_inputs(npz(inputs=FEATURES, labels=LABELS + 1), named, DataConfig())
 
@@ -395,5 +398,5 @@ def test_what_a_file_sets_apart_to_test_on_is_what_is_predicted(npz, training, t
 
 
 def test_new_inputs_have_as_many_labels(npz):
-    with pytest.raises(ValueError, match=r"labels of .* are 60 for 9 inputs"):
+    with pytest.raises(ValueError, match=r"labels of .* have 60 entries for 9 inputs"):
         read_inputs(npz(inputs=FEATURES[:9], labels=LABELS), SCHEMA, DataConfig())

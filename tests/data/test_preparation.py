@@ -156,7 +156,7 @@ def test_no_network_is_told_with_what_to_do(server, tmp_path):
 def test_an_archive_that_is_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr("laya_jax.data.originals.LARGEST", 1_000_000)
     (tmp_path / "aclImdb_v1.tar.gz").write_bytes(archive({"aclImdb/train/neg/0_1.txt": bytes(2_000_000)}))
-    with pytest.raises(ValueError, match="has more than 1,000,000 bytes"):
+    with pytest.raises(ValueError, match="unpacks to more than 1,000,000 bytes"):
         read_originals(find_builder("imdb_reviews", tmp_path), tmp_path)
 
 
@@ -190,7 +190,7 @@ def test_a_disk_that_fills_up_while_records_are_written_leaves_nothing(server, t
 
 def test_a_directory_without_its_description_is_not_touched(server, tmp_path):
     (tmp_path / "cifar10" / "3.0.2").mkdir(parents=True)
-    with pytest.raises(FileExistsError, match=r"3\.0\.2 is not complete; delete it"):
+    with pytest.raises(FileExistsError, match=r"3\.0\.2 is incomplete; delete it"):
         prepare("cifar10", tmp_path)
     assert server.requests == []
 
@@ -211,7 +211,7 @@ def test_the_second_of_two_processes_waits_for_the_first(server, tmp_path):
     assert begun.wait(60)
     prepare("imdb_reviews", tmp_path, moved=second)
     thread.join()
-    assert heard == ["waiting for another process that prepares imdb_reviews"]
+    assert heard == ["waiting for another process to prepare imdb_reviews"]
     assert len(server.requests) == 1
 
 
@@ -268,7 +268,7 @@ def test_the_paths_name_the_environments_directory_and_none_that_is_no_disk(tmp_
     assert find_builder("cifar10", "~/x").data_dir == str(tmp_path / "home" / "x" / "cifar10" / "3.0.2")
     monkeypatch.setenv("TFDS_DATA_DIR", "")
     assert find_builder("cifar10").data_dir.startswith(str(tmp_path / "home" / "tensorflow_datasets"))
-    with pytest.raises(ValueError, match=r"data\.directory is gs://bucket, expected a path on a disk"):
+    with pytest.raises(ValueError, match=r"data\.directory is gs://bucket, expected a local path"):
         find_builder("cifar10", "gs://bucket")
     with pytest.raises(ValueError, match=r"is ~nobody-here/x, but there is no home directory"):
         find_builder("cifar10", "~nobody-here/x")

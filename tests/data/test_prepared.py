@@ -83,8 +83,8 @@ def test_a_set_that_is_not_there_says_what_to_run_and_downloads_nothing(tmp_path
     with pytest.raises(FileNotFoundError) as error:
         load(DataConfig(source="cifar10", directory=str(tmp_path)))
     assert str(error.value) == (
-        f"data.source is 'cifar10', which is not in {tmp_path}/cifar10/3.0.2; with a network, run: "
-        f"laya prepare cifar10 --data.directory {tmp_path} (downloads 171 MB)"
+        f"data.source is 'cifar10', which is not in {tmp_path}/cifar10/3.0.2; to download it (171 MB), "
+        f"run: laya prepare cifar10 --data.directory {tmp_path}"
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -120,7 +120,8 @@ def test_files_that_only_tensorflow_reads_are_refused(folder):
     path = folder / "cifar10" / "3.0.2" / "dataset_info.json"
     path.write_text(path.read_text().replace('"array_record"', '"tfrecord"'))
     with pytest.raises(
-        ValueError, match=r"has tfrecord files, which only TensorFlow reads; prepare it elsewhere"
+        ValueError,
+        match=r"has tfrecord files, which only TensorFlow can read; prepare the data set elsewhere",
     ):
         load(DataConfig(source="cifar10", directory=str(folder)))
 

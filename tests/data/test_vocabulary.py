@@ -43,5 +43,7 @@ def test_vocabularies_of_earlier_versions_split_texts_as_they_did():
     assert earlier.encode(["don\u2019t काला"], 4, "start").tolist() == [[2, 3, 4, 1]]
     assert earlier.to_text() == "don\nt\nक\n"
     assert Vocabulary.from_text("") == Vocabulary((), "letters")
-    with pytest.raises(ValueError, match=r"vocabulary.txt has words by 'syllables', expected 'unicode'"):
+    with pytest.raises(
+        ValueError, match=r"vocabulary.txt has word segmentation 'syllables', expected 'unicode'"
+    ):
         Vocabulary.from_text("# words by syllables\na\n")

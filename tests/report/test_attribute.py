@@ -65,7 +65,7 @@ def test_the_top_layer_of_attention_that_depends_on_no_sample_is_not_compared(me
     likeness = {"same_top_layer": 0.123, "centred_correlation": None, "divergence": 0.4}
     faithfulness = {**numbers["faithfulness"], "randomization": {"scorer": likeness}}
     named = {each.name: each for each in findings({**numbers, "faithfulness": faithfulness})}
-    scorer = named["Likeness to attention with random scorer"]
+    scorer = named["Similarity to attention with random scorer"]
     assert (scorer.value, scorer.reference, scorer.verdict) == ("undefined", "0", "unknown")
     over_seeds = stability([mix, measured("scalar_mix", 1)])
     named = {each.name: each for each in findings(mix.numbers, over_seeds)}
@@ -119,7 +119,7 @@ def test_only_runs_that_differ_in_their_seed_alone_are_compared(measured, tmp_pa
     sharper = other._replace(numbers={**other.numbers, "config": {**other.numbers["config"], "epochs": 9}})
     assert stability([first, sharper]) is None
     not_measured = {finding.name: finding for finding in findings(first.numbers)}["Same top layer over seeds"]
-    assert not_measured.reference == "give several runs that differ in their seed alone"
+    assert not_measured.reference == "pass several runs that differ only in their seed"
     write_figures(tmp_path, [first, mix, measured("laya", 0, (16,))])
     assert not (tmp_path / "stability.png").exists()
     write_figures(tmp_path, [first, mix, other])

@@ -57,9 +57,9 @@ def test_the_file_needs_nothing_from_elsewhere(page):
 
 def test_every_finding_and_every_profile_is_shown(page, measured):
     for text in (
-        "Inside this model, attention",
+        "Within this model, attention",
         "Same top layer over 2 runs",
-        "Telling mistakes",
+        "Detecting mistakes",
         "lens disagreement",
     ):
         assert text in page
@@ -70,7 +70,7 @@ def test_every_finding_and_every_profile_is_shown(page, measured):
 @pytest.mark.parametrize("asked", [("concat",), ("scalar_mix",), ("laya", 0, (16,))])
 def test_every_head_has_a_report(measured, explainer, digits, asked):
     text = render([measured(*asked)], explainer(*asked), digits, None, largest_gallery=20)
-    assert ("What there is without attention" in text) == (asked[0] == "concat")
+    assert ("A head without attention" in text) == (asked[0] == "concat")
     assert "nan" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     if asked[0] == "scalar_mix":
         assert re.search(r"scorer</th><td>\N{EN DASH}</td><td>\N{EN DASH}</td>", text)

@@ -92,7 +92,7 @@ def test_a_path_that_is_none_on_a_disk_is_refused(path, tmp_path, monkeypatch):
         "out": lambda path: check_is_new(Path(path), "out"),
     }.items():
         with pytest.raises(
-            ValueError, match=f"^{name} is {path.replace('///', '//')}, expected a path on a disk"
+            ValueError, match=f"^{name} is {path.replace('///', '//')}, expected a local path"
         ):
             use(path)
     assert list(tmp_path.iterdir()) == []

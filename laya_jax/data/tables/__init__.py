@@ -40,8 +40,8 @@ def read_table(path: Path, names: tuple[str, ...]) -> Table:
     if kind not in READERS or (compressed and kind == ".parquet"):
         *kinds, last = map(repr, READERS)
         raise ValueError(
-            f"{path} is of kind {kind + compressed * COMPRESSED!r}, expected {', '.join(kinds)} (or one of "
-            f"these with {COMPRESSED!r}) or {last}"
+            f"{path} has suffix {kind + compressed * COMPRESSED!r}, expected {', '.join(kinds)} (or one of "
+            f"these followed by {COMPRESSED!r}) or {last}"
         )
     if path.is_dir():
         raise ValueError(f"{path} is a folder, expected a file")

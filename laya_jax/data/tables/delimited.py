@@ -39,8 +39,8 @@ def read_delimited(path: Path, names: tuple[str, ...]) -> Table:
             if len(row) != len(columns):
                 raise ValueError(
                     f"{path}, line {line}: number of fields is {len(row)}, expected {len(columns)} as in the "
-                    f"header (a {DELIMITERS[delimiter]} or a line break inside a text needs quotation marks "
-                    "around the text)"
+                    f"header (a text that contains a {DELIMITERS[delimiter]} or a line break needs quotation "
+                    "marks around it)"
                 )
             for name, index in indices.items():
                 values[name].append(row[index])
@@ -78,8 +78,8 @@ def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
             row = next(reader, None)
         except csv.Error as error:
             raise ValueError(
-                f"{path}, line {line}: {error} (a quotation mark inside a quoted text has to be doubled, and "
-                "one that opens a text has to be closed)"
+                f"{path}, line {line}: {error} (quotation marks inside a quoted text must be doubled, and "
+                "every quoted text must be closed)"
             ) from error
         if row is None:
             return

@@ -42,7 +42,7 @@ def _table(path: Path, names: tuple[str, ...], rows: Iterable[tuple[int, Any]], 
     found: dict[tuple[str, ...], dict[str, str]] = {}  # keys by name, cached by the set of keys of an object
     for number, row in rows:
         if not isinstance(row, dict):
-            hint = " (a file that is one list is a .json)" if isinstance(row, list) else ""
+            hint = " (a file that holds one list should be named .json)" if isinstance(row, list) else ""
             raise ValueError(f"{path}, {unit} {number}: expected an object with {names[0]!r}{hint}")
         keys = tuple(row)
         if keys not in found:

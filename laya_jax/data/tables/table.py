@@ -75,7 +75,7 @@ def find_columns(path: Path, columns: Sequence[str], names: Iterable[str]) -> di
         found = same or [index for index, column in enumerate(cleaned) if column.casefold() == folded]
         if len(found) > 1:
             raise ValueError(
-                f"{path} has {len(found)} columns that are called {name!r} "
+                f"{path} has {len(found)} columns named {name!r} "
                 f"({as_columns(columns[index] for index in found)}), expected one"
             )
         if found:

@@ -32,12 +32,12 @@ def open_text(path: Path, newline: str) -> io.TextIOWrapper:
     except UnicodeDecodeError as error:
         line = content[: error.start].decode(encoding, "replace").count("\n") + 1
         raise ValueError(
-            f"{path}, line {line}: {error.reason} at byte {error.start}, expected UTF-8 (a spreadsheet saves "
-            "it as 'CSV UTF-8')"
+            f"{path}, line {line}: {error.reason} at byte {error.start}, expected UTF-8 (in a spreadsheet, "
+            "save as 'CSV UTF-8')"
         ) from error
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
-        raise ValueError(f"{path}, line {line}: there is a NUL character, expected text in UTF-8")
+        raise ValueError(f"{path}, line {line}: NUL character, expected text in UTF-8")
     return io.TextIOWrapper(io.BytesIO(content), encoding, newline=newline)
 
 

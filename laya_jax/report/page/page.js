@@ -47,7 +47,7 @@ function said(i) {
   const right = samples.labels[i] === samples.predicted[i], line = element("span", "said");
   line.append(element("span", right ? "" : "wrong", classNames[samples.predicted[i]]));
   line.append(` ${(samples.probability[i] / 10).toFixed(0)} %`);
-  if (!right) line.append(`, is ${classNames[samples.labels[i]]}`);
+  if (!right) line.append(`, true class ${classNames[samples.labels[i]]}`);
   return line;
 }
 
@@ -96,7 +96,7 @@ function refilter() {
 function layerTable(i) {
   const table = element("table"), { attention, contributions } = samples.layers;
   const head = element("tr");
-  for (const name of ["layer", "attention", `adds to “${classNames[samples.predicted[i]]}”`, ""]) head.append(element("th", "", name));
+  for (const name of ["layer", "attention", `contribution to “${classNames[samples.predicted[i]]}”`, ""]) head.append(element("th", "", name));
   table.append(element("thead"));
   table.tHead.append(head);
   const body = table.createTBody(), largest = Math.max(1, ...contributions[i].map(Math.abs));
@@ -127,7 +127,7 @@ function open(place) {
   body.push(line);
   if (weighs) {
     body.push(layerTable(i));
-    body.push(element("p", "said", "What a layer adds is meant beside what it adds to the average class. Attention says how much a layer is listened to, this what for."));
+    body.push(element("p", "said", "Contributions are relative to what the layer adds to the average class. Attention says how much a layer is weighed; contributions say in favour of which class."));
   }
   at("detail-body").replaceChildren(...body);
   at("detail-previous").disabled = place === 0;

@@ -310,6 +310,19 @@ def test_a_tokenizer_and_its_settings_have_to_agree(folder):
         read_tokenizer(folder)
 
 
+@pytest.mark.parametrize(
+    ("normalizer", "lowers"),
+    [(None, True), ({"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}, False)],
+)
+def test_a_tokenizer_of_another_normalizer_has_to_agree_too(folder, normalizer, lowers):
+    change_json(folder / "tokenizer.json", normalizer=normalizer)
+    change_json(folder / "tokenizer_config.json", do_lower_case=not lowers)
+    read_tokenizer(folder)
+    change_json(folder / "tokenizer_config.json", do_lower_case=lowers)
+    with pytest.raises(ValueError, match=f"is {lowers}, but lowercase of tokenizer.json is {not lowers}"):
+        read_tokenizer(folder)
+
+
 ADDED = [
     ("tokenizer_config.json", {"added_tokens_decoder": {"11": {"content": "[NEW]", "special": True}}}),
     ("tokenizer_config.json", {"added_tokens_decoder": {"7": {"content": "[SEP]"}}}),

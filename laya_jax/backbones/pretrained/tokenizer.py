@@ -50,10 +50,11 @@ def read_tokenizer(path: str | Path) -> str:
     values, settings = _parsed(content), read_settings(folder)
     normalizer = _object(values.get("normalizer"))
     for key, name in NORMALIZER.items():
-        if key in settings and normalizer.get(name, settings[key]) != settings[key]:
+        found = _lowers(normalizer) if name == "lowercase" else normalizer.get(name, settings.get(key))
+        if key in settings and found != settings[key]:
             raise ValueError(
                 f"{key} of {folder / SETTINGS} is {shown(settings[key])}, but {name} of {TOKENIZER} is "
-                f"{shown(normalizer[name])}: make both say the same"
+                f"{shown(found)}: make both say the same"
             )
     if (folder / TOKENIZER).exists():
         check_added(folder, settings, _special(values), TOKENIZER)

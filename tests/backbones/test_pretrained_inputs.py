@@ -310,6 +310,48 @@ def test_a_tokenizer_and_its_settings_have_to_agree(folder):
         read_tokenizer(folder)
 
 
+@pytest.mark.parametrize(
+    ("normalizer", "lowers"),
+    [(None, True), ({"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}, False)],
+)
+def test_a_tokenizer_of_another_normalizer_has_to_agree_too(folder, normalizer, lowers):
+    change_json(folder / "tokenizer.json", normalizer=normalizer)
+    change_json(folder / "tokenizer_config.json", do_lower_case=not lowers)
+    read_tokenizer(folder)
+    change_json(folder / "tokenizer_config.json", do_lower_case=lowers)
+    with pytest.raises(ValueError, match=f"is {lowers}, but lowercase of tokenizer.json is {not lowers}"):
+        read_tokenizer(folder)
+
+
+ADDED = [
+    ("tokenizer_config.json", {"added_tokens_decoder": {"11": {"content": "[NEW]", "special": True}}}),
+    ("tokenizer_config.json", {"added_tokens_decoder": {"7": {"content": "[SEP]"}}}),
+    ("tokenizer_config.json", {"additional_special_tokens": ["[NEW]"]}),
+    ("tokenizer_config.json", {"extra_special_tokens": {"new_token": "[NEW]"}}),
+    ("special_tokens_map.json", {"additional_special_tokens": [{"content": "[NEW]"}]}),
+    ("added_tokens.json", {"[NEW]": 11}),
+]
+
+
+@pytest.mark.parametrize("own", ["tokenizer.json", "vocab.txt"])
+@pytest.mark.parametrize(("file", "values"), ADDED)
+def test_a_token_added_beside_a_tokenizer_without_it_is_refused(folder, own, file, values):
+    if own == "vocab.txt":
+        only_a_vocabulary(folder)
+    change_json(folder / "tokenizer_config.json", added_tokens_decoder={"3": {"content": "[SEP]"}})
+    read_tokenizer(folder)
+    change_json(folder / file, **values)
+    with pytest.raises(ValueError, match=rf"adds the token '\[(NEW|SEP)\]' to {own}, expected"):
+        read_tokenizer(folder)
+
+
+def test_a_tokenizer_that_splits_special_tokens_is_refused(folder):
+    change_json(folder / "tokenizer_config.json", split_special_tokens=True)
+    for make in (lambda folder: folder, only_a_vocabulary):
+        with pytest.raises(ValueError, match=r"split_special_tokens of .* is [Tt]rue, expected [Ff]alse"):
+            read_tokenizer(make(folder))
+
+
 def test_a_model_without_a_tokenizer_says_so(vit):
     with pytest.raises(FileNotFoundError, match=r"it has no tokenizer\.json and no vocab\.txt"):
         read_tokenizer(vit)

@@ -9,7 +9,13 @@ from laya_jax.backbones.pretrained.config import read_config
 from laya_jax.backbones.pretrained.folder import read_text, shown
 from laya_jax.backbones.pretrained.hub import local_path
 from laya_jax.backbones.pretrained.sentence import TEXTS, not_applied, text_settings, transformer_folder
-from laya_jax.backbones.pretrained.wordpiece import SETTINGS, VOCABULARY, from_vocabulary, read_settings
+from laya_jax.backbones.pretrained.wordpiece import (
+    SETTINGS,
+    VOCABULARY,
+    check_added,
+    from_vocabulary,
+    read_settings,
+)
 
 TOKENIZER = "tokenizer.json"
 
@@ -41,13 +47,19 @@ def read_tokenizer(path: str | Path) -> str:
         raise FileNotFoundError(
             f"no tokenizer in {folder}: it has no {TOKENIZER} and no {VOCABULARY}; copy the model's own there"
         )
-    normalizer, settings = _normalizer(content), read_settings(folder)
+    values, settings = _parsed(content), read_settings(folder)
+    normalizer = _object(values.get("normalizer"))
     for key, name in NORMALIZER.items():
-        if key in settings and normalizer.get(name, settings[key]) != settings[key]:
+        found = _lowers(normalizer) if name == "lowercase" else normalizer.get(name, settings.get(key))
+        if key in settings and found != settings[key]:
             raise ValueError(
                 f"{key} of {folder / SETTINGS} is {shown(settings[key])}, but {name} of {TOKENIZER} is "
-                f"{shown(normalizer[name])}: make both say the same"
+                f"{shown(found)}: make both say the same"
             )
+    if (folder / TOKENIZER).exists():
+        check_added(folder, settings, _special(values), TOKENIZER)
+        if settings.get("split_special_tokens"):
+            raise ValueError(f"split_special_tokens of {folder / SETTINGS} is true, expected false")
     if text_settings(local).get("do_lower_case") and not _lowers(normalizer):
         raise ValueError(
             f"do_lower_case of {folder / TEXTS} is true, expected false: the tokenizer keeps capitals"
@@ -96,14 +108,23 @@ def text_notes(path: str | Path, max_length: int) -> tuple[str, ...]:
     return (*exceeded, *not_applied(local))
 
 
-def _normalizer(content: str) -> Mapping[str, Any]:
-    """Reads the normaliser in a ``tokenizer.json``; errors in the file are left to ``tokenizers``."""
+def _parsed(content: str) -> Mapping[str, Any]:
+    """Reads the object in a ``tokenizer.json``; errors in the file are left to ``tokenizers``."""
     try:
-        values = json.loads(content)
+        return _object(json.loads(content))
     except (ValueError, RecursionError):
         return {}
-    normalizer = values.get("normalizer") if isinstance(values, dict) else None
-    return normalizer if isinstance(normalizer, dict) else {}
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _special(values: Mapping[str, Any]) -> dict[Any, Any]:
+    """Returns the numbers of the tokens that a ``tokenizer.json`` takes before all others."""
+    added = values.get("added_tokens")
+    tokens = map(_object, added if isinstance(added, list) else ())
+    return {token.get("content"): token.get("id") for token in tokens}
 
 
 def _lowers(normalizer: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ CHOICES: Mapping[str, tuple[Any, ...]] = {
     "never_split": (None, []),
     "clean_text": (True,),
     "wordpieces_prefix": ("##",),
+    "split_special_tokens": (False, None),
 }
 """Settings that change the tokens, with their supported values, the default first."""
 
@@ -87,6 +88,22 @@ def _special_tokens(folder: Path, settings: Mapping[str, Any], words: Mapping[st
     known = {key: token for key, token in special.items() if isinstance(token, str) and token in words}
     for key in SPECIAL.keys() - known.keys() - {"mask_token"}:
         raise ValueError(f"{key} of {folder} is {shown(special[key])}, expected a word of {VOCABULARY}")
+    check_added(folder, settings, {token: words[token] for token in known.values()}, VOCABULARY)
+    return known
+
+
+def check_added(folder: Path, settings: Mapping[str, Any], known: Mapping[str, Any], file: str) -> None:
+    """Checks that a tokenizer has every token that the files beside it add.
+
+    Args:
+      folder: Path of the folder.
+      settings: Settings of the tokenizer.
+      known: Number of each special token.
+      file: Name of the tokenizer's own file, for messages.
+
+    Raises:
+      ValueError: A token is missing, or has another number.
+    """
     listed = settings.get("added_tokens_decoder", {})
     if not isinstance(listed, dict):
         raise ValueError(
@@ -94,11 +111,20 @@ def _special_tokens(folder: Path, settings: Mapping[str, Any], words: Mapping[st
         )
     added = [(_content(token), number) for number, token in listed.items()]
     for token, number in [*added, *_optional(folder / ADDED).items()]:
-        if token not in known.values() or str(words[token]) != str(number):
-            raise ValueError(
-                f"{folder} adds the token {shown(token)} to {VOCABULARY}, expected a tokenizer.json with it"
-            )
-    return known
+        if not isinstance(token, str) or str(known.get(token)) != str(number):
+            raise _added_error(folder, token, file)
+    named = {**_optional(folder / SPECIAL_MAP), **settings}
+    for key in ("additional_special_tokens", "extra_special_tokens"):
+        tokens = named.get(key) or []
+        if not isinstance(tokens, list | dict):
+            raise ValueError(f"{key} of {folder} is {shown(tokens)}, expected a list of tokens")
+        for token in map(_content, tokens.values() if isinstance(tokens, dict) else tokens):
+            if not isinstance(token, str) or token not in known:
+                raise _added_error(folder, token, file)
+
+
+def _added_error(folder: Path, token: Any, file: str) -> ValueError:
+    return ValueError(f"{folder} adds the token {shown(token)} to {file}, expected a tokenizer.json with it")
 
 
 def _content(token: Any) -> Any:

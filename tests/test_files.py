@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from laya_jax.files import (
+    append_text,
     cache_home,
     check_writable,
     digest,
@@ -78,6 +79,17 @@ def test_a_link_is_replaced_and_not_followed(tmp_path):
     assert victim.read_text() == "precious"
     assert not link.is_symlink()
     assert read_json(link) == {"a": 1}
+
+
+def test_what_is_appended_to_a_hard_link_is_not_in_the_files_other_names(tmp_path):
+    path, other = tmp_path / "metrics.jsonl", tmp_path / "other"
+    other.write_text("1\n2\n3\n")
+    os.link(other, path)
+    append_text(path, "two\n", after=2)
+    append_text(path, "three\n", after=6)
+    assert path.read_text() == "1\ntwo\nthree\n"
+    assert other.read_text() == "1\n2\n3\n"
+    assert sorted(tmp_path.iterdir()) == [path, other]
 
 
 def test_errors_name_the_file_that_was_asked_for(tmp_path):

@@ -127,7 +127,8 @@ def append_text(path: str | Path, text: str, *, after: int) -> None:
     Unlike ``writing``, it leaves a part of the text if the process dies or the disk is full.
 
     Args:
-      path: Path of the file, which is made if it is missing. A symbolic link is refused.
+      path: Path of the file, which is made if it is missing. A symbolic link is refused; a hard link is
+        replaced, so that the file's other names keep its content.
       text: Text to put there.
       after: Number of bytes that stay.
 
@@ -137,6 +138,10 @@ def append_text(path: str | Path, text: str, *, after: int) -> None:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | DIRECT, 0o666)
         with os.fdopen(descriptor, "r+b") as file:
+            if os.fstat(descriptor).st_nlink > 1:  # as in a copy of a run by ``cp -al``
+                with writing(path, binary=True) as own:
+                    own.write(file.read(after) + text.encode())
+                return
             file.truncate(after)
             file.seek(after)
             file.write(text.encode())

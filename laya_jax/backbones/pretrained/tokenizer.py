@@ -39,14 +39,14 @@ def read_tokenizer(path: str | Path) -> str:
         content = from_vocabulary(folder)
     else:
         raise FileNotFoundError(
-            f"no tokenizer in {folder}: it has no {TOKENIZER} and no {VOCABULARY}; copy the model's own there"
+            f"no tokenizer in {folder}: it has no {TOKENIZER} and no {VOCABULARY}; copy the model's there"
         )
     normalizer, settings = _normalizer(content), read_settings(folder)
     for key, name in NORMALIZER.items():
         if key in settings and normalizer.get(name, settings[key]) != settings[key]:
             raise ValueError(
                 f"{key} of {folder / SETTINGS} is {shown(settings[key])}, but {name} of {TOKENIZER} is "
-                f"{shown(normalizer[name])}: make both say the same"
+                f"{shown(normalizer[name])}; make them agree"
             )
     if text_settings(local).get("do_lower_case") and not _lowers(normalizer):
         raise ValueError(
@@ -88,8 +88,8 @@ def text_notes(path: str | Path, max_length: int) -> tuple[str, ...]:
         SETTINGS: read_settings(folder).get("model_max_length"),
     }
     exceeded = [
-        f"{folder / name}: texts had up to {longest} tokens in training, here they have up to {max_length} "
-        "(data.max_length)"
+        f"{folder / name}: the model was trained on texts of up to {longest} tokens, here they have up to "
+        f"{max_length} (data.max_length)"
         for name, longest in limits.items()
         if type(longest) is int and 0 < longest < max_length
     ]

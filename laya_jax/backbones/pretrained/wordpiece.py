@@ -46,8 +46,8 @@ def from_vocabulary(folder: Path) -> str:
     plain = set(words).difference(special.values(), SPECIAL.values())
     if "do_lower_case" not in settings and any(word != word.lower() for word in plain):
         raise ValueError(
-            f"{folder / VOCABULARY} has words with capitals, but {SETTINGS} has no do_lower_case: write it "
-            "there, true or false"
+            f"{folder / VOCABULARY} has words with capitals, but {SETTINGS} has no do_lower_case; set it there "
+            "to true or false"
         )
     for key, choices in CHOICES.items():
         value = settings.setdefault(key, choices[0])
@@ -96,7 +96,7 @@ def _special_tokens(folder: Path, settings: Mapping[str, Any], words: Mapping[st
     for token, number in [*added, *_optional(folder / ADDED).items()]:
         if token not in known.values() or str(words[token]) != str(number):
             raise ValueError(
-                f"{folder} adds the token {shown(token)} to {VOCABULARY}, expected a tokenizer.json with it"
+                f"{folder} adds the token {shown(token)} to {VOCABULARY}, which needs a tokenizer.json"
             )
     return known
 

@@ -1,4 +1,4 @@
-"""All commands by their names, and those that train: ``laya train``, ``resume`` and ``compile-check``."""
+"""Table of all commands, and those that train: ``laya train``, ``resume`` and ``compile-check``."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -32,30 +32,30 @@ from laya_jax.training import (
 )
 
 USAGE = f"""\
-laya {__version__}: classifiers that read all layers of a network, and say which ones they used.
+laya {__version__}: classifiers that read all layers of a network and show which ones they use.
 
   laya train [EXPERIMENT | DATA]   trains and tests; EXPERIMENT is {", ".join(EXPERIMENTS)}
-  laya prepare NAME                downloads fashion-mnist, cifar10 or imdb; train does so, too
+  laya prepare NAME                downloads fashion-mnist, cifar10 or imdb; train also does this if needed
   laya resume RUN                  continues a run that was stopped or killed
   laya evaluate RUN                tests the best parameters of a run
   laya predict RUN --data DATA     writes classes, probabilities and attention to a file
-  laya attribute RUN [RUN ...]     measures which layers a model uses and how far to trust that
-  laya report RUN [RUN ...]        the same as one HTML file, with samples to browse
-  laya export RUN --out DIR        writes safetensors and config.json
+  laya attribute RUN [RUN ...]     measures which layers a model uses, and how faithful its attention is
+  laya report RUN [RUN ...]        writes the same as one HTML file, with samples to browse
+  laya export RUN --out DIR        writes the best parameters as safetensors, with what prediction needs
   laya compile-check EXPERIMENT    compiles training for a TPU, without one
 
-DATA is images:FOLDER (a subfolder for each class), npz:FILE (inputs, labels) or texts:FILE (.csv, .tsv,
+DATA is images:FOLDER (one sub-folder per class), npz:FILE (inputs and labels) or texts:FILE (.csv, .tsv,
 .jsonl, .json or .parquet with text and label). For a pretrained backbone, add --backbone vit:PATH or
-bert:PATH, and --freeze to train the head alone. 'laya COMMAND --help' lists the options. Results go to
-standard output, progress and warnings to standard error; with --json, standard output holds one JSON
-object. LAYA_TRACEBACK=1 shows where an error comes from."""
+bert:PATH, and --freeze to train only the head. 'laya COMMAND --help' lists the options. Results go to
+standard output, progress and warnings to standard error; with --json, standard output is a single JSON
+object. Set LAYA_TRACEBACK=1 to see the traceback of an error."""
 
 FAILURES = (NonFiniteLossError, DoesNotFitError)
-"""Errors of a training that was asked for correctly."""
+"""Failures of training with valid input."""
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Runs the command that the arguments name.
+    """Runs the command named by the first argument.
 
     Raises:
       ValueError: There is no such command.
@@ -98,14 +98,14 @@ def _variants(asked: Train) -> list[Config]:
     config, configs = asked.config, [asked.config]
     if asked.baseline not in (None, config.head.kind):
         head, loss = dataclasses.replace(config.head, kind=asked.baseline), config.loss
-        if head.kind != "laya":  # no other can be asked for it
+        if head.kind != "laya":  # only laya's attention can be regularised
             loss = dataclasses.replace(loss, attention_entropy=0.0)
         configs.append(dataclasses.replace(config, head=head, loss=loss))
     return [dataclasses.replace(each, seed=seed) for each in configs for seed in seeds]
 
 
 def _resume(arguments: Sequence[str]) -> None:
-    # Only beside the run's own config does every option make sense: --backbone.path needs a kind.
+    # Parsed with the run's own config as defaults, because some options need others: --backbone.path a kind.
     named = find_runs(arguments[0])[0] if arguments and not arguments[0].startswith("-") else None
     default = named and Resume(run=arguments[0], config=named.config)
     asked = parse(Resume, arguments, program="laya resume", default=default)
@@ -126,7 +126,7 @@ def _resume(arguments: Sequence[str]) -> None:
 
 @contextmanager
 def _going_on(path: Path) -> Iterator[None]:
-    """Lets an interruption name the path of all runs, of which one was interrupted."""
+    """Makes an interruption of one run name the directory of all runs."""
     try:
         yield
     except Interrupted as interrupted:
@@ -144,19 +144,19 @@ def _compile_check(arguments: Sequence[str]) -> None:
         console.work(f"compiling {named} for {asked.topology}")
         report = compile_check(asked.config, asked.topology)
         others = ", ".join(lower(asked.config, "cuda").platforms)
-        for line in (*str(report).splitlines(), f"and it lowers for {others}"):
+        for line in (*str(report).splitlines(), f"also lowers for {others}"):
             console.tell(line)
         console.print_json(report.to_json())
 
 
 def _experiment(arguments: Sequence[str]) -> str:
-    """Returns the experiment that is named first, whose defaults tyro needs to read the rest."""
+    """Returns the experiment, the first argument, whose defaults tyro needs to parse the rest."""
     return arguments[0] if arguments and not arguments[0].startswith("-") else "digits"
 
 
 def _check_first(named: str, asked: str) -> None:
     if asked != named:
-        raise ValueError(f"experiment is {asked!r} after the options, expected before them")
+        raise ValueError(f"experiment is {asked!r}, given after the options, expected before them")
 
 
 COMMANDS = {

@@ -1,4 +1,4 @@
-"""Text for people: results on standard output, progress, warnings and notes on standard error."""
+"""Human-readable output: results on standard output; progress, warnings and notes on standard error."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,21 +14,22 @@ from laya_jax.data import Dataset
 from laya_jax.training import Listener, RunDirectory
 
 BAR = 24
-"""Characters of a bar that stands for all of the attention."""
+"""Number of characters of a bar for an attention of 1."""
 
 SHOWN_CLASSES = 20
-"""Classes that are listed with their number of examples."""
+"""Maximum number of classes that are listed with their number of examples."""
 
 WIDEST = 160
-"""Characters of a line of a table where there is no terminal whose width counts."""
+"""Width of tables in characters if the output is not a terminal."""
 
 
 class Console(Listener):
-    """Shows how work goes on and what came out. Of several processes, only the first one shows anything.
+    """Shows progress and results. Of several processes, only the first one shows anything.
 
     Attributes:
-      as_json: True if standard output is for one JSON object alone; all else then goes to standard error.
-      known: Notes that were shown, for the JSON object.
+      as_json: True if standard output is reserved for one JSON object; everything else then goes to standard
+        error.
+      known: Notes that have been shown, for the JSON object.
     """
 
     def __init__(self, *, as_json: bool) -> None:
@@ -40,27 +41,27 @@ class Console(Listener):
         self._classes = ""
 
     def say(self, message: str) -> None:
-        """Prints a line on standard error."""
+        """Prints a line to standard error."""
         if not self._silent:
             self._err.print(printable(message))
             self._progress.heard()
 
     def tell(self, result: str | Table) -> None:
-        """Prints a line or a table of the results."""
+        """Prints a line or a table of results."""
         self._progress.stop()
         if not self._silent:
             self._out.print(printable(result) if isinstance(result, str) else result)
 
     def close(self) -> None:
-        """Shows no more progress."""
+        """Stops showing progress."""
         self._progress.close()
 
     def work(self, what: str) -> None:
-        """Names long work of which it is not known how far it is."""
+        """Announces long work of unknown length."""
         self._progress.begin(what)
 
     def start(self, what: str, number: int | None) -> None:
-        """Names the work, the backend and the devices, of which a number may be given."""
+        """Announces the work, the backend and the devices, all of them or a given number."""
         devices = jax.devices()[:number]
         kinds = ", ".join(sorted({device.device_kind for device in devices}))
         plural = "s" if len(devices) > 1 else ""
@@ -68,50 +69,50 @@ class Console(Listener):
         self._progress.begin(what)
 
     def loaded(self, dataset: Dataset) -> None:
-        """Prints the classes with the number of examples of each, and the notes on the data."""
+        """Prints the number of examples of each class, and the notes on the data."""
         counted = zip(dataset.class_names, dataset.class_counts, strict=True)
         shown = [f"{name} {count:,}" for name, count in counted]
         more = f" and {len(shown) - SHOWN_CLASSES} more" if len(shown) > SHOWN_CLASSES else ""
         classes = f"classes: {', '.join(shown[:SHOWN_CLASSES])}{more}"
-        if classes != self._classes:  # several runs are resumed on the same data
+        if classes != self._classes:  # several runs on the same data may be resumed at once
             self.say(classes)
             self._classes = classes
         self.notes(dataset.notes)
 
     def notes(self, notes: Sequence[str]) -> None:
-        """Prints what a reader of data left out, changed or found odd, each once."""
+        """Prints notes on data that a reader skipped, changed or found suspicious, each once."""
         for note in notes:
             if note not in self.known:
                 self.say(f"note: {note}")
                 self.known.append(note)
 
     def preparing(self, what: str, unit: str, done: int, total: int) -> None:
-        """Shows how far a data set is downloaded and written."""
+        """Shows the progress of downloading and writing a data set."""
         self._progress.move(what, unit, done, total)
         if done == total:
             self._progress.stop()
 
     def extracted(self, done: int, total: int) -> None:
-        """Shows how many hidden states are computed, and says at the end that all are."""
+        """Shows the number of examples with hidden states, and reports when all are done."""
         self._progress.move("hidden states", "examples", done, total)
         if done == total:
             self._progress.stop()
-            self.say(f"hidden states of {total:,} examples are in the cache")
+            self.say(f"hidden states of {total:,} examples are cached")
 
     def predicted(self, done: int, total: int) -> None:
-        """Shows how many examples are predicted."""
+        """Shows the number of predicted examples."""
         self._progress.move("predictions", "examples", done, total)
 
     def measured(self, what: str, done: int, total: int) -> None:
-        """Shows which measurement of attention is going on."""
+        """Shows the current measurement of attention."""
         self._progress.move(f"measuring {what}", "measurements done", done, total)
 
     def steps(self, done: int, total: int) -> None:
-        """Shows how far the epoch is."""
+        """Shows the progress of the epoch."""
         self._progress.move("training", "steps of the epoch", done, total)
 
     def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
-        """Prints a line on an epoch of a run."""
+        """Prints a line for an epoch of a run."""
         self._progress.stop()
         validation, depth = line["validation"], line["validation"]["effective_depth"]
         self.say(
@@ -131,19 +132,19 @@ class Console(Listener):
 
     def profile(self, title: str, attention: Sequence[float]) -> None:
         """Prints the mean attention to each layer, with bars."""
-        self.tell(f"attention of {title}, mean over the examples")
+        self.tell(f"mean attention of {title}")
         block = "#" if self._out.options.ascii_only else "█"
         for layer, share in enumerate(attention, 1):
             self.tell(f"  h{layer:<3}{share:.2f} {block * round(BAR * share)}")
 
     def print_json(self, value: Mapping[str, Any]) -> None:
-        """Prints the command's JSON object with the notes, if that was asked for."""
+        """Prints the command's JSON object, including the notes, if requested."""
         if self.as_json and not self._silent:
             print(json.dumps({**value, "notes": self.known}), flush=True)
 
 
 def _stream(*, error: bool) -> RichConsole:
-    """The console of a standard stream; lines are not wrapped, and tables only to fit a terminal."""
+    """Returns the console of a standard stream; lines are not wrapped, and tables only to fit a terminal."""
     console = RichConsole(stderr=error, highlight=False, soft_wrap=True, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = WIDEST

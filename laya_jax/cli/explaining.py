@@ -1,4 +1,4 @@
-"""The commands that explain trained models: ``laya attribute`` and ``laya report``."""
+"""Commands that explain trained models: ``laya attribute`` and ``laya report``."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ class Measured(NamedTuple):
 
 
 def attribute_command(arguments: Sequence[str]) -> None:
-    """Writes numbers, values of the samples, and figures."""
+    """Writes numbers, per-sample values and figures."""
     asked = parse(Attribute, arguments, program="laya attribute")
     out = Path(asked.out)
     with started(asked.output, asked.parallel) as console:
@@ -63,7 +63,7 @@ def attribute_command(arguments: Sequence[str]) -> None:
                 write_samples(draft / name, run, measured.ids, measured.examples.labels)
             write_figures(draft, measured.runs)
         _show(console, measured)
-        console.tell(f"written to {out}: attribution.json, samples as .npz and .csv, figures")
+        console.tell(f"wrote {out}: attribution.json, samples as .npz and .csv, and figures")
         console.print_json({"out": str(out), **_numbers(measured)})
 
 
@@ -86,7 +86,7 @@ def report_command(arguments: Sequence[str]) -> None:
         with writing(out, new=True, errors="backslashreplace") as file:
             file.write(page)
         _show(console, measured)
-        console.tell(f"written to {out}: open it in a browser")
+        console.tell(f"wrote {out}: open it in a browser")
         console.print_json({"out": str(out), **_numbers(measured)})
 
 
@@ -95,7 +95,7 @@ def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measure
     first = next(iter(explainers.values()))
     seeds = {each.model.config.seed for each in explainers.values()}
     random_labels, outliers = _random_labels(asked, first, seeds), _outliers(asked, first, console)
-    # Runs that tell the same of their data need not all read them.
+    # Runs with the same data fingerprint share one reading of the data.
     unlike = {each.model.fingerprint: each.model for each in explainers.values()}
     given, *_ = (read_split(model, asked.split) for model in unlike.values())
     console.notes(given.notes)
@@ -111,14 +111,14 @@ def _measure(asked: Explained, runs: Sequence[str], console: Console) -> Measure
 def _explainers(asked: Explained, runs: Sequence[str], console: Console) -> dict[Path, Explainer]:
     """Makes an explainer for each run; the first, which is shown in detail, weighs layers if any does."""
     if not runs:
-        raise ValueError("runs is empty, expected the directory of a run, or several")
+        raise ValueError("runs is empty, expected the path of at least one run")
     paths = [path for run in runs for path in _paths(Path(run))]
     found = {path: Explainer(load_model(path), asked.parallel, console) for path in paths}
     data = found[paths[0]].model.config.data
     for path, explainer in found.items():
         if explainer.model.config.data != data:
             raise ValueError(
-                f"run is {path}, which reads other data than {paths[0]}; expected runs on the same data"
+                f"run is {path}, whose data differ from those of {paths[0]}; expected runs on the same data"
             )
     return dict(sorted(found.items(), key=lambda item: not item[1].weighs))
 
@@ -128,8 +128,8 @@ def _random_labels(asked: Explained, first: Explainer, seeds: Collection[int]) -
         return None
     if (Path(asked.random_labels) / WEIGHTS).exists():
         raise ValueError(
-            f"random_labels is {asked.random_labels}, an exported model, expected a run, of which the latest "
-            "parameters can be taken"
+            f"random_labels is {asked.random_labels}, an exported model, expected a run, which also has its "
+            "latest parameters"
         )
     other = Explainer(load_model(asked.random_labels, latest=True), asked.parallel, first.listener)
     shapes = [each.model.schema.preprocessing.shape for each in (first, other)]
@@ -141,8 +141,8 @@ def _random_labels(asked: Explained, first: Explainer, seeds: Collection[int]) -
         )
     if other.model.config.seed not in seeds:
         raise ValueError(
-            f"random_labels is {asked.random_labels}, of seed {other.model.config.seed}, expected a seed of "
-            f"the runs, {', '.join(map(str, sorted(seeds)))}: other seeds give other attentions anyway"
+            f"random_labels is {asked.random_labels}, with seed {other.model.config.seed}, expected a seed "
+            f"of the runs, {', '.join(map(str, sorted(seeds)))}: attention differs between seeds anyway"
         )
     return other
 

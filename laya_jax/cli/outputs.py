@@ -1,4 +1,4 @@
-"""Checks of what a command is asked to write, before anything is computed."""
+"""Checks of output paths, before anything is computed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ def check_new_file(path: Path, suffixes: Sequence[str]) -> None:
     Raises:
       FileExistsError: Something exists at the path.
       FileNotFoundError: The folder of the path is missing.
-      ValueError: The path has another suffix, is no path on a disk, or nothing can be written there.
+      ValueError: The path has another suffix, is not local, or cannot be written.
 
     >>> check_new_file(Path("predictions.txt"), (".csv", ".jsonl"))
     Traceback (most recent call last):
@@ -41,7 +41,7 @@ def check_new_directory(path: Path, name: str = "out") -> None:
 
     Raises:
       FileExistsError: Something exists at the path.
-      ValueError: The path is no path on a disk, or nothing can be written there.
+      ValueError: The path is not local, or cannot be written.
 
     >>> check_new_directory(Path("/dev/null/attribution"))
     Traceback (most recent call last):

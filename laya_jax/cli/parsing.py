@@ -1,4 +1,4 @@
-"""Reads the words of a command line, with errors of one line."""
+"""Parsing of the command line, with one-line errors."""
 
 import argparse
 import contextlib
@@ -19,9 +19,9 @@ class Backbone(NamedTuple):
     """Choice of a backbone.
 
     Attributes:
-      pretrained: Kind and path of a pretrained backbone, as vit:PATH or bert:PATH; None for one that starts
-        at random.
-      freeze: True if its weights stay as they are.
+      pretrained: Kind and path of a pretrained backbone, as vit:PATH or bert:PATH; None for one that is
+        randomly initialised.
+      freeze: True to freeze its weights.
     """
 
     pretrained: str | None
@@ -44,15 +44,15 @@ def without_backbone(arguments: Sequence[str]) -> tuple[list[str], Backbone]:
     if known.backbone is not None:
         backbone_named(known.backbone)
     elif known.freeze:
-        raise ValueError("freeze is given without --backbone, expected vit:PATH or bert:PATH with it")
+        raise ValueError("--freeze is given without --backbone, expected --backbone vit:PATH or bert:PATH")
     return rest, Backbone(known.backbone, known.freeze)
 
 
 def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: Any = None) -> T:
-    """Reads a command's arguments.
+    """Parses a command's arguments.
 
     Raises:
-      ValueError: One of them is wrong; the message is one line, with the option that was probably meant.
+      ValueError: An argument is invalid; the message is one line, with the option that was probably meant.
     """
     errors = io.StringIO()
     options: dict[str, Any] = {} if default is None else {"default": default}
@@ -66,7 +66,7 @@ def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: Any
 
 
 def summary(boxes: str) -> str:
-    """Turns tyro's error box into one line.
+    """Converts tyro's error box to one line.
 
     >>> summary('''
     ... ╭─ Unrecognized options ─╮

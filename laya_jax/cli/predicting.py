@@ -1,4 +1,4 @@
-"""The commands that use a trained model: ``laya evaluate``, ``laya predict`` and ``laya export``."""
+"""Commands that use a trained model: ``laya evaluate``, ``laya predict`` and ``laya export``."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -41,7 +41,7 @@ def evaluate_command(arguments: Sequence[str]) -> None:
 
 
 def predict_command(arguments: Sequence[str]) -> None:
-    """Writes what a model predicts for examples to a file."""
+    """Writes a model's predictions for examples to a file."""
     asked = parse(Predict, arguments, program="laya predict")
     out = Path(asked.out)
     with started(asked.output, asked.parallel) as console:
@@ -69,27 +69,27 @@ def predict_command(arguments: Sequence[str]) -> None:
 
 
 def export_command(arguments: Sequence[str]) -> None:
-    """Writes a run's best parameters to a directory that needs nothing else."""
+    """Writes a run's best parameters to a self-contained directory."""
     asked = parse(Export, arguments, program="laya export")
     with started(asked.output) as console:
         check_new_directory(Path(asked.out))
         model = load_model(asked.run)
         export_model(model, asked.out)
-        console.tell(f"written to {asked.out}: model.safetensors, config.json, data.json")
+        console.tell(f"wrote {asked.out}: model.safetensors, config.json, data.json")
         console.print_json({"out": asked.out, "warnings": list(model.warnings)})
 
 
 def _labelled(model: TrainedModel, asked: Evaluate) -> Unlabelled:
-    """Reads the examples that a model is tested on.
+    """Reads the examples to evaluate.
 
     Raises:
-      ValueError: They have no labels.
+      ValueError: The examples have no labels.
     """
     if asked.data is None:
         return read_split(model, asked.split)
     given = read_inputs(asked.data, model.schema, model.config.data, labelled=True)
     if given.labels is None:
-        raise ValueError(f"data is {asked.data!r}, which has no labels to test against")
+        raise ValueError(f"data is {asked.data!r}, which has no labels, expected labelled data")
     return given
 
 

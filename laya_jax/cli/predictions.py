@@ -1,4 +1,4 @@
-"""Predictions as files: .csv or .jsonl with a line per example, or .npz with an array per quantity."""
+"""Writing of predictions: .csv or .jsonl with a line per example, or .npz with an array per quantity."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,25 +17,25 @@ SUFFIXES = (".csv", ".jsonl", ".npz")
 
 
 def write_predictions(path: Path, given: Unlabelled, outputs: Outputs, class_names: Sequence[str]) -> None:
-    """Writes the predictions of examples, in their order, beside their labels where these are known.
+    """Writes the predictions for examples, in order, with labels where these are known.
 
-    Texts in a .csv are made harmless to spreadsheets; .jsonl and .npz hold them as they are.
+    In a .csv, names that a spreadsheet might evaluate are escaped; .jsonl and .npz are exact.
 
     Args:
-      path: Path of a new file; its suffix decides on the form.
-      given: Examples, of which the names and labels are written.
+      path: Path of a new file; its suffix determines the format.
+      given: Examples, whose ids and labels are written.
       outputs: Outputs of ``predict``.
       class_names: Names of the classes, by label.
 
     Raises:
-      OSError: The file exists or cannot be written; then nothing is left of it.
+      OSError: The file exists or cannot be written; no partial file is left.
     """
     probabilities = softmax(np.asarray(outputs.logits, np.float64))
     if path.suffix == ".npz":
         _write_npz(path, given, outputs, probabilities, class_names)
         return
     rows = _rows(given, probabilities, outputs, class_names)
-    # A name of a file that is not UTF-8 has characters that UTF-8 cannot hold. In JSON their escape is exact.
+    # Names of files may contain surrogates, which UTF-8 cannot encode. In JSON, the escape is exact.
     with writing(path, new=True, errors="backslashreplace") as file:
         if path.suffix == ".jsonl":
             file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -62,7 +62,7 @@ def _write_npz(
 def _rows(
     given: Unlabelled, probabilities: Any, outputs: Outputs, class_names: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yields a row per example: its classes, probabilities, attention, and whether the top layer decided."""
+    """Yields a row per example: classes, probabilities, attention, and the effect of the top layer."""
     for index, (name, row) in enumerate(zip(given.ids, probabilities, strict=True)):
         shares: Any = [] if outputs.attention is None else outputs.attention[index]
         yield {

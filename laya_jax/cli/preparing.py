@@ -1,4 +1,4 @@
-"""The command that downloads and writes a named data set: ``laya prepare``."""
+"""Command that downloads and writes a named data set: ``laya prepare``."""
 
 import difflib
 import os
@@ -20,7 +20,7 @@ NAMES = {
 def prepare_command(arguments: Sequence[str]) -> None:
     """Prepares a data set and says where it is."""
     if not arguments or (arguments[0].startswith("-") and arguments[0] not in ("-h", "--help")):
-        raise ValueError(f"name is missing, expected one of {', '.join(map(repr, NAMES))} first")
+        raise ValueError(f"name is missing, expected one of {', '.join(map(repr, NAMES))} before the options")
     asked = parse(Prepare, arguments, program="laya prepare")
     source, directory, counts, made = source_named(asked.name), None, None, False
     with started(asked.output) as console:
@@ -34,7 +34,7 @@ def prepare_command(arguments: Sequence[str]) -> None:
             shown = ", ".join(f"{name} {number:,}" for name, number in counts.items())
             console.tell(f"{asked.name} is {'now' if made else 'already'} in {directory}: {shown}")
         else:
-            console.tell(f"{asked.name} comes with scikit-learn: there is nothing to prepare")
+            console.tell(f"{asked.name} is embedded in scikit-learn: nothing to prepare")
         console.print_json(
             {
                 "name": asked.name,
@@ -47,7 +47,7 @@ def prepare_command(arguments: Sequence[str]) -> None:
 
 
 def source_named(name: str) -> str:
-    """Finds the data set that an experiment is trained on, by the name of either.
+    """Finds a data set by its name or by that of its experiment.
 
     >>> source_named("fashion-mnist"), source_named("imdb_reviews")
     ('fashion_mnist', 'imdb_reviews')
@@ -68,20 +68,20 @@ def source_named(name: str) -> str:
 
 
 def ensure_prepared(data: DataConfig, console: Console, mirror: str | None = None) -> bool:
-    """Prepares a data set of tensorflow-datasets that is not there, with progress on the screen.
+    """Prepares a named data set if its files are missing, and shows the progress.
 
     Args:
-      data: The data set; of any other kind of source, there is nothing to do.
+      data: Data set; nothing is done for sources other than tensorflow-datasets.
       console: Console for the progress.
-      mirror: Address of a folder that has the original files; None stands for ``$LAYA_MIRROR``, or else for
-        their own servers.
+      mirror: URL of a directory with the original files; None means ``$LAYA_MIRROR``, or else their own
+        servers.
 
     Returns:
-      Whether it had to be prepared.
+      True if the data set was prepared now.
     """
     if kind_of(data.source) != "tfds":
         return False
-    # Only who trains on a named data set needs tensorflow-datasets.
+    # Imported here because other sources do not need tensorflow-datasets.
     import tensorflow_datasets as tfds
 
     builder = find_builder(data.source, data.directory)

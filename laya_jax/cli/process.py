@@ -1,6 +1,6 @@
-"""Sets up the process of a command: standard streams, signals, warnings, and the environment of libraries.
+"""Set-up of a command's process: standard streams, signals, warnings, and environment variables of libraries.
 
-All state of the process that the command line changes is changed here, and by the entry point alone.
+All process-wide state that the command line changes is changed here, and only by the entry point.
 """
 
 import io
@@ -21,11 +21,11 @@ from laya_jax.cli.text import printable
 from laya_jax.files import cache_home, check_writable
 
 _shown: set[str] = set()
-"""Warnings that were shown."""
+"""Warnings that have been shown."""
 
 
 class Stopped(BaseException):
-    """A signal asked the process to stop."""
+    """Raised when a signal asks the process to stop."""
 
     def __init__(self, signal_number: int) -> None:
         super().__init__(f"stopped by {signal.Signals(signal_number).name}")
@@ -33,7 +33,7 @@ class Stopped(BaseException):
 
 
 def own() -> None:
-    """Sets up streams, signals and warnings. To be called once, first of all."""
+    """Sets up streams, signals and warnings. Must be called once, before anything else."""
     _open_streams()
     warnings.showwarning = _show_warning
     for number in (signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)):
@@ -44,15 +44,15 @@ def own() -> None:
 
 
 def prepare_jax() -> None:
-    """Configures JAX, XLA and libtpu where the user has not. To be called before JAX computes anything.
+    """Configures JAX, XLA and libtpu where the user has not. Must be called before JAX computes anything.
 
     Raises:
-      ValueError: ``XLA_FLAGS`` or ``JAX_COMPILATION_CACHE_DIR`` is set to what cannot be used.
+      ValueError: ``XLA_FLAGS`` or ``JAX_COMPILATION_CACHE_DIR`` has an unusable value.
     """
     _check_xla_flags(os.environ.get("XLA_FLAGS", ""))
     from laya_jax.tpu import expect_no_tpu, has_tpu
 
-    # Orbax logs every save, and the stacks of all threads in one that fails; the error itself is raised.
+    # Orbax logs every save, and all threads' stacks if a save fails; the error itself is raised anyway.
     logging.getLogger("absl").setLevel(logging.CRITICAL)
     if not has_tpu():
         expect_no_tpu()
@@ -60,7 +60,7 @@ def prepare_jax() -> None:
 
 
 def keep_compilations() -> None:
-    """Enables JAX's persistent compilation cache, in a folder per machine: programs fit one processor.
+    """Enables JAX's persistent compilation cache, in a folder per machine: programs are processor-specific.
 
     Raises:
       ValueError: ``JAX_COMPILATION_CACHE_DIR`` is set to a folder that cannot be written.
@@ -79,7 +79,9 @@ def keep_compilations() -> None:
             raise ValueError(
                 f"JAX_COMPILATION_CACHE_DIR is {given}, which cannot be written: {error.strerror}"
             ) from error
-        warnings.warn(f"compiled programs are not kept, for {folder}: {error.strerror}", stacklevel=1)
+        warnings.warn(
+            f"compiled programs are not cached: {folder} cannot be written: {error.strerror}", stacklevel=1
+        )
         return
     if given is None:
         jax.config.update("jax_compilation_cache_dir", folder)
@@ -88,10 +90,10 @@ def keep_compilations() -> None:
 
 
 class Standard(io.FileIO):
-    """Standard output or error, whose reader may leave.
+    """Standard output or error, whose reader may exit early.
 
-    What is written after the reader has gone (``laya evaluate RUN | head -1``) is dropped. Other errors are
-    raised once, and not for standard error: a command does not fail because its progress cannot be shown.
+    Output after the reader has exited (``laya evaluate RUN | head -1``) is dropped. Other errors are raised
+    once, and not for standard error: a command does not fail because its progress cannot be shown.
 
     Attributes:
       label: Name of the stream in messages.
@@ -116,11 +118,11 @@ class Standard(io.FileIO):
 
 
 def _open_streams() -> None:
-    """Keeps standard output for results: libraries in C++ that write there get standard error."""
+    """Reserves standard output for results: C++ libraries that write to it get standard error instead."""
     for descriptor in range(3):
         try:
             os.fstat(descriptor)
-        except OSError:  # closed; the next file that is opened must not take its place
+        except OSError:  # closed; the next opened file must not get its number
             os.open(os.devnull, os.O_RDWR)
     output, error = os.dup(1), os.dup(2)
     os.dup2(2, 1)
@@ -129,7 +131,7 @@ def _open_streams() -> None:
 
 
 def _text(descriptor: int, label: str, before: TextIO | None) -> TextIO:
-    """A text stream that never fails over a character."""
+    """Returns a text stream that escapes characters it cannot encode."""
     return io.TextIOWrapper(
         io.BufferedWriter(Standard(descriptor, label)),
         encoding=before.encoding if before else "utf-8",
@@ -139,16 +141,16 @@ def _text(descriptor: int, label: str, before: TextIO | None) -> TextIO:
 
 
 def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
-    """Shows a warning once, in one line, without the place in the source that warns."""
+    """Shows a warning once, in one line, without its location in the source."""
     text = printable(" ".join(str(message).split()))
-    # JAX warns of each program that a full disk keeps out, or that a killed process has left damaged.
+    # JAX warns about every program that a full disk rejects, or that a killed process has left damaged.
     found = re.match("Error (reading|writing) persistent compilation cache entry for '.*?': (.*)", text)
     if found:
         import jax
 
         folder = jax.config.values["jax_compilation_cache_dir"]
-        done = "read, and are compiled anew" if found[1] == "reading" else "kept"
-        text = f"compiled programs in {folder}, which may be deleted, cannot be {done}: {found[2]}"
+        lost = "read, and are compiled again" if found[1] == "reading" else "saved"
+        text = f"compiled programs in {folder}, which may be deleted, cannot be {lost}: {found[2]}"
     if text not in _shown:
         _shown.add(text)
         print(f"warning: {text}", file=sys.stderr)
@@ -167,11 +169,11 @@ def _has_home() -> bool:
 
 @cache
 def _check_xla_flags(flags: str) -> None:
-    """Raises if XLA refuses its flags, over which it would end the process: another process tries them."""
+    """Raises if XLA rejects its flags. It would abort this process, so another one tries them."""
     if not flags:
         return
     code = "from jaxlib import xla_client; xla_client.CompileOptions()"
     tried = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     if tried.returncode:
         reason = re.search(r"^[EF]\d{4} [^]]*\] (.*)$", tried.stderr, re.MULTILINE)
-        raise ValueError(f"XLA_FLAGS is {flags!r}, which XLA refuses" + (f": {reason[1]}" if reason else ""))
+        raise ValueError(f"XLA_FLAGS is {flags!r}, which XLA rejects" + (f": {reason[1]}" if reason else ""))

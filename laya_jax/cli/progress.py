@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, and a line a minute where there is none."""
+"""Progress of long work: a bar on a terminal, otherwise a line per minute."""
 
 import threading
 import time
@@ -10,19 +10,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 MINUTE = 60.0
-"""Seconds of silence after which a line says how far the work is."""
+"""Seconds of silence after which a line reports the progress."""
 
 
 class Stage(NamedTuple):
-    """Work that is going on.
+    """Work in progress.
 
     Attributes:
       what: Name of the work.
-      unit: Name of the things that are counted.
-      since: Time at which it began, of ``time.monotonic``.
-      first: Number of things that were done at that time.
-      done: Number of things that are done.
-      total: Number of things to do; 0 if it is not known.
+      unit: Plural noun for the items that are counted.
+      since: Start time, from ``time.monotonic``.
+      first: Number of items that were done at the start.
+      done: Number of items that are done.
+      total: Total number of items; 0 if unknown.
     """
 
     what: str
@@ -33,7 +33,7 @@ class Stage(NamedTuple):
     total: int
 
     def line(self, now: float) -> str:
-        """Says how far the work is.
+        """Formats the progress.
 
         >>> Stage("hidden states", "examples", since=0, first=0, done=2304, total=5500).line(now=125)
         'hidden states: 2,304 of 5,500 examples, about 3 min left'
@@ -48,7 +48,7 @@ class Stage(NamedTuple):
 
 
 def duration(seconds: float) -> str:
-    """Formats a time for people.
+    """Formats a duration for humans.
 
     >>> duration(20), duration(200), duration(9000)
     ('1 min', '3 min', '2.5 h')
@@ -58,9 +58,9 @@ def duration(seconds: float) -> str:
 
 
 class Progress:
-    """Shows how far long work is.
+    """Shows the progress of long work.
 
-    A thread says so where there is no terminal, since some work is silent for minutes.
+    Without a terminal, a thread reports it, since some work is silent for minutes.
     """
 
     def __init__(self, console: Console, say: Callable[[str], None], *, silent: bool) -> None:
@@ -84,12 +84,12 @@ class Progress:
             self._thread.start()
 
     def begin(self, what: str) -> None:
-        """Names work whose length is not known."""
+        """Starts work of unknown length."""
         self.stop()
         self._stage = Stage(what, "", time.monotonic(), 0, 0, 0)
 
     def move(self, what: str, unit: str, done: int, total: int) -> None:
-        """Notes that ``done`` of ``total`` things are done."""
+        """Records that ``done`` of ``total`` items are done."""
         stage = self._stage
         if stage is None or (stage.what, stage.total) != (what, total) or done < stage.done:
             stage = Stage(what, unit, time.monotonic(), done, done, total)
@@ -99,18 +99,18 @@ class Progress:
         self._bar.start()
 
     def stop(self) -> None:
-        """Takes the bar away, for something to be printed."""
+        """Removes the bar, so that something else can be printed."""
         self._bar.stop()
 
     def close(self) -> None:
-        """Says no more."""
+        """Stops reporting."""
         self._bar.stop()
         self._closed.set()
         if self._thread is not None:
             self._thread.join()
 
     def heard(self) -> None:
-        """Notes that something was printed, so that the next line is due in a minute."""
+        """Records that something was printed, so that the next line is due in a minute."""
         self._heard = time.monotonic()
 
     def _speak(self) -> None:

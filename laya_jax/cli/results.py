@@ -1,4 +1,4 @@
-"""Results of the commands, as a person reads them."""
+"""Human-readable results of the commands."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ Result = Mapping[str, Any]
 
 
 def show_trainings(console: Console, results: Sequence[Result]) -> None:
-    """Prints accuracies, depth profiles with how faithful they are, warnings, and the paths of the runs."""
+    """Prints accuracies, depth profiles with their faithfulness, warnings, and the paths of the runs."""
     columns = ("head", "seed", "accuracy", "macro-F1", "calibration error", "best epoch", "seconds")
     rows = []
     for result in results:
@@ -27,7 +27,7 @@ def show_trainings(console: Console, results: Sequence[Result]) -> None:
         for warning in result["warnings"]:
             console.say(f"warning: {title}: {warning}")
     for result in results:
-        console.tell(f"written to {result['run']}")
+        console.tell(f"wrote {result['run']}")
 
 
 def show_evaluation(console: Console, result: Result) -> None:
@@ -42,8 +42,8 @@ def show_evaluation(console: Console, result: Result) -> None:
 
 
 def show_prediction(console: Console, result: Result, class_names: Sequence[str]) -> None:
-    """Prints how often each class was predicted, and how faithful the attention is."""
-    console.tell(f"{result['examples']:,} examples of {result['data']} predicted, written to {result['out']}")
+    """Prints the number of predictions of each class, and the faithfulness of the attention."""
+    console.tell(f"predicted {result['examples']:,} examples of {result['data']}, wrote {result['out']}")
     for name, number in zip(class_names, result["classes"], strict=True):
         console.tell(f"  {name:<20}{number:>8,}")
     _faithfulness(console, result["faithfulness"])

@@ -1,4 +1,4 @@
-"""Start of every command: other processes, devices, console."""
+"""Common start of every command: other processes, devices, console."""
 
 import os
 from collections.abc import Iterator
@@ -13,23 +13,23 @@ from laya_jax.engine import DeviceConfig, ParallelConfig, connect
 
 @contextmanager
 def started(output: Output, parallel: DeviceConfig = DeviceConfig()) -> Iterator[Console]:
-    """Joins the other processes of a run, and finds the devices.
+    """Connects to the other processes of a run, and finds the devices.
 
     Args:
-      output: Output that was asked for.
-      parallel: Devices and processes that were asked for.
+      output: Requested output format.
+      parallel: Requested devices and processes.
 
     Yields:
       The console of the command.
 
     Raises:
-      ValueError: JAX cannot start on the platforms that were asked for.
+      ValueError: JAX cannot start on the requested platforms.
     """
     if isinstance(parallel, ParallelConfig):
         connect(parallel)
     try:
         jax.devices()
-    # JAX asserts that there is a platform.
+    # JAX raises AssertionError if there is no platform.
     except (RuntimeError, AssertionError) as error:
         asked = {name: os.environ.get(name) for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME")}
         given = ", ".join(f"{name} is {value!r}" for name, value in asked.items() if value)

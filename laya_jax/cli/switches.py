@@ -1,15 +1,15 @@
-"""Switches that may be left to a default that depends on the data: yes, no, or not said."""
+"""Three-valued switches: on, off, or a default that depends on the data."""
 
 from collections.abc import Sequence
 
 SWITCHES = {"--data.normalize": "True", "--data.no-normalize": "False"}
-"""Words that may stand alone, as those of switches do that are either on or off, and their values."""
+"""Values of options that may be given without one, like two-valued switches."""
 
 VALUES = ("true", "false", "none")
 
 
 def with_values(arguments: Sequence[str]) -> list[str]:
-    """Writes switches that stand alone as tyro expects them, with their value behind them.
+    """Adds the values that tyro expects to switches that are given without one.
 
     >>> with_values(["npz:a.npz", "--data.normalize", "--seed", "3"])
     ['npz:a.npz', '--data.normalize', 'True', '--seed', '3']

@@ -1,4 +1,4 @@
-"""Metrics for TensorBoard, beside the JSON lines that are always written."""
+"""Metrics for TensorBoard, in addition to the JSON lines that are always written."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,14 +10,14 @@ from laya_jax.training import Listener, RunDirectory
 
 
 class TensorBoard(Listener):
-    """Passes on what it hears, and writes every epoch's numbers to ``tensorboard/`` in the run.
+    """Writes every epoch's metrics to ``tensorboard/`` in the run, and forwards all events.
 
     Attributes:
-      listener: hears everything, too.
+      listener: Listener to which all events are forwarded.
     """
 
     def __init__(self, listener: Listener) -> None:
-        # Only who asks for it needs it.
+        # Imported here because only --tensorboard needs it.
         from tensorboardX import SummaryWriter
 
         self.listener = listener
@@ -25,25 +25,25 @@ class TensorBoard(Listener):
         self._writers: dict[str, Any] = {}
 
     def loaded(self, dataset: Dataset) -> None:
-        """Passes on that the data set has been read."""
+        """Forwards the data set."""
         self.listener.loaded(dataset)
 
     def extracted(self, done: int, total: int) -> None:
-        """Passes on how many hidden states are computed."""
+        """Forwards the progress of computing hidden states."""
         self.listener.extracted(done, total)
 
     def steps(self, done: int, total: int) -> None:
-        """Passes on how far the epoch is."""
+        """Forwards the progress of the epoch."""
         self.listener.steps(done, total)
 
     def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
-        """Passes on an epoch's line, and writes its numbers."""
+        """Forwards an epoch's line, and writes its metrics."""
         self.listener.epoch(run, line)
         if jax.process_index():
             return
         folder, step = str(run.path / "tensorboard"), line["step"]
         if folder not in self._writers:
-            # What a killed process wrote of later steps is not shown.
+            # Hides later steps that a killed process has written.
             self._writers[folder] = self._make_writer(folder, purge_step=step)
         for name, value in scalars(line):
             self._writers[folder].add_scalar(name, value, step)
@@ -51,7 +51,7 @@ class TensorBoard(Listener):
 
 
 def scalars(line: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """The numbers of a line of the metrics, by name.
+    """Yields the names and values of all numbers in a line of metrics.
 
     >>> dict(scalars({"train": {"loss": 0.5}, "attention": [0.25, 0.75]}))
     {'train/loss': 0.5, 'attention/h1': 0.25, 'attention/h2': 0.75}

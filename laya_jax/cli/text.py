@@ -1,15 +1,15 @@
-"""Text that is safe to show, whoever it is from."""
+"""Formatting of untrusted text for a terminal."""
 
 import re
 
 LONGEST = 2000
-"""Characters of an error's message that are shown."""
+"""Maximum number of characters of an error message."""
 
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    r"""Escapes what would change a terminal, or the order of letters: names may come from anybody.
+    r"""Escapes characters that would control a terminal or change the direction of text.
 
     >>> print(printable("a cat\x1b[2J"))
     a cat\x1b[2J

@@ -40,19 +40,19 @@ class Arrays(NamedTuple):
     Attributes:
       parts: Names of inputs and labels, by split.
       class_names: Name of the array of class names; None if there is none.
-      passed_over: Names of all other arrays, which are ignored.
+      ignored: Names of all other arrays, which are ignored.
     """
 
     parts: Mapping[str, Part]
     class_names: str | None
-    passed_over: tuple[str, ...]
+    ignored: tuple[str, ...]
 
 
 def arrays_named(names: Sequence[str]) -> Arrays:
     """Determines the roles of arrays from their names, regardless of case and word order.
 
     >>> found = arrays_named(["X", "y", "test_images", "test_labels", "foo"])
-    >>> found.parts["train"], found.parts["test"].inputs, found.passed_over
+    >>> found.parts["train"], found.parts["test"].inputs, found.ignored
     (Part(inputs='X', labels='y'), 'test_images', ('foo',))
     """
     known = {name: VOCABULARY[_key(name)] for name in names if _key(name) in VOCABULARY}
@@ -62,10 +62,10 @@ def arrays_named(names: Sequence[str]) -> Arrays:
     return Arrays(parts, class_names, tuple(name for name in names if name not in used))
 
 
-def passed_over_notes(arrays: Arrays, where: str) -> Iterator[str]:
+def ignored_notes(arrays: Arrays, where: str) -> Iterator[str]:
     """Yields a note on ignored arrays, with the supported names."""
     described = []
-    for name in arrays.passed_over:
+    for name in arrays.ignored:
         near = difflib.get_close_matches(name.lower(), SUGGESTED, n=1, cutoff=0.8)
         is_known = _key(name) in VOCABULARY
         meant = f" (did you mean {near[0]}?)" if near and not is_known else ""

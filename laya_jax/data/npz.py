@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.archive import array_names, read_npz
-from laya_jax.data.array_names import EXPECTED, arrays_named, passed_over_notes
+from laya_jax.data.array_names import EXPECTED, arrays_named, ignored_notes
 from laya_jax.data.class_names import listed, plain
 from laya_jax.data.config import DataConfig, path_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Unlabelled, make_dataset, scale_of
@@ -93,7 +93,7 @@ class _File:
         self.path, self.names = path, arrays_named(found)
         if not any(part.inputs for part in self.names.parts.values()):
             raise ValueError(f"{path} has the arrays {listed(map(plain, found))}, {EXPECTED}")
-        self.notes = tuple(passed_over_notes(self.names, str(path)))
+        self.notes = tuple(ignored_notes(self.names, str(path)))
         self.class_names: tuple[str, ...] = ()
         if name := self.names.class_names:
             self.class_names = read_class_names(self._array(name), self.where(name))

@@ -56,7 +56,9 @@ class BackboneConfig:
         _check_literal("backbone", self, "kind")
         check_counts("backbone.widths", self.widths)
         if len(self.widths) > MOST_WIDTHS:
-            raise ValueError(f"backbone.widths are {len(self.widths):,}, expected at most {MOST_WIDTHS:,}")
+            raise ValueError(
+                f"backbone.widths has {len(self.widths):,} widths, expected at most {MOST_WIDTHS:,}"
+            )
         for index, width in enumerate(self.widths):
             _check_width(f"backbone.widths[{index}]", width)
         _check_width("backbone.embedding_dim", self.embedding_dim)
@@ -70,8 +72,8 @@ class BackboneConfig:
             raise ValueError(f"backbone.pooling is {self.pooling!r}, expected None for {self.kind!r}")
         if self.freeze and not pretrained:
             raise ValueError(
-                f"backbone.freeze is True for {self.kind!r}, which starts at random; expected a pretrained "
-                f"backbone, {' or '.join(PRETRAINED)}"
+                f"backbone.freeze is True for {self.kind!r}, which is randomly initialised, expected a "
+                f"pretrained backbone, {' or '.join(PRETRAINED)}"
             )
 
 
@@ -208,7 +210,7 @@ class Config:
         check_count("batch_size", self.batch_size)
         check_count("patience", self.patience)
         if self.seed >= 2**32:
-            raise ValueError(f"seed is {self.seed}, expected less than 2**32")
+            raise ValueError(f"seed is {self.seed}, expected a number below 2**32")
         _check_literal("", self, "dtype")
         if self.loss.attention_entropy and self.head.kind != "laya":
             raise ValueError(

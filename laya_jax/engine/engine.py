@@ -168,7 +168,7 @@ def fitting_batch_size(config: Config, examples: int, divisor: int) -> int:
     """
     if config.batch_size > examples and not is_own(config.data.source):
         raise ValueError(
-            f"batch_size is {config.batch_size}, expected at most the {examples} examples to train on"
+            f"batch_size is {config.batch_size}, expected at most {examples}, the number of training examples"
         )
     return min(config.batch_size, -(-examples // divisor) * divisor)
 
@@ -178,8 +178,8 @@ def _microbatches(parallel: ParallelConfig, config: Config, share: int) -> int:
     if parallel.microbatches is not None:
         if share % parallel.microbatches:
             raise ValueError(
-                f"microbatches is {parallel.microbatches}, expected a divisor of the {share} examples of a "
-                "batch on each device"
+                f"microbatches is {parallel.microbatches}, expected a divisor of {share}, the number of "
+                "examples per batch on each device"
             )
         return parallel.microbatches
     examples = IN_CACHE.get(config.backbone.kind)

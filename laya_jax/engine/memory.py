@@ -25,6 +25,6 @@ def check_fits(state: Any) -> None:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         if size > memory > 0:
             raise ValueError(
-                f"training needs {size / 1e9:,.0f} GB for its parameters alone, expected at most the "
-                f"{memory / 1e9:,.0f} GB of this machine; make backbone.widths or head.dim smaller"
+                f"training needs {size / 1e9:,.0f} GB for its parameters alone, expected at most this "
+                f"machine's {memory / 1e9:,.0f} GB; make backbone.widths or head.dim smaller"
             )

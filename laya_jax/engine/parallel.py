@@ -68,7 +68,9 @@ class ParallelConfig(DeviceConfig):
         for name in ("processes", "process"):
             value = getattr(self, name)
             if several != (value is not None):
-                expected = "a number, as coordinator is given" if several else "none without coordinator"
+                expected = (
+                    "a number with this coordinator" if several else "None without a HOST:PORT coordinator"
+                )
                 raise ValueError(f"{name} is {value}, expected {expected}")
 
 
@@ -202,7 +204,7 @@ def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
     >>> make_parallel(DeviceConfig(devices=3), batch_size=128)
     Traceback (most recent call last):
       ...
-    ValueError: batch_size is 128, expected a multiple of the 3 devices
+    ValueError: batch_size is 128, expected a multiple of 3, the number of devices
     """
     if config.require_backend not in (None, jax.default_backend()):
         found = ", ".join(str(device) for device in jax.devices())
@@ -215,11 +217,13 @@ def make_parallel(config: DeviceConfig, *, batch_size: int = 0) -> Parallel:
     if config.devices is not None:
         if config.devices > len(devices):
             raise ValueError(
-                f"devices is {config.devices}, expected at most the {len(devices)} that there are"
+                f"devices is {config.devices}, expected at most {len(devices)}, the number available"
             )
         devices = devices[: config.devices]
     if batch_size % len(devices):
-        raise ValueError(f"batch_size is {batch_size}, expected a multiple of the {len(devices)} devices")
+        raise ValueError(
+            f"batch_size is {batch_size}, expected a multiple of {len(devices)}, the number of devices"
+        )
     return MeshParallel(devices) if config.parallel == "jit" else PmapParallel(devices)
 
 

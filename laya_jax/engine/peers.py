@@ -78,7 +78,7 @@ def _host(coordinator: str, port: int) -> str:
         server = socket.create_server(("", port), family=family, dualstack_ipv6=both)
     except OSError as error:
         raise ValueError(
-            f"coordinator is {coordinator!r}: its port cannot be opened, {error.strerror}"
+            f"coordinator is {coordinator!r}, whose port cannot be opened: {error.strerror}"
         ) from error
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = free.getsockname()
@@ -110,7 +110,7 @@ def _visit(host: str, port: int, process: int) -> str:
             break
         except OSError as error:
             if time.monotonic() > until:
-                raise ConnectionError(f"process 0 is not at {host}:{port}: {error.strerror}") from error
+                raise ConnectionError(f"no process 0 at {host}:{port}: {error.strerror}") from error
             time.sleep(0.2)
     threading.Thread(target=_watch, args=(watched, 0), daemon=True).start()
     server = socket.create_server(("127.0.0.1", 0))
@@ -145,10 +145,8 @@ def _watch(connection: socket.socket, process: int) -> None:
         word = connection.recv(1)
     if word == BYE or _leaving.is_set() or (word == FAILED and _failing.is_set()):
         return
-    how = "has failed, and tells why" if word == FAILED else "has ended, or cannot be reached"
-    sys.stderr.write(
-        f"laya: process {process} of this run {how}; start all of them again with: laya resume\n"
-    )
+    how = "has failed (see its error)" if word == FAILED else "has died or cannot be reached"
+    sys.stderr.write(f"laya: process {process} of this run {how}; restart all processes with: laya resume\n")
     sys.stderr.flush()
     os._exit(1)
 

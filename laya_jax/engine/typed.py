@@ -53,14 +53,14 @@ def from_json(kind: type[T], values: Any, prefix: str = "") -> T:
     >>> from_json(Point, {"position": [1, True]})
     Traceback (most recent call last):
       ...
-    ValueError: position is [1, True], expected a list, every item a whole number
+    ValueError: position is [1, True], expected a list whose items are each a whole number
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{prefix.removesuffix('.') or 'content'} is {_short(values)}, expected an object")
     hints = typing.get_type_hints(kind)
     for name in values:
         if name not in hints:
-            raise ValueError(f"{prefix}{name} is no field that this version knows")
+            raise ValueError(f"{prefix}{name} is a field that this version does not know")
     for field in dataclasses.fields(typing.cast(Any, kind)):
         needed = field.default is field.default_factory is dataclasses.MISSING
         if needed and field.name not in values:
@@ -129,7 +129,7 @@ def _described(hint: Any) -> str:
         return f"one of {', '.join(map(repr, inner))}"
     if origin in (tuple, list):
         length = "" if origin is list or inner[-1] is Ellipsis else f" of {len(inner)}"
-        return f"a list{length}, every item {_described(inner[0])}"
+        return f"a list{length} whose items are each {_described(inner[0])}"
     return NAMES.get(origin or hint, "another value")
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, bounded reading, checksums, locks, and the directory of caches."""
+"""Atomic writing, bounded reading, checksums, locks, and the cache directory."""
 
 from laya_jax.files.bounded import (
     LARGEST_TEXT,

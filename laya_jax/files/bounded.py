@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 LARGEST_TEXT = 2**28
-"""Bytes of the largest text file of our own that is read: a hostile one must not fill the memory."""
+"""Maximum size in bytes of one of our own text files, so that a hostile one cannot exhaust memory."""
 
 DIRECT = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
-"""Flags with which a symbolic link is not followed."""
+"""Flags for opening a file without following a symbolic link."""
 
 
 @contextmanager
@@ -29,11 +29,11 @@ def reading(path: str | Path) -> Iterator[BufferedReader]:
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: It is a link, no regular file, or cannot be read.
+      ValueError: The path is a link or not a regular file, or cannot be read.
     """
     path = Path(path)
     try:
-        # A pipe must not make this wait for somebody who writes to it.
+        # O_NONBLOCK, because opening a pipe would otherwise wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | DIRECT)
         with os.fdopen(descriptor, "rb") as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -91,21 +91,21 @@ def read_json(path: str | Path) -> Any:
     text = read_text(path)
     try:
         return json.loads(text)
-    except (ValueError, RecursionError) as error:  # a number of too many digits is no JSONDecodeError
+    except (ValueError, RecursionError) as error:  # too many digits raise a plain ValueError
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         raise ValueError(f"{path} cannot be read as JSON: {reason}") from error
 
 
 def refuse_links(directory: str | Path) -> None:
-    """Raises if anything inside a directory that somebody may have sent is neither a file nor a folder.
+    """Raises if anything inside an untrusted directory is neither a regular file nor a folder.
 
-    Symbolic links lead elsewhere, and pipes and devices may never come to an end.
+    Symbolic links may point anywhere, and reading pipes and devices may never end.
 
     Args:
       directory: Path of the directory, which itself may be a link.
 
     Raises:
-      ValueError: There is a link, a pipe or the like; the message names it.
+      ValueError: There is a link, a pipe or a device; the message names it.
     """
     for folder, folders, files in os.walk(directory, followlinks=False):
         for name in (*folders, *files):
@@ -113,12 +113,12 @@ def refuse_links(directory: str | Path) -> None:
             with suppress(FileNotFoundError):  # another process may clean up here
                 mode = os.lstat(path).st_mode
                 if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
-                    what = "a symbolic link" if stat.S_ISLNK(mode) else "a pipe, a device or the like"
+                    what = "a symbolic link" if stat.S_ISLNK(mode) else "a pipe, a device or similar"
                     raise ValueError(f"{path} is {what}, expected a regular file or folder")
 
 
 def digest(path: str | Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits.
+    """Computes the SHA-256 of a file's content, in hexadecimal.
 
     Raises:
       FileNotFoundError: There is no such file.

@@ -9,17 +9,17 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: str | Path, *, wait: bool) -> Iterator[None]:
-    """Holds a lock among the processes of this machine; it is free again once this process has ended.
+    """Holds a lock among the processes of this machine, which is released at the latest when this one ends.
 
     Args:
-      path: Path of the lock file, which is made if it is missing.
+      path: Path of the lock file, which is created if it is missing.
       wait: True to wait until another process releases the lock, False to raise.
 
     Raises:
       BlockingIOError: Another process holds the lock and ``wait`` is false.
       ValueError: The path is a symbolic link.
     """
-    # Importing the heads alone needs no filelock.
+    # Imported here because the heads alone do not need filelock.
     from filelock import FileLock, Timeout
 
     path = Path(path)
@@ -33,7 +33,7 @@ def locked(path: str | Path, *, wait: bool) -> Iterator[None]:
 
 
 def cache_home() -> Path:
-    """Directory of this library's caches, which may be deleted at any time.
+    """Returns the directory of this library's caches, which may be deleted at any time.
 
     ``laya_jax`` in ``$XDG_CACHE_HOME``, or in ``~/.cache`` where that is unset or empty, or in the system's
     folder for temporary files where there is no home directory.

@@ -1,6 +1,6 @@
-"""Writing of files and directories that are whole or absent.
+"""Atomic writing of files and directories: they are complete or absent.
 
-Nothing follows a symbolic link, and drafts have names that cannot be guessed.
+Symbolic links are not followed, and temporary names cannot be guessed.
 """
 
 import errno
@@ -21,16 +21,16 @@ from laya_jax.files.bounded import DIRECT
 def writing(
     path: str | Path, *, binary: bool = False, new: bool = False, errors: str = "strict"
 ) -> Iterator[IO[Any]]:
-    """Opens a file that appears under its name, complete and on disk, when the block ends.
+    """Opens a file that appears at its path, complete and synced to disk, when the block ends.
 
-    If the block raises, or the process dies in it, nothing is left under the name (or what was there before).
+    If the block raises or the process dies, the path is as it was before.
 
     Args:
       path: Path of the file. A symbolic link there is replaced, not followed.
-      binary: True for bytes, False for text (UTF-8, newlines kept as they are).
-      new: True to raise if the file exists already, False to replace it. A new file leaves no draft behind if
-        the process is killed, where Linux allows it.
-      errors: Treatment of text that UTF-8 cannot hold, as in ``open``.
+      binary: True for bytes, False for text (UTF-8, without newline conversion).
+      new: True to raise if the file already exists, False to replace it. On Linux, a new file leaves no draft
+        behind if the process is killed, if the file system supports that.
+      errors: Handling of text that UTF-8 cannot encode, as in ``open``.
 
     Yields:
       The open file.
@@ -72,25 +72,25 @@ def writing(
 
 
 def write_text(path: str | Path, text: str, *, new: bool = False) -> None:
-    """Writes a text file as ``writing`` does."""
+    """Writes a text file atomically, as ``writing`` does."""
     with writing(path, new=new) as file:
         file.write(text)
 
 
 def write_json(path: str | Path, value: Any, *, new: bool = False) -> None:
-    """Writes a JSON file as ``writing`` does."""
+    """Writes a JSON file atomically, as ``writing`` does."""
     write_text(path, json.dumps(value, indent=1) + "\n", new=new)
 
 
 @contextmanager
 def new_directory(path: str | Path) -> Iterator[Path]:
-    """Makes a directory that appears under its name, complete, when the block ends.
+    """Creates a directory that appears at its path, complete, when the block ends.
 
     Args:
-      path: Path of the directory; missing parents are made.
+      path: Path of the directory; missing parents are created.
 
     Yields:
-      The directory to fill, under a temporary name beside ``path``. It is deleted if the block raises.
+      The directory to fill, under a temporary name next to ``path``. It is deleted if the block raises.
 
     Raises:
       FileExistsError: Something exists at the path.
@@ -98,7 +98,7 @@ def new_directory(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     if os.path.lexists(path):
-        raise FileExistsError(f"{path} exists already, expected a new directory")
+        raise FileExistsError(f"{path} already exists, expected a new directory")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:100]}-", dir=path.parent))
@@ -112,7 +112,7 @@ def new_directory(path: str | Path) -> Iterator[Path]:
             draft.rename(path)
         except OSError as error:
             if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
-                raise FileExistsError(f"{path} exists already, expected a new directory") from None
+                raise FileExistsError(f"{path} already exists, expected a new directory") from None
             raise
     except OSError as error:
         _name(error, draft, path)
@@ -122,15 +122,15 @@ def new_directory(path: str | Path) -> Iterator[Path]:
 
 
 def append_text(path: str | Path, text: str, *, after: int) -> None:
-    """Puts text after the first bytes of a file, in place of what follows them, on disk before it returns.
+    """Replaces everything after the first bytes of a file by a text, and syncs it to disk.
 
-    Unlike ``writing``, it leaves a part of the text if the process dies or the disk is full.
+    Unlike ``writing``, this may leave a part of the text if the process dies or the disk is full.
 
     Args:
-      path: Path of the file, which is made if it is missing. A symbolic link is refused; a hard link is
+      path: Path of the file, which is created if it is missing. A symbolic link is refused; a hard link is
         replaced, so that the file's other names keep its content.
-      text: Text to put there.
-      after: Number of bytes that stay.
+      text: Text to write.
+      after: Number of bytes to keep.
 
     Raises:
       OSError: The file cannot be written; the error names ``path``.
@@ -153,13 +153,13 @@ def append_text(path: str | Path, text: str, *, after: int) -> None:
 
 
 def check_writable(path: str | Path) -> None:
-    """Raises unless something new can be made at a path: a draft is made beside it, and deleted.
+    """Checks that a path can be written to, by creating a temporary file next to it.
 
     Args:
-      path: Path of a file or directory. Of missing parents, the nearest one that exists is tried.
+      path: Path of a file or directory. If its parents are missing, the nearest existing one is tried.
 
     Raises:
-      OSError: Nothing can be made there; the error names ``path``.
+      OSError: Nothing can be created there; the error names ``path``.
     """
     path = Path(path)
     if os.path.lexists(path):
@@ -175,7 +175,7 @@ def check_writable(path: str | Path) -> None:
 
 
 def _open_unnamed(folder: Path) -> int | None:
-    """Opens a file that has no name yet, in a folder; None where there are no such files."""
+    """Opens an unnamed temporary file in a folder; None if the system does not support that."""
     if not hasattr(os, "O_TMPFILE") or not os.path.isdir("/proc/self/fd"):
         return None
     try:
@@ -185,31 +185,31 @@ def _open_unnamed(folder: Path) -> int | None:
 
 
 def _link_unnamed(descriptor: int, path: Path) -> None:
-    """Gives a file without a name its name, unless something else has it."""
+    """Links an unnamed file to a path, unless something exists there."""
     try:
         # With src_dir_fd, Python follows the link in /proc to the file; the path is absolute.
         os.link(f"/proc/self/fd/{descriptor}", path, src_dir_fd=descriptor, follow_symlinks=True)
     except FileExistsError:
-        raise FileExistsError(f"{path} exists already, expected a new file") from None
+        raise FileExistsError(f"{path} already exists, expected a new file") from None
 
 
 def _put(draft: Path, path: Path, *, new: bool) -> None:
-    """Gives a complete draft its name."""
+    """Moves a complete draft to its path."""
     if not new:
         draft.replace(path)
         return
     try:
         os.link(draft, path)  # unlike a rename, never replaces what another process wrote meanwhile
     except FileExistsError:
-        raise FileExistsError(f"{path} exists already, expected a new file") from None
+        raise FileExistsError(f"{path} already exists, expected a new file") from None
     except OSError:  # a file system without hard links
         if os.path.lexists(path):
-            raise FileExistsError(f"{path} exists already, expected a new file") from None
+            raise FileExistsError(f"{path} already exists, expected a new file") from None
         draft.replace(path)
 
 
 def _name(error: OSError, draft: Path, path: Path) -> None:
-    """Makes an error of the system name the path that was asked for rather than its draft, or nothing."""
+    """Makes a system error name the requested path instead of its draft or nothing."""
     if error.errno is not None and str(error.filename or draft).startswith(str(draft)):
         error.filename = str(path)
         del error.filename2

@@ -60,13 +60,13 @@ def pretrained_of(config: Config) -> Pretrained | None:
 def _check_reads_texts(backbone: BERT, config: Config) -> None:
     if config.data.max_length > backbone.max_length:
         raise ValueError(
-            f"data.max_length is {config.data.max_length}, expected at most {backbone.max_length}, for which "
-            "the backbone has positions"
+            f"data.max_length is {config.data.max_length}, expected at most {backbone.max_length}, the "
+            "number of positions of the backbone"
         )
     if backbone.padding_id != PADDING:
         raise ValueError(
             f"pad_token_id of the model in {config.backbone.path} is {backbone.padding_id}, expected "
-            f"{PADDING}, which texts are filled up with"
+            f"{PADDING}, with which texts are padded"
         )
 
 
@@ -85,7 +85,7 @@ def load_for(config: Config, *, decode: bool = True) -> Dataset:
     examples = len(dataset.train.labels)
     if examples >= config.batch_size or not is_own(config.data.source):
         return dataset
-    note = f"batch_size is {config.batch_size}, so every step takes all {examples} examples to train on"
+    note = f"batch_size is {config.batch_size}, so every step uses all {examples} training examples"
     return dataclasses.replace(dataset, notes=(*dataset.notes, note))
 
 
@@ -99,7 +99,9 @@ def _load_for(config: Config, decode: bool) -> Dataset:
         dataset = load(config.data, tokenizer)
         return dataclasses.replace(dataset, notes=dataset.notes + text_notes(path, config.data.max_length))
     if config.data.normalize:
-        raise ValueError("data.normalize is True, expected False: a pretrained backbone has its own")
+        raise ValueError(
+            "data.normalize is True, expected False: a pretrained backbone has its own normalisation"
+        )
     # Fails on invalid model files before the images are read.
     normalization, notes = read_normalization(path), image_notes(path, config.data.image_size)
     dataset = load(dataclasses.replace(config.data, normalize=False), decode=decode)
@@ -143,8 +145,8 @@ def check_read_alike(
         now = list(value) if isinstance(value, tuple) else value
         if sizes.get(name, now) != now:
             raise ValueError(
-                f"{name} of the model in {path} is {now!r}, but the run started with {sizes[name]!r}, which "
-                "an earlier version read there: train again"
+                f"{name} of the model in {path} is {now!r}, but an earlier version of laya_jax, which the "
+                f"run was started with, read {sizes[name]!r}; train again"
             )
 
 

@@ -74,16 +74,16 @@ class StatesFile:
         missing = np.zeros(self._shape[0], bool)
         if self._checksums is None or self._states is None:
             if self.path.exists() and (self._checksums is None or self._checksums.any()):
-                self._warn("the hidden states are damaged, or of an earlier version without checksums")
+                self._warn("the hidden states are damaged, or from an earlier version without checksums")
             return missing
         intact = _checksums(self._states) == self._checksums
         damaged = np.count_nonzero(~intact & (self._checksums != 0))
         if damaged:
-            self._warn(f"{damaged:,} of {len(intact):,} hidden states are not what was written")
+            self._warn(f"{damaged:,} of {len(intact):,} hidden states are damaged")
         return intact
 
     def _warn(self, what: str) -> None:
-        warnings.warn(f"{self._folder}: {what}; they are computed again", stacklevel=4)
+        warnings.warn(f"{self._folder}: {what}; they will be recomputed", stacklevel=4)
 
 
 def _checksums(values: NDArray) -> NDArray[np.uint64]:

@@ -112,7 +112,8 @@ def compile_check(config: Config, topology: str) -> CompileReport:
     chip, devices = find_topology(topology)
     if config.batch_size % len(devices):
         raise ValueError(
-            f"batch_size is {config.batch_size}, expected a multiple of {topology}'s {len(devices)} chips"
+            f"batch_size is {config.batch_size}, expected a multiple of {len(devices)}, the number of chips "
+            f"of {topology}"
         )
     training, parallel = abstract_training(config), MeshParallel(devices)
     program = (
@@ -127,10 +128,10 @@ def compile_check(config: Config, topology: str) -> CompileReport:
         if "RESOURCE_EXHAUSTED" in reason:
             sizes = re.search(r"\((\S+)\) exceeds available HBM \((\S+)\)", reason)
             reason = f"it needs {sizes[1]} of each chip's {sizes[2]}" if sizes else reason
-            raise DoesNotFitError(f"{program}, does not fit on {topology}: {reason}") from error
+            raise DoesNotFitError(f"{program} does not fit on {topology}: {reason}") from error
         raise ValueError(
-            f"libtpu {metadata.version('libtpu')} cannot compile what jax {jax.__version__} gives it "
-            f"({reason}); the one that belongs to it: {EXTRA}"
+            f"libtpu {metadata.version('libtpu')} cannot compile the output of jax {jax.__version__} "
+            f"({reason}); for the matching libtpu: {EXTRA}"
         ) from error
     memory = chunk.memory_analysis()
     return CompileReport(

@@ -76,12 +76,12 @@ def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
     >>> find_topology("v5e")
     Traceback (most recent call last):
       ...
-    ValueError: topology is 'v5e', expected as 'v4:2x2x1', 'v5e:2x4', 'v5p:2x2x1' or 'v6e:2x4'
+    ValueError: topology is 'v5e', expected a form like 'v4:2x2x1', 'v5e:2x4', 'v5p:2x2x1' or 'v6e:2x4'
     """
     name, _, shape = topology.partition(":")
     if name not in CHIPS or not re.fullmatch(r"\d+" + r"x\d+" * (CHIPS[name].axes - 1), shape):
         raise ValueError(
-            f"topology is {topology!r}, expected as 'v4:2x2x1', 'v5e:2x4', 'v5p:2x2x1' or 'v6e:2x4'"
+            f"topology is {topology!r}, expected a form like 'v4:2x2x1', 'v5e:2x4', 'v5p:2x2x1' or 'v6e:2x4'"
         )
     if importlib.util.find_spec("libtpu") is None:
         raise ModuleNotFoundError(f"libtpu is missing; to compile for a TPU without one: {EXTRA}")
@@ -94,5 +94,5 @@ def find_topology(topology: str) -> tuple[Chip, list[jax.Device]]:
             topology, platform="tpu", chips_per_host_bounds=host, **CHIPS[name].options
         )
     except jax.errors.JaxRuntimeError as error:
-        raise ValueError(f"topology is {topology!r}, which libtpu refuses: {error}") from error
+        raise ValueError(f"topology is {topology!r}, which libtpu rejects: {error}") from error
     return CHIPS[name], found.devices

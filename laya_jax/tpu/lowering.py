@@ -81,7 +81,7 @@ def abstract_training(config: Config) -> AbstractTraining:
     number = examples.labels.size
     if config.batch_size > number:
         raise ValueError(
-            f"batch_size is {config.batch_size}, expected at most the {number} examples to train on"
+            f"batch_size is {config.batch_size}, expected at most {number}, the number of training examples"
         )
     backbone = pretrained and pretrained.backbone
     if pretrained and config.backbone.freeze:

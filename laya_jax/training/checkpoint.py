@@ -102,10 +102,10 @@ class Checkpoints:
         # A state of another version may have another structure, which does not mean damage.
         version = progress.pop("version")
         if version > VERSION:
-            raise ValueError(f"checkpoint {step} is of version {version}, expected at most {VERSION}")
+            raise ValueError(f"checkpoint {step} has version {version}, expected at most {VERSION}")
         state = TrainState(**self._read(step, "state", self._arguments.StandardRestore(_fields(like))))
         if checksum(state) != progress.pop("checksum"):
-            raise DamagedCheckpointError(f"checkpoint {step} is not what was written")
+            raise DamagedCheckpointError(f"checkpoint {step} is damaged")
         _check_shapes(state, like, f"{self.directory / str(step)}")
         self._best_steps[step] = progress.pop("best_step")
         return state, progress
@@ -120,7 +120,7 @@ class Checkpoints:
                 known or expected == _checksum_of_json(progress)
             ):
                 return progress
-        raise DamagedCheckpointError(f"checkpoint {step} is not what was written")
+        raise DamagedCheckpointError(f"checkpoint {step} is damaged")
 
     def _read(self, step: int, item: str, how: Any) -> Any:
         try:
@@ -146,13 +146,14 @@ class Checkpoints:
                 state, _ = self.restore(best, like)
             except DamagedCheckpointError as error:
                 left = self.best_left(like, scores) or latest
-                self._warn(f"{error}; it was the best one, taking that of step {left}")
+                self._warn(f"{error}; it was the best one, using that of step {left} instead")
                 state, _ = self.restore(left, like)
         # If a checkpoint is missing entirely, only the scores show that it existed.
         first_best = max(scores, key=lambda step: (scores[step], -step), default=best)
         if first_best != best and not (self.warnings or progress.get("warnings")):
             self._warn(
-                f"the best epoch, after step {first_best}, has no checkpoint; taking that of step {best}"
+                f"the best epoch, after step {first_best}, has no checkpoint; using that of step {best} "
+                "instead"
             )
         return state, progress
 
@@ -176,7 +177,7 @@ class Checkpoints:
             try:
                 return self.restore(step, like)
             except DamagedCheckpointError as error:
-                self._warn(f"{error}; taking the one before it")
+                self._warn(f"{error}; using the previous one")
         raise FileNotFoundError(f"{self.directory} has no intact checkpoint yet")
 
     def _warn(self, message: str) -> None:

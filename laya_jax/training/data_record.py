@@ -113,7 +113,7 @@ def check_same_data(
     if version < 2 and config.data.split == "shuffled":
         raise ValueError(
             f"{model} was trained by an earlier version, whose shuffled splits were not stratified by class; "
-            "train it again to evaluate it on its splits; predict, and evaluate with --data, go on working"
+            "train it again to evaluate it on its splits; predict, and evaluate with --data, still work"
         )
     if known is not None:
         raise ValueError(otherwise)

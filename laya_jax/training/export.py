@@ -114,12 +114,12 @@ def tell(messages: tuple[str, ...]) -> tuple[str, ...]:
 def _check_arrays(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
     missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or surplus:
-        raise ValueError(f"{path} does not fit its config: missing {missing}, not expected {surplus}")
+        raise ValueError(f"{path} does not match its config: missing {missing}, unexpected {surplus}")
     for name, array in found.items():
         if array.shape != expected[name].shape:
             raise ValueError(f"{path}: {name} has shape {array.shape}, expected {expected[name].shape}")
         if array.dtype != expected[name].dtype:
-            raise ValueError(f"{path}: {name} is of {array.dtype}, expected {expected[name].dtype}")
+            raise ValueError(f"{path}: {name} has dtype {array.dtype}, expected {expected[name].dtype}")
 
 
 def _backbone(directory: Path, config: Config, arrays: int) -> ViT | BERT:

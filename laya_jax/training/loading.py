@@ -76,7 +76,8 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     if (path / WEIGHTS).exists():
         if latest:
             raise ValueError(
-                f"latest is True, expected False for {path}, an exported model of the best alone"
+                f"latest is True, expected False for {path}, an exported model, which has only the best "
+                "parameters"
             )
         return import_model(path)
     run = RunDirectory.open(path)
@@ -138,8 +139,8 @@ def read_split(model: TrainedModel, split: str) -> Unlabelled:
         pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
         seen = known_by(dataset, pretrained, model.schema.preprocessing)
     otherwise = (
-        f"the data of {model.config.data.source!r} are not those that the model was trained on: its "
-        f"{split} split may hold examples that were trained on"
+        f"the data of {model.config.data.source!r} are not those that the model was trained on, so their "
+        f"{split} split may contain training examples"
     )
     known = (model.config, model.fingerprint, model.data_version)
     check_same_data(*known, fingerprint(seen), model="the model", otherwise=otherwise)

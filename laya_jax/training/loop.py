@@ -23,7 +23,7 @@ class Interrupted(Exception):  # noqa: N818  not an error: the run is saved and 
 
     def __init__(self, signal_number: int, path: Path) -> None:
         name = signal.Signals(signal_number).name
-        super().__init__(f"interrupted by {name}, saved; to go on: laya resume {path}")
+        super().__init__(f"interrupted by {name} and saved; to continue: laya resume {path}")
         self.signal_number = signal_number
 
 
@@ -136,7 +136,7 @@ def _run(
     """Trains until every recorder has finished. Seeds that finish early are still computed, not recorded."""
     steps = [int(state.step) for state in states]
     if len(set(steps)) > 1:
-        raise ValueError(f"the runs are at steps {steps}, expected one and the same to train side by side")
+        raise ValueError(f"the runs are at steps {steps}, expected the same step to train side by side")
     placed, step = engine.place(states), steps[0]
     while active := [index for index, recorder in enumerate(recorders) if not recorder.finished]:
         placed, step = _rest_of_epoch(engine, recorders, active, placed, step, listener, interruption)

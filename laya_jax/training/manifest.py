@@ -90,8 +90,8 @@ def check(directory: Path, names: Collection[str], optional: Collection[str] = (
         files = _load(directory)
         if files is None:
             return (
-                f"{directory} has no {MANIFEST}, so that its files are not checked: an earlier version wrote "
-                "them, or somebody deleted it",
+                f"{directory} has no {MANIFEST}, so its files are not checked: they were written by an "
+                "earlier version, or the manifest was deleted",
             )
         wrong = _first_wrong(directory, files, names, optional)
         if wrong is None:
@@ -131,7 +131,7 @@ def read_growing(directory: Path, name: str) -> bytes:
         if listed.is_of(content):
             return content[: listed.length]
         if files == _load(directory):
-            raise ValueError(f"{path} is not what was written; {_advice(directory)}")
+            raise ValueError(f"{path} has changed since it was written; {_advice(directory)}")
 
 
 def grow(directory: Path, name: str, text: str) -> None:
@@ -163,9 +163,9 @@ def _first_wrong(
                 return f"{path} is missing"
         elif listed.length is not None:
             if not listed.is_of(read_bytes(path)):
-                return f"{path} is not what was written"
+                return f"{path} has changed since it was written"
         elif digest(path) not in listed.sha256:
-            return f"{path} is not what was written{_changes(path, listed)}"
+            return f"{path} has changed since it was written{_changes(path, listed)}"
     unlisted = [name for name in names if name not in files and (directory / name).exists()]
     return f"{directory / unlisted[0]} is not listed in {MANIFEST}" if unlisted else None
 
@@ -175,7 +175,7 @@ def _changes(path: Path, listed: Listed) -> str:
     now = _values(read_bytes(path)) if listed.values else {}
     names = [name for name in listed.values | now if listed.values.get(name) != now.get(name)]
     more = " and others" if len(names) > SHOWN else ""
-    return f" ({', '.join(names[:SHOWN])}{more} changed)" if now and names else ""
+    return f" ({', '.join(names[:SHOWN])}{more})" if now and names else ""
 
 
 def _values(content: bytes) -> dict[str, str]:
@@ -195,12 +195,12 @@ def _load(directory: Path) -> Files | None:
     except FileNotFoundError:
         return None
     if manifest.version != VERSION:
-        raise ValueError(f"{path} is of version {manifest.version}, expected {VERSION}")
+        raise ValueError(f"{path} has version {manifest.version}, expected {VERSION}")
     for name in manifest.files:
         if Path(name).name != name:
-            raise ValueError(f"{path} lists {name!r}, expected files of its directory alone")
+            raise ValueError(f"{path} lists {name!r}, expected only files in its directory")
     if manifest.sha256 != _digest_of(manifest.files):
-        raise ValueError(f"{path} is not what was written; {_advice(directory)}")
+        raise ValueError(f"{path} has changed since it was written; {_advice(directory)}")
     return manifest.files
 
 
@@ -219,4 +219,4 @@ def _sha256(content: bytes) -> str:
 
 def _advice(directory: Path) -> str:
     manifest = directory / MANIFEST
-    return f"restore it, or, if that is intended, delete {manifest}, and the files are no longer checked"
+    return f"restore it, or, if this is intended, delete {manifest} to turn off the check"

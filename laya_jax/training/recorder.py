@@ -75,15 +75,15 @@ class Recorder:
             try:
                 state, progress = self._read(step, initial)
             except DamagedCheckpointError as error:
-                warnings.warn(f"{self.run.path}: {error}; going on from the one before it", stacklevel=3)
+                warnings.warn(f"{self.run.path}: {error}; continuing from the previous one", stacklevel=3)
                 continue
             self.epoch, self.stopping = progress.epoch, progress.stopping
             self.totals, self.warnings = progress.totals, progress.warnings
             return state
         if self.checkpoints.steps():
             raise DamagedCheckpointError(
-                f"{self.run.path} has no checkpoint that can be read; delete "
-                f"{self.checkpoints.directory} to start the run over"
+                f"{self.run.path} has no readable checkpoint; delete {self.checkpoints.directory} to start "
+                "the run over"
             )
         return initial
 
@@ -92,7 +92,7 @@ class Recorder:
         try:
             return state, from_json(Progress, values)
         except ValueError as error:
-            raise DamagedCheckpointError(f"checkpoint {step} is not what was written: {error}") from error
+            raise DamagedCheckpointError(f"checkpoint {step} is damaged: {error}") from error
 
     def _check_lines(self, step: int) -> None:
         epochs = [line["epoch"] for line in self.run.lines() if line["step"] <= step]
@@ -166,7 +166,7 @@ class Recorder:
         self.checkpoints.wait()
         state = self._best(like)
         if state is None:
-            raise DamagedCheckpointError(f"{self.run.path} has no checkpoint of any epoch that can be read")
+            raise DamagedCheckpointError(f"{self.run.path} has no readable checkpoint of any epoch")
         return state
 
     def _best(self, like: TrainState) -> TrainState | None:
@@ -187,10 +187,10 @@ class Recorder:
         self.stopping = dataclasses.replace(
             lost, best_score=scores.get(step), best_epoch=epoch, best_step=step
         )
-        instead = f"epoch {epoch}, of {scores[step]:.4f}," if step else "the best of those to come"
+        instead = f"epoch {epoch}, with {scores[step]:.4f}," if step else "the best of the coming epochs"
         self.warnings.append(
-            f"epoch {lost.best_epoch}, of validation accuracy {lost.best_score:.4f}, was the best, but its "
-            f"checkpoint cannot be read; {instead} takes its place"
+            f"epoch {lost.best_epoch}, with validation accuracy {lost.best_score:.4f}, was the best, but its "
+            f"checkpoint cannot be read; {instead} replaces it"
         )
 
     def finish(self, test: Metrics, flips: NDArray | None) -> dict[str, Any]:
@@ -215,10 +215,10 @@ class Recorder:
     def _broken(self, where: str) -> NonFiniteLossError:
         self.checkpoints.wait()
         steps = self.checkpoints.steps()
-        kept = f"the checkpoint of step {steps[0]} is kept" if steps else "there was no checkpoint yet"
+        kept = f"the checkpoint of step {steps[0]} is kept" if steps else "there is no checkpoint yet"
         return NonFiniteLossError(
             f"the loss is not finite {where} (seed {self.run.config.seed}); {kept} in {self.run.path}; "
-            "try a smaller optimizer.learning_rate, or optimizer.clip_norm"
+            "try a smaller optimizer.learning_rate, or set optimizer.clip_norm"
         )
 
 

@@ -148,19 +148,21 @@ class RunDirectory:
         if changes:
             raise ValueError(
                 f"the config differs from that of the run in {self.path}: {'; '.join(changes)}; "
-                "start a new run with it"
+                "to use it, start a new run"
             )
 
     def check_backbone(self, path: str | None, weights: int | None) -> None:
         """Checks that the weights at this path have the checksum of those that the run was started with."""
         known = self.backbone()
         if known is not None and known.weights != weights:
-            raise ValueError(f"the weights in {path} are not those that the run in {self.path} started with")
+            raise ValueError(
+                f"the weights in {path} are not those that the run in {self.path} was started with"
+            )
 
     def check_data(self, fingerprint: int, config: Config) -> None:
         """Checks that the data of a config have the fingerprint of those that the run was started with."""
         known, run = self.data(), f"the run in {self.path}"
-        otherwise = f"the data of {config.data.source!r} are not those that {run} started with"
+        otherwise = f"the data of {config.data.source!r} are not those that {run} was started with"
         check_same_data(config, known.fingerprint, known.version, fingerprint, model=run, otherwise=otherwise)
 
     def move(self, config: Config) -> None:
@@ -238,8 +240,8 @@ def check_is_new(path: Path, name: str = "run_dir") -> None:
     """
     _check_on_disk(path, name)
     if path.exists():
-        hint = f" ('laya resume {path}' goes on with it)" if (path / CONFIG).exists() else ""
-        raise FileExistsError(f"{name} is {path}, which exists already{hint}, expected a new one")
+        hint = f" ('laya resume {path}' continues it)" if (path / CONFIG).exists() else ""
+        raise FileExistsError(f"{name} is {path}, which already exists{hint}, expected a new path")
 
 
 def _check_on_disk(path: Path, name: str) -> None:

@@ -176,12 +176,14 @@ def _engines(
 def _check_alike(configs: Sequence[Config], paths: Sequence[Path]) -> None:
     """Checks that there is a path for each config, and that all configs read the same inputs."""
     if not configs or len(configs) != len(paths):
-        raise ValueError(f"configs are {len(configs)}, expected one for each of the {len(paths)} paths")
+        raise ValueError(
+            f"configs has {len(configs)} entries, expected one for each of the {len(paths)} paths"
+        )
     for number, config in enumerate(configs):
         if _inputs_of(config) != _inputs_of(configs[0]):
             raise ValueError(
-                f"configs[{number}] is not like configs[0] ({'; '.join(differences(configs[0], config))}), "
-                "expected the same data, and pretrained backbone, for all that start together"
+                f"configs[{number}] differs from configs[0] ({'; '.join(differences(configs[0], config))}), "
+                "expected the same data and pretrained backbone for all runs that are started together"
             )
 
 
@@ -208,7 +210,7 @@ def _create(path: Path, config: Config, material: Material, parallel: ParallelCo
     barrier("the run directory is there")
     if any_process(not _is_seen(path / CONFIG)):
         raise FileNotFoundError(
-            f"run_dir is {path}, which not every process sees, expected a path on a disk that all hosts share"
+            f"run_dir is {path}, which is not visible to every process, expected a path on a shared disk"
         )
     return RunDirectory(path, config)
 

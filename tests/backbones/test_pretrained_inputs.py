@@ -341,7 +341,7 @@ def test_a_token_added_beside_a_tokenizer_without_it_is_refused(folder, own, fil
     change_json(folder / "tokenizer_config.json", added_tokens_decoder={"3": {"content": "[SEP]"}})
     read_tokenizer(folder)
     change_json(folder / file, **values)
-    with pytest.raises(ValueError, match=rf"adds the token '\[(NEW|SEP)\]' to {own}, expected"):
+    with pytest.raises(ValueError, match=rf"adds the token '\[(NEW|SEP)\]' to {own}, which needs"):
         read_tokenizer(folder)
 
 

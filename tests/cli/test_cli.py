@@ -21,10 +21,10 @@ def test_the_first_command_compares_with_the_last_layer_and_tells_where_everythi
     assert status == 0
     assert "training laya, last_layer on digits; backend cpu, 1 device (cpu)" in err
     assert err.count("classes: 0 178, 1 182") == 1
-    assert "attention of laya, seed 0, mean over the examples" in out
+    assert "mean attention of laya, seed 0" in out
     assert "faithfulness:" in out
     for name in ("laya-seed0", "last_layer-seed0"):
-        assert f"written to runs/digits/{name}" in out
+        assert f"wrote runs/digits/{name}" in out
         assert (tmp_path / "runs" / "digits" / name / "result.json").exists()
 
 
@@ -190,7 +190,7 @@ def test_help_is_there_without_a_command_and_for_each(laya):
 def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, tmp_path):
     status, out, err = laya("train", *frozen, "--run-dir", "run", "--json")
     assert status == 0, err
-    assert "hidden states of 32 examples are in the cache" in err
+    assert "hidden states of 32 examples are cached" in err
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     assert config["backbone"]["freeze"] is True
     assert config["head"]["attention_heads"] == 24
@@ -198,7 +198,7 @@ def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, t
     status, out, err = laya("evaluate", "run", "--devices", "1", "--json")
     assert (status, json.loads(out)["metrics"]["accuracy"]) == (0, accuracy)
     status, _, err = laya("predict", "run", "--data", "images:photos", "--devices", "1")
-    assert (status, err) == (0, "hidden states of 40 examples are in the cache\n")
+    assert (status, err) == (0, "hidden states of 40 examples are cached\n")
     assert len((tmp_path / "predictions.csv").read_text().splitlines()) == 41
     status, _, err = laya("report", "run", "--out", "report.html", "--devices", "1")
     assert status == 0, err

@@ -12,7 +12,10 @@ from laya_jax.tpu.checking import DoesNotFitError
 from laya_jax.training import NonFiniteLossError
 from laya_jax.training.loop import Interrupted
 
-DEFECT = "(a defect in laya_jax, or a damaged file that it does not recognise; LAYA_TRACEBACK=1 shows where)"
+DEFECT = (
+    "(a bug in laya_jax, or a damaged file that was not recognised as such; "
+    "set LAYA_TRACEBACK=1 for the traceback)"
+)
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def fail(monkeypatch, capfd):
         (FileNotFoundError("there is no folder x"), 2, "there is no folder x"),
         (ModuleNotFoundError("No module named 'rich'", name="rich"), 2, "rich is missing; the command line"),
         (ModuleNotFoundError("libtpu is missing; pip install it"), 2, "libtpu is missing; pip install it"),
-        (MemoryError(), 1, "out of memory: MemoryError; a smaller --batch-size needs less"),
+        (MemoryError(), 1, "out of memory: MemoryError; try a smaller --batch-size"),
         (RuntimeError("RESOURCE_EXHAUSTED: 9 bytes"), 1, "out of memory: RESOURCE_EXHAUSTED: 9 bytes; a"),
         (NonFiniteLossError("the loss is not finite"), 1, "the loss is not finite"),
         (DoesNotFitError("too large"), 1, "too large"),
@@ -89,5 +92,5 @@ for _ in range(2):
     )
     first, second = run.stderr.splitlines()
     assert first.startswith("warning: compiled programs in ")
-    assert first.endswith("which may be deleted, cannot be read, and are compiled anew: OSError: full")
+    assert first.endswith("which may be deleted, cannot be read, and are compiled again: OSError: full")
     assert second == "warning: a file is odd"

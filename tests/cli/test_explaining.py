@@ -27,7 +27,7 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     np.testing.assert_array_equal(load_digits().target[rows], labels)
     status, _, err = laya("report", run, "--random-labels", second)
     assert status == 2
-    assert "second, of seed 1, expected a seed of the runs, 0: other seeds" in err
+    assert "second, with seed 1, expected a seed of the runs, 0: attention" in err
     assert laya("export", second, "--out", "model")[0] == 0
     status, _, err = laya("report", run, "--random-labels", "model")
     assert status == 2
@@ -52,7 +52,7 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
         ),
         (["report", "RUN", "--random-labels", "nowhere"], "no run in nowhere"),
         (["report", "RUN", "--largest-gallery", "0"], "largest_gallery is 0, expected at least 1"),
-        (["attribute"], "runs is empty, expected the directory of a run"),
+        (["attribute"], "runs is empty, expected the path of at least one run"),
     ],
 )
 def test_what_cannot_be_explained_is_told_in_a_line(laya, run, arguments, message):
@@ -67,7 +67,7 @@ def test_runs_on_other_data_are_not_compared(laya, run, tmp_path):
     assert laya("train", "npz:d.npz", "--run-dir", "other", *QUICK)[0] == 0
     status, _, err = laya("report", run, "other")
     assert status == 2
-    assert "run is other, which reads other data than" in err
+    assert "run is other, whose data differ from those of" in err
     status, _, err = laya("report", run, "--random-labels", "other")
     assert status == 2
     assert "expected a run of a head that weighs the layers of the same backbone, mlp, on inputs" in err

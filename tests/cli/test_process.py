@@ -54,7 +54,7 @@ def test_results_are_on_standard_output_and_progress_on_standard_error(shell, tm
     assert len(re.findall("epoch   1", err)) == 1
     assert "epoch   1" not in out
     assert "attention of laya, seed 0" in out
-    assert out.endswith("written to r\n")
+    assert out.endswith("wrote r\n")
     # With libtpu installed, and no TPU, there is no word of it.
     assert len(err.splitlines()) == 3
 
@@ -93,7 +93,7 @@ def test_streams_may_be_closed_full_or_of_another_encoding(shell, run, line, sta
     [
         ("JAX_PLATFORMS", "nonsense", "JAX_PLATFORMS is 'nonsense': Unable to initialize backend"),
         ("JAX_PLATFORMS", "cuda", "JAX_PLATFORMS is 'cuda': "),
-        ("XLA_FLAGS", "--nonsense", "XLA_FLAGS is '--nonsense', which XLA refuses: Unknown flag"),
+        ("XLA_FLAGS", "--nonsense", "XLA_FLAGS is '--nonsense', which XLA rejects: Unknown flag"),
         (
             "JAX_COMPILATION_CACHE_DIR",
             "/dev/null/x",

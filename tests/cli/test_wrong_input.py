@@ -56,7 +56,7 @@ def wrong_files(folder):
             ["train", "digits", "--backbone.kind", "bilstm"],
             "backbone.kind is 'bilstm', which does not read images",
         ),
-        (["train", "--seed", "1", "fashion-mnist"], "experiment is 'fashion-mnist' after the options"),
+        (["train", "--seed", "1", "fashion-mnist"], "experiment is 'fashion-mnist', given after the options"),
         (["train", "digits", "--data.image-size", "8"], "data.image_size is 8, expected None for 'digits'"),
         (["train", "cifar10", "--data.keep", "end"], "data.keep is 'end', expected 'start' for 'cifar10'"),
         (["train", "npz:a.npz", "--data.vocabulary-size", "9"], "data.vocabulary_size is 9, expected 20000"),
@@ -120,7 +120,7 @@ def test_another_config_on_resume_is_refused_with_the_difference(laya, run, tmp_
     [
         (
             ["digits", "--freeze"],
-            "freeze is given without --backbone, expected vit:PATH or bert:PATH with it",
+            "--freeze is given without --backbone, expected --backbone vit:PATH or bert:PATH",
         ),
         (["digits", "--backbone", "resnet:x"], "backbone is 'resnet:x', expected vit:PATH or bert:PATH"),
         (["digits", "--backbone"], "backbone is '', expected vit:PATH or bert:PATH"),

@@ -54,7 +54,7 @@ class ModelConfig:
             return self.count("intermediate_size")
         width = self.count("hidden_size") * self.number("mlp_ratio", 4)
         if not 1 <= width <= LARGEST_COUNT:
-            raise self._error("mlp_ratio", f"one that makes a width from 1 to {LARGEST_COUNT:,}")
+            raise self._error("mlp_ratio", f"a ratio that gives a width from 1 to {LARGEST_COUNT:,}")
         return int(width)
 
     def heads(self) -> int:
@@ -84,12 +84,12 @@ class ModelConfig:
             value = [value["height"], value["width"]]
         sides = value if isinstance(value, list) else [value, value]
         if len(sides) != 2 or not all(type(side) is int and 1 <= side <= LARGEST_COUNT for side in sides):
-            raise self._error(key, f"a whole number up to {LARGEST_COUNT:,}, or [height, width] of such")
+            raise self._error(key, f"a whole number up to {LARGEST_COUNT:,}, or two as [height, width]")
         return sides[0], sides[1]
 
     def _value(self, key: str, default: Any = None) -> Any:
         if key not in self._values and default is None:
-            raise ValueError(f"{self.path} does not say {key!r}")
+            raise ValueError(f"{self.path} has no {key!r}")
         return self._values.get(key, default)
 
     def _error(self, key: str, expected: str) -> ValueError:
@@ -109,8 +109,8 @@ def read_config(folder: Path) -> ModelConfig:
     kind = values.get("model_type")
     if "pretrained_cfg" in values:
         raise ValueError(
-            f"{path} is of a timm model, {shown(values.get('architecture'))}, expected one that transformers "
-            f"wrote, of model_type {' or '.join(FAMILIES)}"
+            f"{path} is from a timm model, {shown(values.get('architecture'))}, expected one written by "
+            f"transformers, with model_type {' or '.join(FAMILIES)}"
         )
     if not isinstance(kind, str) or kind not in FAMILIES:
         raise ValueError(f"model_type of {path} is {shown(kind)}, expected one of {', '.join(FAMILIES)}")
@@ -121,7 +121,7 @@ def read_config(folder: Path) -> ModelConfig:
                 raise ValueError(f"{key} of {path} is {shown(value)}, expected {family.fixed[key][0]!r}")
         elif key not in family.read | family.harmless:
             raise ValueError(
-                f"{path} has the key {shown(key)}, not known for a {kind}: it may change what the model "
-                "computes; if it does not, delete it from the file"
+                f"{path} has the key {shown(key)}, which is unknown for a {kind} and may change what the "
+                "model computes; if it does not, delete it from the file"
             )
     return ModelConfig(path, kind, values)

@@ -30,7 +30,7 @@ def check_folder(path: Path) -> None:
         )
     # The name of a model on the hub looks like a relative path with two parts.
     on_hub = not path.is_absolute() and len(path.parts) == 2 and not path.parts[0].startswith(".")
-    hint = f"; for the hub's, write hub:{path.as_posix()}" if on_hub else ""
+    hint = f"; for a model on the hub, write hub:{path.as_posix()}" if on_hub else ""
     raise FileNotFoundError(f"no pretrained model in {path}: there is no such folder{hint}")
 
 
@@ -42,7 +42,7 @@ def check_file(path: Path) -> None:
       ValueError: The file is empty, a Git LFS pointer or a web page, or cannot be read.
     """
     if not path.is_file():
-        lost = f", only a link to {path.readlink()}, which is not there" if path.is_symlink() else ""
+        lost = f", only a link to {path.readlink()}, which does not exist" if path.is_symlink() else ""
         raise FileNotFoundError(f"no pretrained model in {path.parent}: it has no {path.name}{lost}")
     try:
         with path.open("rb") as file:

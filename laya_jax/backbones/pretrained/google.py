@@ -30,7 +30,7 @@ def from_google(path: Path, options: Mapping[str, Any]) -> tuple[ViT, Parameters
         positions = arrays["Transformer/posembed_input/pos_embedding"].shape[1] - 1
     except (KeyError, ValueError, IndexError) as error:
         raise ValueError(
-            f"{path} holds no ViT in Google's layout ({error}); it has {sorted(arrays)[:8]} ..."
+            f"{path} holds no ViT in Google's layout ({error}); found {sorted(arrays)[:8]} ..."
         ) from error
     side = math.isqrt(positions)
     backbone = ViT(

@@ -43,11 +43,11 @@ def local_path(path: str | Path) -> Path:
         from huggingface_hub import snapshot_download
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error.name} is missing; models of the hub need: pip install 'laya-jax[hub]'", name=error.name
+            f"{error.name} is missing; models on the hub need: pip install 'laya-jax[hub]'", name=error.name
         ) from None
     patterns = [*FILES, *MODULES, *(TRANSFORMER + file for file in FILES)]
     try:
         return Path(snapshot_download(name, allow_patterns=patterns))
     except Exception as error:  # no network, no such model, no permission: the exceptions vary
         reason = " ".join(str(error).split())  # some span many lines
-        raise FileNotFoundError(f"{name} cannot be had from the hub: {reason}") from error
+        raise FileNotFoundError(f"{name} cannot be downloaded from the hub: {reason}") from error

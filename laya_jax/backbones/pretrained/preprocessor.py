@@ -63,12 +63,12 @@ class Preprocessor:
         key = "image_processor_type" if "image_processor_type" in values else "feature_extractor_type"
         self._kind = values.get(key, "ViTImageProcessor")
         if not re.fullmatch(TYPES, str(self._kind)):
-            raise self._error(key, "that of a ViT, Bit, DeiT or CLIP")
+            raise self._error(key, "the type of a ViT, Bit, DeiT or CLIP")
         for key, value in values.items():
             if key not in READ + HARMLESS and value not in (None, False):
                 raise ValueError(
-                    f"{path} has the key {shown(key)}, not known here: it may change the images; if it does "
-                    "not, delete it from the file"
+                    f"{path} has the key {shown(key)}, which is unknown and may change the images; if it "
+                    "does not, delete it from the file"
                 )
 
     def normalization(self) -> Normalization:
@@ -92,7 +92,7 @@ class Preprocessor:
                 raise self._error("resample", f"one of {', '.join(map(str, RESAMPLING))}")
             steps.append(f"{self._resizing()} ({RESAMPLING[filter_number]})")
         if self._flag("do_center_crop", self._values.get("crop_size") is not None):
-            steps.append("the middle {} x {} pixels are cut out".format(*self._sides("crop_size")))
+            steps.append("the central {} x {} pixels are cropped".format(*self._sides("crop_size")))
         return ", ".join(steps) or AS_THEY_ARE
 
     def _resizing(self) -> str:
@@ -178,7 +178,7 @@ def image_notes(path: str | Path, size: int | None) -> tuple[str, ...]:
     ours = Preprocessor(Path(), values).fitting()
     if preprocessor is None or theirs in (None, ours):
         return ()
-    return (f"{preprocessor.path} prepares images otherwise: there {theirs}; here {ours}",)
+    return (f"images are prepared differently from {preprocessor.path}: there, {theirs}; here, {ours}",)
 
 
 def _read_preprocessor(path: Path) -> Preprocessor | None:

@@ -67,9 +67,9 @@ def match_names(names: Collection[str], rules: Rules, unused: str, path: Path) -
     if missing or surplus:
         timm = any(name.endswith("blocks.0.attn.qkv.weight") for name in names)
         raise ValueError(
-            f"{path} does not hold the weights that its model needs: {_some(missing)} missing, "
-            f"{_some(surplus)} not expected"
-            + ("; the names are those of timm, expected those of transformers" if timm else "")
+            f"{path} does not hold exactly the model's weights: {_some(missing)} missing, "
+            f"{_some(surplus)} unexpected"
+            + ("; the names are timm's, expected those of transformers" if timm else "")
         )
     return {source: found[source] for source in expected}
 
@@ -101,8 +101,8 @@ def make_parameters(
             array = np.ascontiguousarray(change(array))
         if array.shape != shape.shape:
             raise ValueError(
-                f"{path}: {source} has shape {arrays[source].shape}, which makes {array.shape} of {target}; "
-                f"expected {shape.shape}"
+                f"{path}: {source} has shape {arrays[source].shape}, which gives {target} the shape "
+                f"{array.shape}, expected {shape.shape}"
             )
         parameters[target] = array
     return unflatten_dict(parameters, sep="/")
@@ -111,7 +111,7 @@ def make_parameters(
 def _floats(array: NDArray, name: str) -> NDArray[np.float32]:
     """Converts an array to float32."""
     if not jnp.issubdtype(array.dtype, jnp.floating):
-        raise ValueError(f"{name} is of {array.dtype}, expected floating point")
+        raise ValueError(f"{name} has dtype {array.dtype}, expected floating point")
     with np.errstate(over="ignore"):  # overflow is reported below
         values = array.astype(np.float32, copy=False)
     if not np.isfinite(values).all():

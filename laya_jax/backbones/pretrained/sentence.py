@@ -25,7 +25,7 @@ MODES = {
 AFTER = {"Dense", "Dropout", "LayerNorm", "Normalize"}
 """Modules that change only the pooled last hidden state."""
 
-ANOTHER = "or choose a pooling (--backbone.pooling) of the transformer's hidden states as they are"
+ANOTHER = "or set --backbone.pooling to pool the transformer's hidden states directly"
 
 LEGACY = "pooling_mode_"
 """Prefix of the older flags, one for each mode, which a single key has replaced."""
@@ -55,7 +55,7 @@ def transformer_folder(path: Path) -> Path:
     if not modules:
         return path
     if modules[0].kind != "Transformer":
-        raise ValueError(f"{path / MODULES} begins with a {modules[0].kind}, expected a Transformer")
+        raise ValueError(f"{path / MODULES} starts with {modules[0].kind}, expected Transformer")
     check_folder(modules[0].folder)
     return modules[0].folder
 
@@ -72,8 +72,8 @@ def default_pooling(path: Path) -> str | None:
     kinds = [module.kind for module in modules]
     if kinds[0] != "Pooling" or not AFTER.issuperset(kinds[1:]):
         raise ValueError(
-            f"{path / MODULES} has {', '.join(kinds)[:200]} after its Transformer, expected a Pooling, and "
-            f"then only {', '.join(sorted(AFTER))}; {ANOTHER}"
+            f"{path / MODULES} has {', '.join(kinds)[:200]} after its Transformer, expected Pooling, "
+            f"followed only by {', '.join(sorted(AFTER))}; {ANOTHER}"
         )
     file = modules[0].folder / "config.json"
     modes = list(_modes(read_object(file), file))
@@ -95,12 +95,12 @@ def not_applied(path: Path) -> Iterator[str]:
     """Yields notes on steps of sentence-transformers that are not applied here."""
     kinds = [module.kind for module in _modules(path) if module.kind not in ("Transformer", "Pooling")]
     if kinds:
-        yield f"{path / MODULES}: {', '.join(kinds)} of the last hidden state not applied"
+        yield f"{path / MODULES}: {', '.join(kinds)} of the last hidden state is not applied"
     if (path / PROMPTS).exists():
         values = read_object(path / PROMPTS)
         prompt = values.get("default_prompt_name")
         if prompt is not None:
-            yield f"{path / PROMPTS}: the prompt {shown(prompt)} is not put before texts"
+            yield f"{path / PROMPTS}: the prompt {shown(prompt)} is not prepended to texts"
 
 
 def _modules(path: Path) -> list[Module]:
@@ -113,7 +113,7 @@ def _modules(path: Path) -> list[Module]:
         kind, folder = (entry.get(key) if isinstance(entry, dict) else None for key in ("type", "path"))
         if not isinstance(kind, str) or not isinstance(folder, str) or not _is_inside(folder):
             raise ValueError(
-                f"{file} has {shown(entry)}, expected modules with a type and a path, of a folder beside it"
+                f"{file} has {shown(entry)}, expected modules with a type and the path of a folder next to it"
             )
         modules.append(Module(kind.rpartition(".")[2], path / folder))
     return modules

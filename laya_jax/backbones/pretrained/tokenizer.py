@@ -45,7 +45,7 @@ def read_tokenizer(path: str | Path) -> str:
         content = from_vocabulary(folder)
     else:
         raise FileNotFoundError(
-            f"no tokenizer in {folder}: it has no {TOKENIZER} and no {VOCABULARY}; copy the model's own there"
+            f"no tokenizer in {folder}: it has no {TOKENIZER} and no {VOCABULARY}; copy the model's there"
         )
     values, settings = _parsed(content), read_settings(folder)
     normalizer = _object(values.get("normalizer"))
@@ -54,7 +54,7 @@ def read_tokenizer(path: str | Path) -> str:
         if key in settings and found != settings[key]:
             raise ValueError(
                 f"{key} of {folder / SETTINGS} is {shown(settings[key])}, but {name} of {TOKENIZER} is "
-                f"{shown(found)}: make both say the same"
+                f"{shown(found)}; make them agree"
             )
     if (folder / TOKENIZER).exists():
         check_added(folder, settings, _special(values), TOKENIZER)
@@ -100,8 +100,8 @@ def text_notes(path: str | Path, max_length: int) -> tuple[str, ...]:
         SETTINGS: read_settings(folder).get("model_max_length"),
     }
     exceeded = [
-        f"{folder / name}: texts had up to {longest} tokens in training, here they have up to {max_length} "
-        "(data.max_length)"
+        f"{folder / name}: the model was trained on texts of up to {longest} tokens, here they have up to "
+        f"{max_length} (data.max_length)"
         for name, longest in limits.items()
         if type(longest) is int and 0 < longest < max_length
     ]

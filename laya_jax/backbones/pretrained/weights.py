@@ -67,7 +67,7 @@ def read_arrays(places: Mapping[str, Path], names: Mapping[str, str]) -> dict[st
                 if places[name] == path:
                     dtype = file.get_slice(name).get_dtype()
                     if dtype not in FLOATS:  # quantised weights are meaningless without their scales
-                        raise ValueError(f"{path}: {name} is of {dtype}, expected one of {', '.join(FLOATS)}")
+                        raise ValueError(f"{path}: {name} has dtype {dtype}, expected {', '.join(FLOATS)}")
                     arrays[wanted] = file.get_tensor(name)
     return arrays
 
@@ -79,14 +79,14 @@ def _sharded_arrays(index: Path) -> dict[str, Path]:
     for name, shard in shards.items():
         if not isinstance(shard, str) or not re.fullmatch(SHARD, shard):
             raise ValueError(
-                f"{index} has {shown(name)} in {shown(shard)}, expected a .safetensors file beside it"
+                f"{index} has {shown(name)} in {shown(shard)}, expected a .safetensors file next to it"
             )
     held = {shard: set(_names(index.parent / shard)) for shard in sorted(set(shards.values()))}
     for shard, names in held.items():
         named = {name for name, place in shards.items() if place == shard}
         for name in sorted(named ^ names):
-            has, says = ("has", "does not say so") if name in names else ("has no", "says so")
-            raise ValueError(f"{index.parent / shard} {has} array {name[:100]}, but {index.name} {says}")
+            has, lists = ("has", "does not list it") if name in names else ("has no", "lists it")
+            raise ValueError(f"{index.parent / shard} {has} array {name[:100]}, but {index.name} {lists}")
     return {name: index.parent / shard for name, shard in shards.items()}
 
 

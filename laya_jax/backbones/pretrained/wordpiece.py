@@ -47,8 +47,8 @@ def from_vocabulary(folder: Path) -> str:
     plain = set(words).difference(special.values(), SPECIAL.values())
     if "do_lower_case" not in settings and any(word != word.lower() for word in plain):
         raise ValueError(
-            f"{folder / VOCABULARY} has words with capitals, but {SETTINGS} has no do_lower_case: write it "
-            "there, true or false"
+            f"{folder / VOCABULARY} has words with capitals, but {SETTINGS} has no do_lower_case; set it "
+            "there to true or false"
         )
     for key, choices in CHOICES.items():
         value = settings.setdefault(key, choices[0])
@@ -124,7 +124,9 @@ def check_added(folder: Path, settings: Mapping[str, Any], known: Mapping[str, A
 
 
 def _added_error(folder: Path, token: Any, file: str) -> ValueError:
-    return ValueError(f"{folder} adds the token {shown(token)} to {file}, expected a tokenizer.json with it")
+    return ValueError(
+        f"{folder} adds the token {shown(token)} to {file}, which needs a tokenizer.json with it"
+    )
 
 
 def _content(token: Any) -> Any:

@@ -17,6 +17,7 @@ from laya_jax.cli.results import show_trainings
 from laya_jax.cli.starting import started
 from laya_jax.cli.tensorboard import TensorBoard
 from laya_jax.engine import config_for
+from laya_jax.heads import HEADS
 from laya_jax.tpu import DoesNotFitError, compile_check, lower
 from laya_jax.training import (
     EXPERIMENTS,
@@ -98,7 +99,7 @@ def _variants(asked: Train) -> list[Config]:
     config, configs = asked.config, [asked.config]
     if asked.baseline not in (None, config.head.kind):
         head, loss = dataclasses.replace(config.head, kind=asked.baseline), config.loss
-        if head.kind != "laya":  # only laya's attention can be regularised
+        if not HEADS[head.kind].weighs_per_input:  # only such attention can be regularised
             loss = dataclasses.replace(loss, attention_entropy=0.0)
         configs.append(dataclasses.replace(config, head=head, loss=loss))
     return [dataclasses.replace(each, seed=seed) for each in configs for seed in seeds]

@@ -5,15 +5,16 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from laya_jax.backbones import BACKBONES
 from laya_jax.checks import check_choice, check_count, check_counts, check_number
 from laya_jax.data import PATHS, DataConfig, kind_of
 from laya_jax.engine.typed import from_json as from_json  # the inverse of ``to_json``
-from laya_jax.heads import check_temperature
+from laya_jax.heads import HEADS, make_head
 
 LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
 """Upper bounds on widths and on their number, so that a mistake or a crafted file cannot exhaust memory."""
 
-PRETRAINED = ("vit", "bert")
+PRETRAINED = tuple(kind for kind, row in BACKBONES.items() if row.pretrained)
 """Kinds of backbones with pretrained weights."""
 
 
@@ -111,19 +112,14 @@ class HeadConfig:
 
     def __post_init__(self) -> None:
         _check_literal("head", self, "kind")
-        _check_literal("head", self, "psi")
         _check_width("head.dim", self.dim)
-        check_temperature(self.temperature, "head.temperature")
         if self.scorer_width is not None:
             _check_width("head.scorer_width", self.scorer_width)
-        check_count("head.attention_heads", self.attention_heads)
-        if self.dim % self.attention_heads:
-            raise ValueError(
-                f"head.attention_heads is {self.attention_heads}, expected a divisor of dim, {self.dim}"
-            )
-        for name in ("dropout", "layer_dropout"):
-            share = getattr(self, name)
-            check_number(f"head.{name}", share, lambda share: 0 <= share < 1, "from 0 to below 1")
+        for kind in HEADS:  # also settings that this kind does not have
+            try:
+                make_head(kind, self, num_classes=1)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"head.{error}") from None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -212,7 +208,7 @@ class Config:
         if self.seed >= 2**32:
             raise ValueError(f"seed is {self.seed}, expected a number below 2**32")
         _check_literal("", self, "dtype")
-        if self.loss.attention_entropy and self.head.kind != "laya":
+        if self.loss.attention_entropy and not HEADS[self.head.kind].weighs_per_input:
             raise ValueError(
                 f"loss.attention_entropy is {self.loss.attention_entropy}, expected 0: a head of kind "
                 f"{self.head.kind!r} has no attention per input to regularise"

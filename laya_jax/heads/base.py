@@ -1,6 +1,6 @@
 """Base classes of the heads: Linen modules that hold and check parameters and call a pure function."""
 
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -28,7 +28,13 @@ class Head(nn.Module, kw_only=True):
       param_dtype: Dtype of the parameters.
       kernel_init: Initialiser of the kernels.
       bias_init: Initialiser of the biases.
+      weighs_layers: True if the head has weights over layers that explain its output, which ``scored_layers``
+        returns.
+      weighs_per_input: True if these weights depend on the input.
     """
+
+    weighs_layers: ClassVar[bool] = False
+    weighs_per_input: ClassVar[bool] = False
 
     layer_mask: tuple[bool, ...] | None = None
     layer_normalized: bool = False
@@ -55,6 +61,14 @@ class Head(nn.Module, kw_only=True):
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""
         raise TypeError("Head is abstract, expected one of its subclasses")
+
+    def scored_layers(self, parameters: Parameters, hidden_states: HiddenStates) -> tuple[Array, Array]:
+        """Returns the scores of the layers before the softmax, [B, L, A], and the adapted layers, [B, L, D].
+
+        Raises:
+          TypeError: The head does not weigh layers.
+        """
+        raise TypeError(f"head is a {type(self).__name__}, which has no attention over layers")
 
     @nn.compact
     def __call__(
@@ -86,6 +100,15 @@ class Head(nn.Module, kw_only=True):
     def is_random(self) -> bool:
         """True if the head applies dropout while training."""
         return False
+
+    @property
+    def scale_is_free(self) -> bool:
+        """True if scaling an adapter up and its attention down can leave the logits unchanged."""
+        return False
+
+    def randomized(self) -> Self:
+        """Returns the head with random initial attention, if its own starts uniform."""
+        return self
 
     def _parameters(self, widths: tuple[int, ...]) -> Parameters:
         shapes = self.shapes(widths)

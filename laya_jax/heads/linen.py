@@ -3,6 +3,10 @@
 All are interchangeable: ``head(hidden_states, layer_mask=None) -> HeadOutput``.
 """
 
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
 import flax.linen as nn
 from jax.nn.initializers import Initializer
 
@@ -12,7 +16,7 @@ from laya_jax.heads.base import AdapterHead, Head
 from laya_jax.heads.checks import check_last_layer_kept, check_temperature
 from laya_jax.heads.functional import HeadOutput
 from laya_jax.heads.parameters import Shapes
-from laya_jax.heads.reading import LayerMask
+from laya_jax.heads.reading import LayerMask, read_layers
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 
@@ -46,6 +50,9 @@ class LayaHead(AdapterHead):
       uniform_start: True to initialise the scorer's last map to zero, so that attention starts uniform. Not
         in the paper.
     """
+
+    weighs_layers: ClassVar[bool] = True
+    weighs_per_input: ClassVar[bool] = True
 
     num_classes: int
     dim: int
@@ -102,6 +109,20 @@ class LayaHead(AdapterHead):
             key=key,
         )
 
+    def scored_layers(self, parameters: Parameters, hidden_states: HiddenStates) -> tuple[Array, Array]:
+        """Returns the scores of the layers, [B, L, A], and the adapted layers, [B, L, D]."""
+        scores, z = read_layers(parameters, hidden_states, self.reading)
+        return scores / self.temperature, z
+
+    @property
+    def scale_is_free(self) -> bool:
+        """True if scaling an adapter up and its attention down can leave the logits unchanged."""
+        return self.psi == "identity" and not self.rms_normalized
+
+    def randomized(self) -> Self:
+        """Returns the head with random initial attention, if its own starts uniform."""
+        return self.clone(uniform_start=False)
+
 
 class ScalarMixHead(AdapterHead):
     """Scalar mix: one learned weight per layer, the same for every sample.
@@ -122,6 +143,8 @@ class ScalarMixHead(AdapterHead):
       num_classes: Number of classes, K.
       dim: Shared width that all layers are projected to.
     """
+
+    weighs_layers: ClassVar[bool] = True
 
     num_classes: int
     dim: int
@@ -146,6 +169,15 @@ class ScalarMixHead(AdapterHead):
         return functional.scalar_mix(
             parameters, hidden_states, reading=self.reading, layer_mask=layer_mask, key=key
         )
+
+    def scored_layers(self, parameters: Parameters, hidden_states: HiddenStates) -> tuple[Array, Array]:
+        """Returns the scores of the layers, [B, L, 1], and the adapted layers, [B, L, D]."""
+        return read_layers(parameters, hidden_states, self.reading)
+
+    @property
+    def scale_is_free(self) -> bool:
+        """True if scaling an adapter up and its attention down can leave the logits unchanged."""
+        return not self.rms_normalized
 
 
 class ConcatHead(AdapterHead):
@@ -230,3 +262,32 @@ class LastLayerHead(Head):
         return functional.last_layer(
             parameters, hidden_states, layer_normalized=self.layer_normalized, layer_mask=layer_mask
         )
+
+
+HEADS: Mapping[str, type[Head]] = {
+    "laya": LayaHead,
+    "last_layer": LastLayerHead,
+    "concat": ConcatHead,
+    "scalar_mix": ScalarMixHead,
+}
+"""All heads by the names that configs use."""
+
+
+def make_head(kind: str, settings: object, **given: Any) -> Head:
+    """Builds a head from settings, of which it takes those that have the names of its fields.
+
+    Args:
+      kind: Name of the head in ``HEADS``.
+      settings: Object with settings as attributes; those that the head does not have are ignored.
+      **given: Further fields of the head, such as ``num_classes``.
+
+    Raises:
+      ValueError: A setting is outside its range; the message names it.
+
+    >>> from types import SimpleNamespace
+    >>> make_head("laya", SimpleNamespace(dim=8, temperature=2.0), num_classes=3).temperature
+    2.0
+    """
+    fields = {field.name for field in dataclasses.fields(HEADS[kind])} - {"parent", "name"}
+    shared = {name: getattr(settings, name) for name in fields if hasattr(settings, name)}
+    return HEADS[kind](**{**shared, **given})

@@ -23,7 +23,7 @@ from laya_jax.engine import (
     make_optimizer,
     make_train_chunk,
 )
-from laya_jax.inputs import FROZEN, load_for, of_hidden_states, pretrained_of
+from laya_jax.inputs import inputs_for, load_for, pretrained_of
 
 IMAGES = {"fashion_mnist": (60_000, (28, 28, 1), 10), "cifar10": (50_000, (32, 32, 3), 10)}
 """Number of training examples, image shape and number of classes of data sets that need not be present."""
@@ -83,12 +83,10 @@ def abstract_training(config: Config) -> AbstractTraining:
         raise ValueError(
             f"batch_size is {config.batch_size}, expected at most {number}, the number of training examples"
         )
-    backbone = pretrained and pretrained.backbone
-    if pretrained and config.backbone.freeze:
-        read = of_hidden_states(schema.preprocessing, pretrained.backbone)
-        schema, backbone = schema._replace(preprocessing=read), FROZEN.backbone
-        examples = _flat_examples(number, read, jnp.float32)
-    classifier = make_classifier(config, schema, backbone)
+    inputs = inputs_for(config, schema, pretrained)
+    if (read := inputs.read) is not schema:
+        schema, examples = read, _flat_examples(number, read.preprocessing, jnp.float32)
+    classifier = make_classifier(config, schema, inputs.backbone and inputs.backbone.backbone)
     optimizer = make_optimizer(config.optimizer, config.epochs * steps_per_epoch(number, config.batch_size))
     chunk = make_train_chunk(classifier, schema.preprocessing, optimizer, config.loss)
 

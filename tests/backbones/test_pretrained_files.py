@@ -180,9 +180,7 @@ def test_shards_and_index_have_to_agree(folder):
     second = load_file(folder / "model-00002-of-00002.safetensors")
     save_file({**second, "embeddings.cls_token": np.ones(1)}, folder / "model-00002-of-00002.safetensors")
     change_json(folder / INDEX, weight_map=places)
-    fails(
-        folder, r"model-00002-of-00002\.safetensors has array embeddings.cls_token, but .* not list it"
-    )
+    fails(folder, r"model-00002-of-00002\.safetensors has array embeddings.cls_token, but .* not list it")
 
 
 @pytest.mark.parametrize("weight_map", [None, [], {}, "model.safetensors"])

@@ -181,7 +181,7 @@ def test_data_come_with_notes_on_what_the_model_was_made_for(frozen_bert, frozen
     change_json(tmp_path / "vit" / "preprocessor_config.json", **values)
     (note,) = [note for note in load_for(frozen_vit).notes if "vit" in note]
     assert note.endswith(
-        "there they are resized to 384 x 384 pixels (bilinear); here they are taken as they are"
+        "there, they are resized to 384 x 384 pixels (bilinear); here, they are taken as they are"
     )
 
 

@@ -42,6 +42,7 @@ _PACKAGES = (
     "hidden_states",
     "inputs",
     "interop",
+    "loggers",
     "nnx",
     "report",
     "tpu",

@@ -30,7 +30,7 @@ from laya_jax.inputs import check_read_alike, fingerprint, inputs_of, pretrained
 from laya_jax.training.checkpoint import Checkpoints
 from laya_jax.training.data_record import check_same_data
 from laya_jax.training.export import WEIGHTS, import_model, shapes_of, tell
-from laya_jax.training.loop import SILENT, Listener
+from laya_jax.training.listener import SILENT, Listener
 from laya_jax.training.run_directory import CHECKPOINTS, CONFIG, RunDirectory
 
 LARGEST_BATCH = 4096

@@ -10,6 +10,7 @@ metrics.jsonl      one JSON object per line, for every epoch
 checkpoints/       the latest two and the best
 result.json        metrics of the best epoch's parameters on the test split; written last
 tensorboard/       the metrics for TensorBoard, if requested
+trackers.json      identities of the run in W&B and MLflow, if requested
 """
 
 import dataclasses

@@ -23,7 +23,8 @@ from laya_jax.engine import (
 )
 from laya_jax.inputs import Inputs, check_read_alike, fingerprint, gather, pretrained_of
 from laya_jax.training.data_record import class_counts
-from laya_jax.training.loop import SILENT, Listener, train
+from laya_jax.training.listener import SILENT, Listener
+from laya_jax.training.loop import train
 from laya_jax.training.recorder import NonFiniteLossError
 from laya_jax.training.run_directory import CONFIG, RunDirectory, check_is_new
 

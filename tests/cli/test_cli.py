@@ -124,7 +124,7 @@ def test_an_exported_model_predicts_and_evaluates_as_its_run(laya, run):
 
 
 def test_tensorboard_is_written_on_request(laya, tmp_path):
-    assert laya("train", "digits", "--run-dir", "r", *QUICK, "--tensorboard")[0] == 0
+    assert laya("train", "digits", "--run-dir", "r", *QUICK, "--log", "tensorboard")[0] == 0
     (file,) = (tmp_path / "r" / "tensorboard").iterdir()
     content = file.read_bytes()
     assert b"validation/accuracy" in content

@@ -14,7 +14,6 @@ from laya_jax.heads import (
     check_parameters,
     hidden_widths,
     promote,
-    vote,
 )
 from laya_jax.typing import Array, HiddenStates, Parameters
 
@@ -126,7 +125,7 @@ def explain(head: Head | HasSettings, parameters: Parameters, hidden_states: Hid
     if not isinstance(head, Head) or not head.weighs_layers:
         raise TypeError(
             f"head is a {type(head).__module__}.{type(head).__name__}, expected a head with attention over "
-            "layers: LayaHead or ScalarMixHead"
+            "layers: LayaHead, ScalarMixHead or KernelHead"
         )
     if head.layer_mask is not None:
         raise ValueError(f"head.layer_mask is {head.layer_mask}, expected None")
@@ -134,11 +133,4 @@ def explain(head: Head | HasSettings, parameters: Parameters, hidden_states: Hid
     widths = hidden_widths(hidden_states)
     check_parameters(parameters, head.shapes(widths), f"{len(widths)} hidden states of widths {widths}")
     parameters, hidden_states = promote(parameters, hidden_states, head.dtype)
-    scores, z = head.scored_layers(parameters, hidden_states)
-    classifier = parameters["classifier"]
-    return Explanation(
-        scores.astype(jnp.float32),
-        vote(z, classifier["kernel"], scores.shape[2]).astype(jnp.float32),
-        jnp.linalg.norm(z.astype(jnp.float32), axis=-1),
-        classifier["bias"].astype(jnp.float32),
-    )
+    return Explanation(*(part.astype(jnp.float32) for part in head.votes(parameters, hidden_states)))

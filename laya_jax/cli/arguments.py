@@ -45,7 +45,7 @@ class Train:
     run_dir: str | None = None
     seeds: tuple[int, ...] = ()
     side_by_side: Annotated[bool, Switch] = False
-    baseline: Literal["last_layer", "concat", "scalar_mix", "laya"] | None = None
+    baseline: Literal["last_layer", "concat", "scalar_mix", "laya", "kernel"] | None = None
     log: tuple[str, ...] = ()
     config: Annotated[Config, Flat] = Config()
     parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()

@@ -16,8 +16,7 @@ from laya_jax.cli.outputs import check_new_directory
 from laya_jax.cli.parsing import parse, without_backbone
 from laya_jax.cli.results import show_trainings
 from laya_jax.cli.starting import started
-from laya_jax.engine import config_for
-from laya_jax.heads import HEADS
+from laya_jax.engine import HEADS, config_for
 from laya_jax.loggers import LOGGERS
 from laya_jax.tpu import DoesNotFitError, compile_check, lower
 from laya_jax.training import (

@@ -39,6 +39,7 @@ class Engine:
       classifier: Classifier to train.
       train_chunk: Compiled function that takes a chunk of steps.
       steps_per_epoch: Number of steps per epoch.
+      details: Findings of training that go into the metrics of the epoch.
     """
 
     def __init__(
@@ -58,7 +59,8 @@ class Engine:
         self.steps_per_epoch = steps_per_epoch(examples, self.batch_size)
         self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
         self._pretrained = pretrained.parameters if pretrained else {}
-        self.optimizer = make_optimizer(config.optimizer, config.epochs * self.steps_per_epoch)
+        self.optimizer = make_optimizer(config, config.epochs * self.steps_per_epoch)
+        self.details: dict[str, Any] = {}
         self._largest_resident = largest_resident
         self._feeds: dict[Split, Feed] = {}
         sizes = {"batch_size": self.batch_size, "seeds": len(self.seeds)}

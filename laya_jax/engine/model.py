@@ -8,7 +8,7 @@ from laya_jax.backbones import BACKBONES
 from laya_jax.classifier import Classifier
 from laya_jax.data import Preprocessing, Schema
 from laya_jax.engine.config import Config
-from laya_jax.heads import make_head
+from laya_jax.engine.heads import make_head
 from laya_jax.typing import Array, Parameters
 
 

@@ -3,18 +3,18 @@
 All are interchangeable: ``head(hidden_states, layer_mask=None) -> HeadOutput``.
 """
 
-import dataclasses
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 
 import flax.linen as nn
+import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from laya_jax.checks import check_choice, check_count
 from laya_jax.heads import functional
-from laya_jax.heads.base import AdapterHead, Head
+from laya_jax.heads.base import AdapterHead, Head, LayerVotes
 from laya_jax.heads.checks import check_last_layer_kept, check_temperature
 from laya_jax.heads.functional import HeadOutput
+from laya_jax.heads.layer_attention import vote
 from laya_jax.heads.parameters import Shapes
 from laya_jax.heads.reading import LayerMask, read_layers
 from laya_jax.typing import Array, HiddenStates, Parameters
@@ -109,10 +109,10 @@ class LayaHead(AdapterHead):
             key=key,
         )
 
-    def scored_layers(self, parameters: Parameters, hidden_states: HiddenStates) -> tuple[Array, Array]:
-        """Returns the scores of the layers, [B, L, A], and the adapted layers, [B, L, D]."""
+    def votes(self, parameters: Parameters, hidden_states: HiddenStates) -> LayerVotes:
+        """Returns the score and the vote of every layer."""
         scores, z = read_layers(parameters, hidden_states, self.reading)
-        return scores / self.temperature, z
+        return _votes(parameters, scores / self.temperature, z)
 
     @property
     def scale_is_free(self) -> bool:
@@ -170,9 +170,9 @@ class ScalarMixHead(AdapterHead):
             parameters, hidden_states, reading=self.reading, layer_mask=layer_mask, key=key
         )
 
-    def scored_layers(self, parameters: Parameters, hidden_states: HiddenStates) -> tuple[Array, Array]:
-        """Returns the scores of the layers, [B, L, 1], and the adapted layers, [B, L, D]."""
-        return read_layers(parameters, hidden_states, self.reading)
+    def votes(self, parameters: Parameters, hidden_states: HiddenStates) -> LayerVotes:
+        """Returns the score and the vote of every layer."""
+        return _votes(parameters, *read_layers(parameters, hidden_states, self.reading))
 
     @property
     def scale_is_free(self) -> bool:
@@ -264,30 +264,11 @@ class LastLayerHead(Head):
         )
 
 
-HEADS: Mapping[str, type[Head]] = {
-    "laya": LayaHead,
-    "last_layer": LastLayerHead,
-    "concat": ConcatHead,
-    "scalar_mix": ScalarMixHead,
-}
-"""All heads by the names that configs use."""
-
-
-def make_head(kind: str, settings: object, **given: Any) -> Head:
-    """Builds a head from settings, of which it takes those that have the names of its fields.
-
-    Args:
-      kind: Name of the head in ``HEADS``.
-      settings: Object with settings as attributes; those that the head does not have are ignored.
-      **given: Further fields of the head, such as ``num_classes``.
-
-    Raises:
-      ValueError: A setting is outside its range; the message names it.
-
-    >>> from types import SimpleNamespace
-    >>> make_head("laya", SimpleNamespace(dim=8, temperature=2.0), num_classes=3).temperature
-    2.0
-    """
-    fields = {field.name for field in dataclasses.fields(HEADS[kind])} - {"parent", "name"}
-    shared = {name: getattr(settings, name) for name in fields if hasattr(settings, name)}
-    return HEADS[kind](**{**shared, **given})
+def _votes(parameters: Parameters, scores: Array, z: Array) -> LayerVotes:
+    classifier = parameters["classifier"]
+    return LayerVotes(
+        scores,
+        vote(z, classifier["kernel"], scores.shape[2]),
+        jnp.linalg.norm(z.astype(jnp.float32), axis=-1),
+        classifier["bias"],
+    )

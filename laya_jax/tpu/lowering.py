@@ -11,6 +11,7 @@ from laya_jax.checks import check_choice
 from laya_jax.data import Examples, Preprocessing, Schema, Vocabulary, held_out, steps_per_epoch
 from laya_jax.engine import (
     CHUNK,
+    HEADS,
     LARGEST_RESIDENT,
     Batch,
     Config,
@@ -76,6 +77,10 @@ def abstract_training(config: Config) -> AbstractTraining:
     Raises:
       ValueError: The batch is larger than the data set, or the backbone does not accept the data.
     """
+    if HEADS[config.head.kind].is_solved:
+        raise ValueError(
+            f"head.kind is {config.head.kind!r}, which is solved in closed form, expected a head to train"
+        )
     pretrained = pretrained_of(config)
     schema, examples = _data(config)
     number = examples.labels.size
@@ -87,7 +92,7 @@ def abstract_training(config: Config) -> AbstractTraining:
     if (read := inputs.read) is not schema:
         schema, examples = read, _flat_examples(number, read.preprocessing, jnp.float32)
     classifier = make_classifier(config, schema, inputs.backbone and inputs.backbone.backbone)
-    optimizer = make_optimizer(config.optimizer, config.epochs * steps_per_epoch(number, config.batch_size))
+    optimizer = make_optimizer(config, config.epochs * steps_per_epoch(number, config.batch_size))
     chunk = make_train_chunk(classifier, schema.preprocessing, optimizer, config.loss)
 
     def state() -> TrainState:

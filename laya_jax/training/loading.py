@@ -87,7 +87,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
     # With a frozen backbone, only the head was trained and saved.
     frozen = run.config.backbone.freeze
-    optimizer = make_optimizer(run.config.optimizer, total_steps=1)
+    optimizer = make_optimizer(run.config, total_steps=1)
 
     def initial() -> TrainState:
         parameters = initial_parameters(classifier, schema.preprocessing, 0)

@@ -135,7 +135,7 @@ def _run(
         for index in [index for index in active if recorders[index].error is None]:
             output = outputs[index]
             metrics = measure(output.logits, output.attention, engine.dataset.validation.labels)
-            line = recorders[index].end_epoch(metrics, states[index])
+            line = recorders[index].end_epoch(metrics, states[index], engine.details)
             if line is not None:
                 listener.epoch(recorders[index].run, line)
         if any_process(interruption.signal_number is not None):

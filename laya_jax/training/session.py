@@ -19,7 +19,9 @@ from laya_jax.engine import (
     barrier,
     checksum,
     differences,
+    make_engine,
     make_parallel,
+    settled,
 )
 from laya_jax.inputs import Inputs, check_read_alike, fingerprint, gather, pretrained_of
 from laya_jax.training.data_record import class_counts
@@ -65,6 +67,7 @@ def start(
     for path in folders:
         check_is_new(path)
     inputs, dataset = _gather(configs[0], parallel, listener)
+    configs = [settled(config, len(dataset.train.labels)) for config in configs]
     groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
     for _ in _engines(configs, groups, inputs, dataset, parallel):
         pass  # fails before anything is written if a config is invalid
@@ -125,7 +128,7 @@ def resume(
         run.check_data(fingerprint(dataset), now)
 
     inputs, dataset = _gather(now, parallel, listener, check)
-    engine = Engine(now, dataset, parallel, pretrained=inputs.backbone)
+    engine = make_engine(now, dataset, parallel, pretrained=inputs.backbone)
     if now != run.config:
         run.move(now)
     return result or train(engine, [run], listener)[0]
@@ -174,7 +177,7 @@ def _engines(
         seeds = [configs[index].seed for index in group]
         unseeded = (dataclasses.replace(configs[group[0]], seed=0), len(seeds))
         if engine is None or shared != unseeded:
-            engine = Engine(configs[group[0]], dataset, parallel, seeds, pretrained=inputs.backbone)
+            engine = make_engine(configs[group[0]], dataset, parallel, seeds, inputs.backbone)
             shared = unseeded
         engine = engine.with_seeds(seeds)
         yield engine

@@ -97,8 +97,9 @@ class HeadConfig:
       layer_normalized: Standardise every hidden state to mean 0 and variance 1 before the head reads it.
       dropout: Dropout rate of the projected layers; not for last_layer.
       layer_dropout: Probability of masking each layer of an example during training; not for last_layer.
-      kernel: Kernel of a kernel head: gated (linear classifiers of layers whose weights depend on the input),
-        additive (a Gaussian kernel per layer) or linear (ridge regression on all layers).
+      kernel: Kernel of a kernel head: linear (ridge regression on all layers), additive (a Gaussian kernel
+        per layer) or gated (linear classifiers of layers whose weights depend on the input). None chooses the
+        simplest within one standard error of the best on the validation split; the run's config says which.
       landmarks: Number of training examples whose hidden states a kernel head stores. None stores all, or
         4,000 if there are more than 20,000; the run's config says how many.
     """
@@ -114,7 +115,7 @@ class HeadConfig:
     layer_normalized: bool = False
     dropout: float = 0.0
     layer_dropout: float = 0.0
-    kernel: Literal["gated", "additive", "linear"] = "gated"
+    kernel: Literal["linear", "additive", "gated"] | None = None
     landmarks: int | None = None
 
     def __post_init__(self) -> None:

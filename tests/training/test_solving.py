@@ -133,7 +133,7 @@ def test_what_cannot_be_solved_is_refused(frozen_vit, changes, message):
     ("head", "message"),
     [
         ({"landmarks": 0}, "head.landmarks is 0, expected at least 1"),
-        ({"kernel": "cubic"}, "head.kernel is 'cubic', expected one of 'linear', 'additive', 'gated', None"),
+        ({"kernel": "cubic"}, "head.kernel is 'cubic', expected one of 'gated', 'additive', 'linear'"),
     ],
 )
 def test_wrong_settings_of_a_kernel_head_are_named(head, message):

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.command import errors_in_a_line
 from experiments.configs.frozen import (
     CANDIDATES,
     EPOCHS,
@@ -34,9 +33,10 @@ from experiments.configs.frozen import (
     Setting,
     on_one_layer,
 )
-from experiments.frozen_tables import path_of, tables_of
-from experiments.records import RESULTS
-from experiments.tables import write_tables
+from experiments.lib.command import errors_in_a_line
+from experiments.lib.frozen_tables import path_of, tables_of
+from experiments.lib.records import RESULTS
+from experiments.lib.tables import write_tables
 from laya_jax.backbones import Pretrained
 from laya_jax.checks import check_count
 from laya_jax.cli.process import prepare_jax

@@ -15,20 +15,19 @@ from typing import Any
 from experiments import (
     artworks,
     faithfulness,
-    frozen_tables,
-    grids,
-    items,
     label_noise,
     pilots,
     table1,
     table2,
 )
-from experiments.command import errors_in_a_line
 from experiments.configs import HEADS, MODULES, PAPER
-from experiments.figures import TITLES
-from experiments.records import MOST_SEEDS, RESULTS, fastest_epoch, finished, select
-from experiments.statistics import summarize
-from experiments.tables import Table
+from experiments.configs.artworks import configs_of
+from experiments.lib import frozen_tables, grids, head_accuracies, items
+from experiments.lib.command import errors_in_a_line
+from experiments.lib.drawings import TITLES
+from experiments.lib.records import MOST_SEEDS, RESULTS, fastest_epoch, finished, select
+from experiments.lib.statistics import summarize
+from experiments.lib.tables import Table
 
 README = Path(__file__).parent / "README.md"
 FRONT = Path(__file__).parents[1] / "docs" / "measured.md"
@@ -99,7 +98,7 @@ Records = Sequence[Mapping[str, Any]]
 
 def table1_records(results: Path) -> Records:
     """Reads all finished records of Table 1."""
-    return finished(table1.jobs_of([*MODULES], HEADS, MOST_SEEDS), results)
+    return finished(head_accuracies.jobs_of([*MODULES], HEADS, MOST_SEEDS), results)
 
 
 def table2_records(results: Path) -> Records:
@@ -107,9 +106,14 @@ def table2_records(results: Path) -> Records:
     return finished(grids.jobs_of([*MODULES], grids.TUNED, grids.SEEDS), results)
 
 
+def artworks_records(results: Path) -> dict[str, Records]:
+    """Reads all finished records of the artworks, by training recipe."""
+    return artworks.records_of(configs_of(), results)
+
+
 def artworks_tables(results: Path) -> list[Table]:
     """Builds the table of the artworks, if there are records."""
-    by_way = artworks.records_of(artworks.configs_of(artworks.VIT, artworks.PAINTINGS), results)
+    by_way = artworks_records(results)
     return [artworks.table_of(by_way)] if by_way else []
 
 
@@ -138,7 +142,7 @@ def make(results: Path) -> str:
         INTRODUCTION,
         "## What was reproduced, what was not, and what was not run",
         items.summary(records, of_grids),
-        items.items(records, of_grids, results).as_markdown(),
+        items.items(records, of_grids, artworks_records(results)).as_markdown(),
         "## How it was trained",
         items.protocol().as_markdown(),
         HOW_CHOSEN,
@@ -167,7 +171,7 @@ def glance(records: Records) -> Table:
         "Test accuracy over seeds, mean ± standard deviation, and the paper's in parentheses",
         ("data set", *HEADS, "LAYA by paired tests, corrected for their number"),
     )
-    compared = [each for each in table1.comparisons(records) if each.dataset in PAPER]
+    compared = [each for each in head_accuracies.comparisons(records) if each.dataset in PAPER]
     for dataset in PAPER:
         of_heads = [items.accuracy(records, dataset, head) for head in HEADS]
         mine = [each for each in compared if each.dataset == dataset]

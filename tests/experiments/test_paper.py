@@ -18,7 +18,7 @@ from experiments.lib import grids
 from experiments.lib.drawings import belief, figure_1
 from experiments.lib.head_accuracies import jobs_of
 from experiments.lib.paper import TABLE_2
-from experiments.lib.records import finished, select
+from experiments.lib.records import finished
 from experiments.lib.tables import as_files
 from laya_jax.training import HeadConfig
 
@@ -232,16 +232,6 @@ def test_the_committed_tables_are_those_of_the_committed_records(name):
     made = as_files(readme.TABLES[name](readme.RESULTS))
     written = {path.suffix: path.read_text("utf-8") for path in readme.RESULTS.glob(f"{name}.*")}
     assert written == made
-
-
-@pytest.mark.parametrize("dataset", PAPER)
-@pytest.mark.parametrize("head", HEADS)
-def test_the_docstring_of_a_config_says_what_was_measured(dataset, head):
-    records = select(readme.table1_records(readme.RESULTS), dataset, head)
-    docstring = getattr(MODULES[dataset], head).__doc__
-    assert readme.measured(records) in docstring
-    source = f'''    --heads {head}\n\n    Not measured yet.\n    """'''
-    assert readme.measured(records) in readme.with_measured(source, head, records)
 
 
 @pytest.mark.parametrize(

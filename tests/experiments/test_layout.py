@@ -12,6 +12,7 @@ import experiments
 FOLDER = Path(experiments.__file__).parent
 ROOT = FOLDER.parent
 COMMANDS = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+RUN = re.compile(r"python -m (experiments(?:\.[a-z0-9_]+)+)")
 TEXTS = ("*.md", "docs/**/*.md", "experiments/**/*.md", "experiments/**/*.py", ".ci/*")
 
 
@@ -37,6 +38,6 @@ def test_nothing_beneath_imports_a_command(folder):
 
 def test_every_command_that_a_text_names_can_be_run():
     texts = {path.read_text("utf-8") for pattern in TEXTS for path in ROOT.glob(pattern) if path.is_file()}
-    modules = {name for text in texts for name in re.findall(r"python -m (experiments(?:\.[a-z0-9_]+)+)", text)}
+    modules = {name for text in texts for name in RUN.findall(text)}
     assert {f"experiments.{command}" for command in COMMANDS} <= modules
     assert [name for name in sorted(modules) if importlib.util.find_spec(name) is None] == []

@@ -85,7 +85,7 @@ class Settled(NamedTuple):
 
     Attributes:
       config: Config with a kernel and a number of landmarks.
-      note: How the kernel was chosen; empty if it was given.
+      note: Note on the choice of the kernel; empty if it was given.
     """
 
     config: Config

@@ -1,4 +1,4 @@
-"""Targets of a kernel head, classes, several labels at once or numbers, and the fit of predictions to them."""
+"""Targets of a kernel head (classes, several labels at once or numbers), and how predictions fit them."""
 
 import dataclasses
 from typing import Any, NamedTuple, Protocol

@@ -3,7 +3,8 @@
 from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.report.files import write_figures, write_numbers, write_samples
 from laya_jax.report.html import render
-from laya_jax.report.measuring import Attributed, attribute, stability
+from laya_jax.report.measuring import Attributed, attribute
+from laya_jax.report.seeds import stability
 from laya_jax.report.verdicts import WORDS, Finding, findings, summary
 
 __all__ = [

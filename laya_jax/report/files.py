@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from laya_jax.attribution import effective_depth, label_suspicion, of_class
 from laya_jax.files import write_json, writing
-from laya_jax.report.measuring import Attributed, other_seeds
+from laya_jax.report.measuring import Attributed
+from laya_jax.report.seeds import other_seeds
 from laya_jax.spreadsheet import write_rows
 
 SHOWN = 40

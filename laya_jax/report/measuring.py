@@ -1,7 +1,6 @@
 """Measurements of a trained model's attention: profiles, faithfulness, diagnostics."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -9,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax import attribution
-from laya_jax.attribution import Explanation, randomizations
+from laya_jax.attribution import Explanation, contribution_shares, randomizations
 from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
 from laya_jax.engine import initial_parameters, measure, to_json
 from laya_jax.heads import LayaHead
 from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.report.noise import with_noise
+from laya_jax.report.plain import plain
 from laya_jax.training import faithfulness as deletion
 
 RERUN = 5_000
@@ -75,12 +75,13 @@ def attribute(
     numbers: dict[str, Any] = {
         "head": explainer.model.config.head.kind,
         "seed": explainer.model.config.seed,
-        "config": _to_json(to_json(explainer.model.config)),
+        "config": plain(to_json(explainer.model.config)),
         "class_names": list(explainer.model.schema.class_names),
         "warnings": list(explainer.model.warnings),
         "metrics": dataclasses.asdict(measure(logits, attention, labels)),
         "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
         "outliers": None,
+        "contribution_profiles": None,
         "profiles": None,
         "faithfulness": None,
     }
@@ -95,33 +96,14 @@ def attribute(
     curves = attribution.layer_curves(explanation)
     found = attribution.profiles(explanation.attention, labels, predicted, classes)
     numbers["profiles"] = found.to_json()
+    shares = contribution_shares(explanation)
+    numbers["contribution_profiles"] = attribution.profiles(shares, labels, predicted, classes).to_json()
     numbers["faithfulness"] = {
         **_inside_the_head(explanation, logits, labels, shapley, curves, explainer),
         "randomization": _randomization(explainer, examples, explanation, random_labels),
         "input_noise": _input_noise(explainer, examples, explanation),
     }
     return Attributed(numbers, explained, found, shapley, curves)
-
-
-def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
-    """Measures the similarity of attention across ``other_seeds(runs)``; None without runs to compare."""
-    attentions = [run.explained.weighed().attention for run in other_seeds(runs)]
-    return _to_json(attribution.stability(attentions)) if attentions else None
-
-
-def other_seeds(runs: Sequence[Attributed]) -> list[Attributed]:
-    """Returns the first run and those that differ from it, and from each other, only in their seed.
-
-    The list is empty if there is only the first run, or if its head has no attention over layers.
-    """
-    if runs[0].explained.explanation is None:
-        return []
-    unseeded = {**runs[0].numbers["config"], "seed": None}
-    by_seed: dict[int, Attributed] = {}
-    for run in runs:
-        if {**run.numbers["config"], "seed": None} == unseeded:
-            by_seed.setdefault(run.numbers["seed"], run)
-    return list(by_seed.values()) if len(by_seed) > 1 else []
 
 
 def _begin(explainer: Explainer, measurement: str) -> None:
@@ -141,30 +123,39 @@ def _inside_the_head(
     masked, zeroed = attribution.leave_one_out(explanation)
     head = explainer.model.config.head
     scale_is_free = head.kind == "scalar_mix" or (head.psi == "identity")
-    flips = attribution.deletion_flips(
-        lambda mask: jnp.asarray(explanation.masked(mask)), jnp.asarray(explanation.attention)
-    )
+    shares = contribution_shares(explanation)
     return {
-        **deletion(np.asarray(flips)),
+        **_deletion(explanation, explanation.attention),
+        "contributions": _deletion(explanation, shares),
         "completeness_gap": attribution.completeness_gap(explanation, logits),
         "agreement": {
-            name: _to_json(attribution.agreement(values, masked, zeroed))
+            name: plain(attribution.agreement(values, masked, zeroed))
             for name, values in attribution.attributions(explanation, shapley).items()
         },
         "shapley_error": None if shapley.errors is None else float(shapley.errors.mean()),
         "curves": {
-            **_to_json(curves),
+            **plain(curves),
+            "contributions": plain(attribution.curve_of(explanation, shares)),
             "comprehensiveness": curves.comprehensiveness,
             "comprehensiveness_score": curves.comprehensiveness_score,
             "sufficiency": curves.sufficiency,
             "sufficiency_score": curves.sufficiency_score,
         },
-        "replaced_attention": _to_json(attribution.replaced_attention(explanation, labels)),
+        "accuracy_over_depth": plain(attribution.accuracy_over_depth(explanation, labels)),
+        "replaced_attention": plain(attribution.replaced_attention(explanation, labels)),
         "opposing_top_layer": attribution.opposing_top_layer(explanation),
-        "rescaling": _to_json(attribution.rescaling(explanation))
+        "rescaling": plain(attribution.rescaling(explanation))
         if scale_is_free and not head.rms_normalized
         else None,
     }
+
+
+def _deletion(explanation: Explanation, values: NDArray) -> dict[str, float]:
+    """Computes the predictions that flip without the layer of the largest value, and without another."""
+    flips = attribution.deletion_flips(
+        lambda mask: jnp.asarray(explanation.masked(mask)), jnp.asarray(values)
+    )
+    return deletion(np.asarray(flips))
 
 
 def _randomization(
@@ -177,12 +168,12 @@ def _randomization(
     before = explanation.take(slice(RERUN)).attention
     fresh = initial_parameters(_drawn(model.classifier), model.schema.preprocessing, model.config.seed + 1)
     found = {
-        part: _to_json(attribution.similarity(before, explainer(some, parameters).weighed().attention))
+        part: plain(attribution.similarity(before, explainer(some, parameters).weighed().attention))
         for part, parameters in randomizations(model.parameters, fresh)
     }
     if random_labels is not None and random_labels.model.config.seed == model.config.seed:
         other = random_labels(some).weighed().attention
-        found["labels"] = _to_json(attribution.similarity(before, other))
+        found["labels"] = plain(attribution.similarity(before, other))
     return found
 
 
@@ -203,7 +194,7 @@ def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanat
     noisy = explainer(Examples(with_noise(np.asarray(some.inputs), unknown), some.labels)).weighed()
     before = explanation.take(slice(RERUN))
     return {
-        **_to_json(attribution.similarity(before.attention, noisy.attention)),
+        **plain(attribution.similarity(before.attention, noisy.attention)),
         "flips": float(np.mean(np.argmax(before.logits, axis=1) != np.argmax(noisy.logits, axis=1))),
     }
 
@@ -221,17 +212,4 @@ def _outliers(inside: Explained, outside: Explained) -> dict[str, Any]:
 
 
 def _detections(scores: dict[str, NDArray], positive: NDArray) -> dict[str, Any]:
-    return {name: _to_json(attribution.detection(values, positive)) for name, values in scores.items()}
-
-
-def _to_json(value: Any) -> Any:
-    """Converts named tuples to objects, and arrays and tuples to lists."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {name: _to_json(each) for name, each in value.items()}
-    if isinstance(value, tuple):
-        return [_to_json(each) for each in value]
-    return value
+    return {name: plain(attribution.detection(values, positive)) for name, values in scores.items()}

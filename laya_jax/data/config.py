@@ -14,7 +14,7 @@ TITLES = {
     "cifar10": "CIFAR-10",
     "imdb_reviews": "IMDB reviews",
 }
-"""Named data sets and their titles: scikit-learn's embedded digits, and the paper's, from tensorflow-datasets."""
+"""Titles of the named data sets: scikit-learn's embedded digits, and tensorflow-datasets of the paper."""
 
 DATA_SETS = tuple(TITLES)
 

@@ -57,12 +57,19 @@ class LayerCurves(NamedTuple):
     @property
     def comprehensiveness_score(self) -> float | None:
         """Comprehensiveness, scaled to 0 for a random order and 1 for the best sets; None if these agree."""
-        return _relative(self.attention.without, self.random.without, self.best.without)
+        return self.scores(self.attention)[0]
 
     @property
     def sufficiency_score(self) -> float | None:
         """Sufficiency, scaled to 0 for a random order and 1 for the best sets; None if these agree."""
-        return _relative(self.attention.only, self.random.only, self.best.only)
+        return self.scores(self.attention)[1]
+
+    def scores(self, curve: Curve) -> tuple[float | None, float | None]:
+        """Computes comprehensiveness and sufficiency scores of another order's curve, from ``curve_of``."""
+        return (
+            _relative(curve.without, self.random.without, self.best.without),
+            _relative(curve.only, self.random.only, self.best.only),
+        )
 
 
 def layer_curves(explanation: Explanation, *, orders: int = 64, seed: int = 0) -> LayerCurves:

@@ -13,7 +13,7 @@ Attribution = Literal["contributions", "attention"]
 PROFILES: dict[Attribution, str] = {"contributions": "contribution_profiles", "attention": "profiles"}
 """Key of the depth profile of each attribution in the measured numbers."""
 
-UNIFORM = 0.95
+UNIFORM = 0.98
 """Effective depth, relative to the number of layers, from which a profile counts as uniform."""
 
 OVER_SEEDS: dict[Verdict, str] = {
@@ -62,7 +62,8 @@ class Reading(NamedTuple):
         if number == 1:
             return "The head reads a single layer."
         if self.uniform:
-            return f"The head singles out no layer: its {self.name} are uniform over the {number} layers."
+            subject = {"contributions": "contributions are", "attention": "attention is"}[self.name]
+            return f"The head singles out no layer: its {subject} uniform over the {number} layers."
         most = most_read(self.mean)
         share = percent(sum(self.mean[layer - 1] for layer in most))
         return f"The head reads {in_words(most)} of {number} most: {share} of its {self.name}."
@@ -87,9 +88,9 @@ class Answer(NamedTuple):
 def answer(numbers: Numbers, stability: Numbers | None = None) -> Answer:
     """Answers from the numbers of ``attribute`` and ``stability``."""
     metrics = numbers["metrics"]
-    accuracy = (
-        f"{100 * metrics['accuracy']:.1f} % of {metrics['examples']:,} examples are classified correctly."
-    )
+    low, high = interval(metrics["accuracy"], metrics["examples"])
+    right = f"{100 * metrics['accuracy']:.1f}% of {metrics['examples']:,} examples are classified correctly"
+    accuracy = f"{right} (95% interval: {100 * low:.1f} to {100 * high:.1f}%)."
     if numbers["faithfulness"] is None:
         kind = numbers["head"]
         missing = f"A head of kind {kind!r} has no attention over layers, so there is none to assess."
@@ -106,8 +107,8 @@ def summary(numbers: Numbers, stability: Numbers | None = None) -> str:
     """Summarises the measurements in a few sentences.
 
     >>> metrics = {"accuracy": 0.9, "examples": 1000}
-    >>> summary({"metrics": metrics, "faithfulness": None, "head": "concat"})[:50]
-    '90.0 % of 1,000 examples are classified correctly.'
+    >>> summary({"metrics": metrics, "faithfulness": None, "head": "concat"})[:49]
+    '90.0% of 1,000 examples are classified correctly '
     """
     found = answer(numbers, stability)
     if found.contributions is None:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from laya_jax.report.answers import Reading
 from laya_jax.report.drawing import Chart, Series, bar_chart, line_chart
 from laya_jax.report.verdicts import Numbers
+from laya_jax.report.verdicts import number as number_of
 
 ORDERS = {
     "contributions": "by contribution",
@@ -16,18 +17,10 @@ ORDERS = {
 """Orders of the layers in the curves, and their names."""
 
 SIDES = {
-    "without": (
-        "Layers left out",
-        "Faithful if its curve falls as fast as the best.",
-        "number of layers left out",
-    ),
-    "only": (
-        "Layers kept alone",
-        "Faithful if its curve rises as fast as the best.",
-        "number of layers kept",
-    ),
+    "without": ("Layers left out", "falls", "number of layers left out", "comprehensiveness_score"),
+    "only": ("Layers kept alone", "rises", "number of layers kept", "sufficiency_score"),
 }
-"""Title, meaning and horizontal axis of the two charts of curves."""
+"""Title, direction of a faithful curve, horizontal axis and score of the two charts of curves."""
 
 
 class Figure(NamedTuple):
@@ -57,6 +50,11 @@ class Figure(NamedTuple):
     notes: tuple[str, ...] = ()
     muted: bool = False
 
+    @property
+    def other_runs(self) -> bool:
+        """True if bars have points of other runs."""
+        return any(bar.others for bar in self.chart.bars)
+
 
 def profile_figure(reading: Reading, layers: Sequence[str], others: Sequence[Sequence[float]]) -> Figure:
     """Draws the depth profile of contributions or of attention.
@@ -68,18 +66,15 @@ def profile_figure(reading: Reading, layers: Sequence[str], others: Sequence[Seq
     """
     uniform = (1 / len(layers), "uniform")
     meaning = {
-        "contributions": "Mean share of each layer in the contributions to the logits, by their norm.",
+        "contributions": "Mean share of each layer in the contributions to the logits, by norm.",
         "attention": "Mean weight of each layer in the mix. A weight is not yet an effect on the prediction.",
     }[reading.name]
-    error_bars = "Error bars: standard deviation over examples" + (
-        "; points: other seeds." if others else "."
-    )
     columns = ("layer", "mean", "standard deviation", *(f"other seed {i}" for i in range(1, len(others) + 1)))
     values = zip(layers, reading.mean, reading.deviation, *others, strict=True)
     return Figure(
         key=reading.name,
         title=f"{reading.name.capitalize()} over depth",
-        meaning=f"{meaning} {error_bars}",
+        meaning=meaning,
         x_label="layer, from input to output",
         y_label={"contributions": "share of contributions", "attention": "attention"}[reading.name],
         chart=bar_chart(
@@ -123,7 +118,10 @@ def depth_figure(measured: Numbers, layers: Sequence[str], accuracy: float, clas
 
 
 def _curve_figure(curves: Numbers, side: str) -> Figure:
-    title, meaning, x_label = SIDES[side]
+    title, moves, x_label, score = SIDES[side]
+    scores = (
+        f"contributions {number_of(curves['contributions'][score])}, attention {number_of(curves[score])}"
+    )
     number = len(curves["attention"]["only"]) + 1
     full = curves["full"]
     before, after = ([full], []) if side == "without" else ([], [full])
@@ -132,12 +130,16 @@ def _curve_figure(curves: Numbers, side: str) -> Figure:
     return Figure(
         key=side,
         title=title,
-        meaning=meaning,
+        meaning=f"An order is faithful if its curve {moves} as fast as that of the best order.",
         x_label=x_label,
         y_label="mean probability of the prediction",
         chart=line_chart(labels, series, []),
         columns=("layers", *ORDERS.values()),
         rows=_rows(labels, series),
+        notes=(
+            f"On a scale from 0, a random order, to 1, the best: contributions {by_contribution}, "
+            f"attention {by_attention}.",
+        ),
     )
 
 

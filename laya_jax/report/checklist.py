@@ -74,7 +74,7 @@ def _inside_the_head(measured: Numbers) -> Iterator[Finding]:
     yield Finding(
         "Top layer argues against the prediction",
         percent(measured["opposing_top_layer"]),
-        "0 %",
+        "0%",
         judged(-measured["opposing_top_layer"], -0.05, -0.25),
         "How often the layer with the most attention adds more to the second most likely class than to the "
         "predicted one. Attention says how much a layer is weighed, not in favour of which class.",

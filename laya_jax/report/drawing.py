@@ -76,10 +76,10 @@ class Bar(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """Drawn horizontal line for a reference value: its height and its label."""
+    """Drawn horizontal line for a reference value: its height, and its name in the legend."""
 
     y: float
-    label: str
+    name: str
 
 
 class Chart(NamedTuple):
@@ -135,7 +135,7 @@ def line_chart(labels: Sequence[str], series: Sequence[Series], rules: Sequence[
     Args:
       labels: Label of each position, from left to right.
       series: Curves, with one value for each position.
-      rules: Value and label of each reference line.
+      rules: Value and name of each reference line.
 
     >>> chart = line_chart(("1", "2"), [Series("probability", "attention", (0.0, 1.0))], [])
     >>> chart.lines[0].path
@@ -146,7 +146,9 @@ def line_chart(labels: Sequence[str], series: Sequence[Series], rules: Sequence[
     across = Scale(0, max(len(labels) - 1, 1), LEFT, WIDTH - RIGHT)
     places = [across(place) for place in range(len(labels))]
     lines = [
-        Line(each, tuple(zip(places, [up(value) for value in each.values], strict=True))) for each in series if each.values
+        Line(each, tuple(zip(places, [up(value) for value in each.values], strict=True)))
+        for each in series
+        if each.values
     ]
     return Chart(_named(places, labels), y_ticks, lines=tuple(lines), rules=_rules(rules, up))
 
@@ -165,7 +167,7 @@ def bar_chart(
       mean: Fraction of each layer.
       deviation: Standard deviation of each layer; error bars end at 0 and 1.
       others: Fractions of each layer in other runs, which are drawn as points.
-      rules: Value and label of each reference line.
+      rules: Value and name of each reference line.
 
     >>> bar = bar_chart(("h1", "h2"), (0.5, 0.5), (0.1, 0.1), [], []).bars[0]
     >>> bar.x, bar.width, bar.depth
@@ -201,7 +203,7 @@ def _fractions(values: Sequence[float]) -> tuple[Scale, tuple[Tick, ...]]:
     step = next((step for step in (0.01, 0.02, 0.05, 0.1) if largest <= 5 * step), 0.2)
     number = math.ceil(round(largest / step, 6))
     up = Scale(0, number * step, HEIGHT - BOTTOM, TOP)
-    return up, tuple(Tick(up(i * step), f"{100 * i * step:.0f} %") for i in range(number + 1))
+    return up, tuple(Tick(up(i * step), f"{100 * i * step:.0f}%") for i in range(number + 1))
 
 
 def _named(places: Sequence[float], labels: Sequence[str]) -> tuple[Tick, ...]:
@@ -212,4 +214,4 @@ def _named(places: Sequence[float], labels: Sequence[str]) -> tuple[Tick, ...]:
 
 
 def _rules(rules: Sequence[tuple[float, str]], up: Scale) -> tuple[Rule, ...]:
-    return tuple(Rule(up(value), label) for value, label in rules)
+    return tuple(Rule(up(value), name) for value, name in rules)

@@ -37,6 +37,8 @@ LONGEST_TITLE = 80
 
 DETECTIONS = (("mistakes", "Detecting mistakes"), ("outliers", "Detecting out-of-distribution inputs"))
 
+KINDS = {"vit": "ViT", "bert": "BERT", "mlp": "MLP", "bilstm": "BiLSTM", "separable_cnn": "separable CNN"}
+
 HEADS = {
     "laya": "LAYA head",
     "scalar_mix": "scalar-mix head",
@@ -116,9 +118,11 @@ def _title(model: TrainedModel) -> str:
 
 def _subject(config: Config, examples: int) -> str:
     """Describes the model and the examples in a few words."""
-    backbone, head = config.backbone, HEADS.get(config.head.kind, f"{config.head.kind} head")
+    backbone = config.backbone
+    head = HEADS.get(config.head.kind, f"{config.head.kind} head")
     frozen = "frozen " if backbone.freeze else ""
-    return f"{head[0].upper()}{head[1:]} on a {frozen}{backbone.kind} backbone, {examples:,} examples"
+    parts = (head, f"{frozen}{KINDS.get(backbone.kind, backbone.kind)} backbone", f"{examples:,} examples")
+    return " \N{MIDDLE DOT} ".join(parts)
 
 
 def _figures(runs: Sequence[Attributed], found: Answer, layers: Sequence[str]) -> dict[str, Any]:
@@ -138,7 +142,7 @@ def _figures(runs: Sequence[Attributed], found: Answer, layers: Sequence[str]) -
 
 
 def _maps(numbers: Numbers) -> list[dict[str, Any]]:
-    """Collects the profiles by class, with the largest value of each attribution, which has the full colour."""
+    """Collects the profiles by class, and the largest value of each attribution for the scale of colours."""
     maps = []
     for name, key in PROFILES.items():
         if numbers[key] is None:

@@ -135,7 +135,7 @@ def _inside_the_head(
         "shapley_error": None if shapley.errors is None else float(shapley.errors.mean()),
         "curves": {
             **plain(curves),
-            "contributions": plain(attribution.curve_of(explanation, shares)),
+            "contributions": _curve(explanation, shares, curves),
             "comprehensiveness": curves.comprehensiveness,
             "comprehensiveness_score": curves.comprehensiveness_score,
             "sufficiency": curves.sufficiency,
@@ -147,6 +147,17 @@ def _inside_the_head(
         "rescaling": plain(attribution.rescaling(explanation))
         if scale_is_free and not head.rms_normalized
         else None,
+    }
+
+
+def _curve(explanation: Explanation, values: NDArray, curves: attribution.LayerCurves) -> dict[str, Any]:
+    """Computes the curve with the layers in order of an attribution, and its scores."""
+    curve = attribution.curve_of(explanation, values)
+    comprehensiveness, sufficiency = curves.scores(curve)
+    return {
+        **plain(curve),
+        "comprehensiveness_score": comprehensiveness,
+        "sufficiency_score": sufficiency,
     }
 
 

@@ -29,12 +29,12 @@ def judged(value: float | None, good: float, bad: float) -> Verdict:
 
 
 def percent(share: float) -> str:
-    """Formats a fraction as a percentage, without rounding values near 0 or 1 to 0 % or 100 %.
+    """Formats a fraction as a percentage, without rounding values near 0 or 1 to 0% or 100%.
 
     >>> percent(0.004), percent(0.5), percent(0.999)
-    ('0.4 %', '50 %', '99.9 %')
+    ('0.4%', '50%', '99.9%')
     """
-    return f"{100 * share:.1f} %" if 0 < share < 0.01 or 0.99 < share < 1 else f"{100 * share:.0f} %"
+    return f"{100 * share:.1f}%" if 0 < share < 0.01 or 0.99 < share < 1 else f"{100 * share:.0f}%"
 
 
 def top_layer(likeness: Numbers) -> str:

@@ -49,7 +49,7 @@ function picture(i) {
 function said(i) {
   const right = samples.labels[i] === samples.predicted[i], line = element("span", "said");
   line.append(element("span", right ? "right" : "wrong", classNames[samples.predicted[i]]));
-  line.append(` ${(samples.probability[i] / 10).toFixed(0)} %`);
+  line.append(` ${(samples.probability[i] / 10).toFixed(0)}%`);
   if (!right) line.append(`, true class ${classNames[samples.labels[i]]}`);
   return line;
 }

@@ -16,11 +16,24 @@ PROFILES: dict[Attribution, str] = {"contributions": "contribution_profiles", "a
 UNIFORM = 0.98
 """Effective depth, relative to the number of layers, from which a profile counts as uniform."""
 
+FAITHFUL: dict[Verdict, str] = {
+    "supports": "faithful",
+    "mixed": "only weakly faithful",
+    "against": "not faithful",
+}
+
 OVER_SEEDS: dict[Verdict, str] = {
     "supports": "Another seed reads about the same layers",
     "mixed": "Another seed reads some of the same layers",
     "against": "Another seed reads other layers, so this profile describes one training and not the data",
     "unknown": "Uniform profiles overlap whatever was learned",
+}
+
+ON_EXAMPLES: dict[Verdict, str] = {
+    "supports": "On single examples, seeds agree",
+    "mixed": "On single examples, seeds agree in part",
+    "against": "On single examples, seeds agree about as by chance",
+    "unknown": "The profile is the same for all examples",
 }
 
 
@@ -41,6 +54,7 @@ class Reading(NamedTuple):
       uniform: True if all layers have about the same fraction.
       faithful: Verdict on whether the layers that it names are those that the predictions need.
       stable: Verdict on whether other seeds have the same profile.
+      specific: Verdict on whether other seeds agree on what is specific to an example, or to a class.
     """
 
     name: Attribution
@@ -49,6 +63,7 @@ class Reading(NamedTuple):
     uniform: bool
     faithful: Claim
     stable: Claim
+    specific: Claim
 
     @property
     def meaningful(self) -> bool:
@@ -56,17 +71,23 @@ class Reading(NamedTuple):
         return not self.uniform and self.stable.verdict != "against"
 
     @property
+    def measured(self) -> tuple[str, ...]:
+        """Sentences on how faithful and how stable it was measured."""
+        sentences = (self.faithful.sentence, self.stable.sentence)
+        return sentences if self.specific.verdict == "unknown" else (*sentences, self.specific.sentence)
+
+    @property
     def reads(self) -> str:
         """Sentence on the layers that the head reads most."""
-        number = len(self.mean)
-        if number == 1:
+        layers = len(self.mean)
+        if layers == 1:
             return "The head reads a single layer."
         if self.uniform:
             subject = {"contributions": "contributions are", "attention": "attention is"}[self.name]
-            return f"The head singles out no layer: its {subject} uniform over the {number} layers."
+            return f"The head singles out no layer: its {subject} uniform over the {layers} layers."
         most = most_read(self.mean)
         share = percent(sum(self.mean[layer - 1] for layer in most))
-        return f"The head reads {in_words(most)} of {number} most: {share} of its {self.name}."
+        return f"The head reads {in_words(most)} of {layers} most: {share} of its {self.name}."
 
 
 class Answer(NamedTuple):
@@ -114,7 +135,7 @@ def summary(numbers: Numbers, stability: Numbers | None = None) -> str:
     if found.contributions is None:
         return f"{found.accuracy} {found.unreadable}"
     read = found.contributions
-    return " ".join((found.accuracy, read.reads, read.faithful.sentence, read.stable.sentence))
+    return " ".join((found.accuracy, read.reads, *read.measured))
 
 
 def interval(accuracy: float, examples: int) -> tuple[float, float]:
@@ -131,6 +152,8 @@ def interval(accuracy: float, examples: int) -> tuple[float, float]:
 def _reading(name: Attribution, numbers: Numbers, stability: Numbers | None) -> Reading:
     profile, measured = numbers[PROFILES[name]], numbers["faithfulness"]
     layers, across = len(profile["mean"]), stability
+    curves = measured["curves"]
+    score = (curves[name] if name == "contributions" else curves)["comprehensiveness_score"]
     if name == "contributions":
         measured, across = measured["contributions"], stability and stability["contributions"]
     uniform = layers > 1 and profile["effective_depth"] >= UNIFORM * layers
@@ -139,17 +162,21 @@ def _reading(name: Attribution, numbers: Numbers, stability: Numbers | None) -> 
         profile["mean"],
         profile["deviation"],
         uniform,
-        _faithful(name, measured),
+        _faithful(name, measured, score),
         _stable(across, uniform),
+        _specific(across),
     )
 
 
-def _faithful(name: Attribution, measured: Numbers) -> Claim:
+def _faithful(name: Attribution, measured: Numbers, score: float | None) -> Claim:
+    """Judges by the predictions that change without the top layer and by the score of the curve, both."""
     top, others = measured["flips_without_top_layer"], measured["flips_without_another_layer"]
-    verdict: Verdict = "against"
-    if top > others:
-        verdict = "supports" if top > 2 * others and top > 0.05 else "mixed"
-    how = {"supports": "faithful", "mixed": "only weakly faithful", "against": "not faithful"}[verdict]
+    if top <= others or (score is not None and score <= 0.1):
+        verdict, how = "against", "not faithful"
+    elif top > 2 * others and top > 0.05 and (score is None or score >= 0.5):
+        verdict, how = "supports", "faithful"
+    else:
+        verdict, how = "mixed", "only weakly faithful"
     subject, most = {
         "contributions": ("contributions are", "that contributes most"),
         "attention": ("attention is", "with the most attention"),
@@ -157,6 +184,8 @@ def _faithful(name: Attribution, measured: Numbers) -> Claim:
     shown = (
         f"{percent(top)} of predictions change without the layer {most}, {percent(others)} without another"
     )
+    if score is not None:
+        shown += f"; their comprehensiveness is {score:.2f} (0: random order, 1: best order)"
     return Claim(verdict, f"Within this model, {subject} {how}: {shown}.")
 
 
@@ -167,11 +196,18 @@ def _stable(across: Numbers | None, uniform: bool) -> Claim:
     overlap, chance = across["overlap"]["between"], across["overlap"]["chance"]
     beyond = None if uniform or chance > 1 - 1e-6 else (overlap - chance) / (1 - chance)
     verdict = judged(beyond, 0.6, 0.2)
-    shown = (
-        f"the profiles of {across['runs']} seeds overlap by {percent(overlap)} ({percent(chance)} by chance)"
-    )
-    if (same := top_layer(across["between"])) != "undefined":
-        shown += (
-            f", the top layer of an example is the same for {same} ({top_layer(across['chance'])} by chance)"
-        )
+    shown = f"profiles of {across['runs']} seeds overlap by {percent(overlap)} ({percent(chance)} by chance)"
     return Claim(verdict, f"{OVER_SEEDS[verdict]}: {shown}.")
+
+
+def _specific(across: Numbers | None) -> Claim:
+    """Judges the correlation over seeds after subtracting each layer's mean."""
+    if across is None:
+        return Claim("unknown", "Whether seeds agree on single examples was not measured.")
+    correlation = across["between"]["centred_correlation"]
+    verdict = judged(correlation, 0.6, 0.2)
+    same, chance = top_layer(across["between"]), top_layer(across["chance"])
+    if correlation is None:
+        return Claim(verdict, f"{ON_EXAMPLES[verdict]}.")
+    shown = f"the top layer is the same for {same} ({chance} by chance), the correlation is {correlation:.2f}"
+    return Claim(verdict, f"{ON_EXAMPLES[verdict]}: {shown}.")

@@ -82,7 +82,7 @@ def profile_figure(reading: Reading, layers: Sequence[str], others: Sequence[Seq
         ),
         columns=columns,
         rows=[(name, *map(_three, rest)) for name, *rest in values],
-        notes=(reading.reads, reading.faithful.sentence, reading.stable.sentence),
+        notes=(reading.reads, *reading.measured),
         muted=not reading.meaningful,
     )
 
@@ -119,9 +119,7 @@ def depth_figure(measured: Numbers, layers: Sequence[str], accuracy: float, clas
 
 def _curve_figure(curves: Numbers, side: str) -> Figure:
     title, moves, x_label, score = SIDES[side]
-    scores = (
-        f"contributions {number_of(curves['contributions'][score])}, attention {number_of(curves[score])}"
-    )
+    by_contribution, by_attention = number_of(curves["contributions"][score]), number_of(curves[score])
     number = len(curves["attention"]["only"]) + 1
     full = curves["full"]
     before, after = ([full], []) if side == "without" else ([], [full])

@@ -94,6 +94,11 @@ AGREEMENT = (
     "layer is masked. The second number shows whether this also holds for what is specific to a sample."
 )
 
+SEEDS = (
+    "Two runs that differ only in their seed may use different layers and predict equally well. If they do, "
+    "attention describes this model, not the data."
+)
+
 NAMES = {
     "attention": "attention",
     "attention_norm": "attention times norm",
@@ -167,7 +172,9 @@ def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[
             "Two runs that differ only in their seed may use different layers and predict equally well.",
         )
     else:
-        yield stable(stability)
+        runs = f"over {stability['runs']} runs"
+        yield _stable(stability["contributions"], f"Same layer contributes most {runs}", "")
+        yield _stable(stability, f"Same top layer {runs}", SEEDS)
     rescaling = measured["rescaling"]
     if rescaling is not None:
         yield Finding(
@@ -180,18 +187,16 @@ def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[
         )
 
 
-def stable(stability: Numbers) -> Finding:
-    """Interprets the similarity of attention across seeds."""
+def _stable(stability: Numbers, name: str, meaning: str) -> Finding:
     between, chance = stability["between"], stability["chance"]
     correlation = between["centred_correlation"]
     return Finding(
-        f"Same top layer over {stability['runs']} runs",
+        name,
         top_layer(between),
         f"{top_layer(chance)} by chance; correlation {number(correlation)} "
         f"({number(chance['centred_correlation'])} by chance)",
         judged(correlation, 0.6, 0.2),
-        "Two runs that differ only in their seed may use different layers and predict equally well. If they "
-        "do, attention describes this model, not the data.",
+        meaning,
     )
 
 

@@ -109,7 +109,8 @@ def excerpts(inputs: NDArray, encoder: TextEncoder) -> list[str]:
     >>> excerpts(np.array([[2, 1, 3, 0]]), Vocabulary(("good", "film")))
     ['good … film']
     """
-    return [encoder.decode(row[row > 0][:WORDS]) for row in inputs]
+    words = [row[row > 0] for row in inputs]
+    return [encoder.decode(row[:WORDS]) + " …" * (len(row) > WORDS) for row in words]
 
 
 def _as_bytes(images: NDArray) -> NDArray:

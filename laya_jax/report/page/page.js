@@ -6,6 +6,9 @@ const at = (id) => document.getElementById(id);
 const number = samples.labels.length;
 const weighs = samples.layers !== null;
 const tops = weighs ? samples.layers.shares.map((row) => row.indexOf(Math.max(...row))) : [];
+// The place of each sample among those of its class: in this order, all classes are seen at once.
+const seen = classNames.map(() => 0);
+const turn = samples.labels.map((label) => seen[label]++);
 const depth = (layer) => (layer / Math.max(1, layers.length - 1)).toFixed(3);
 const state = { shown: [], page: 0, open: -1 };
 
@@ -26,9 +29,9 @@ function chosen() {
     if (wanted.top !== "" && tops[i] !== Number(wanted.top)) continue;
     rows.push(i);
   }
-  const keys = { unsure: [samples.probability, 1], sure: [samples.probability, -1], suspicious: [samples.suspicion, -1] };
+  const keys = { mixed: [turn, 1], unsure: [samples.probability, 1], sure: [samples.probability, -1], suspicious: [samples.suspicion, -1] };
   const [values, sign] = keys[at("order").value] ?? [];
-  if (values) rows.sort((a, b) => sign * (values[a] - values[b]) || a - b);
+  if (values) rows.sort((a, b) => sign * (values[a] - values[b]) || samples.labels[a] - samples.labels[b] || a - b);
   return rows;
 }
 
@@ -152,7 +155,7 @@ function move(by) {
   if (place >= 0 && place < state.shown.length) open(place);
 }
 
-function turn(by) {
+function leaf(by) {
   state.page += by;
   draw();
   at("gallery").scrollIntoView();
@@ -170,8 +173,8 @@ dark.addEventListener("change", () => showTheme(dark.matches));
 at("theme").addEventListener("click", () => showTheme(document.documentElement.dataset.theme !== "dark"));
 at("filters").addEventListener("change", refilter);
 at("filters").addEventListener("submit", (event) => event.preventDefault());
-at("previous").addEventListener("click", () => turn(-1));
-at("next").addEventListener("click", () => turn(1));
+at("previous").addEventListener("click", () => leaf(-1));
+at("next").addEventListener("click", () => leaf(1));
 at("detail-previous").addEventListener("click", () => move(-1));
 at("detail-next").addEventListener("click", () => move(1));
 at("detail-close").addEventListener("click", () => at("detail").close());

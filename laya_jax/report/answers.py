@@ -171,22 +171,20 @@ def _reading(name: Attribution, numbers: Numbers, stability: Numbers | None) -> 
 def _faithful(name: Attribution, measured: Numbers, score: float | None) -> Claim:
     """Judges by the predictions that change without the top layer and by the score of the curve, both."""
     top, others = measured["flips_without_top_layer"], measured["flips_without_another_layer"]
+    verdict: Verdict = "mixed"
     if top <= others or (score is not None and score <= 0.1):
-        verdict, how = "against", "not faithful"
+        verdict = "against"
     elif top > 2 * others and top > 0.05 and (score is None or score >= 0.5):
-        verdict, how = "supports", "faithful"
-    else:
-        verdict, how = "mixed", "only weakly faithful"
-    subject, most = {
-        "contributions": ("contributions are", "that contributes most"),
-        "attention": ("attention is", "with the most attention"),
+        verdict = "supports"
+    subject, most, their = {
+        "contributions": ("contributions are", "that contributes most", "their"),
+        "attention": ("attention is", "with the most attention", "its"),
     }[name]
-    shown = (
-        f"{percent(top)} of predictions change without the layer {most}, {percent(others)} without another"
-    )
+    shown = f"{percent(top)} of predictions change without the layer {most}, "
+    shown += f"{percent(others)} without another"
     if score is not None:
-        shown += f"; their comprehensiveness is {score:.2f} (0: random order, 1: best order)"
-    return Claim(verdict, f"Within this model, {subject} {how}: {shown}.")
+        shown += f"; {their} comprehensiveness is {score:.2f} (random order: 0, best order: 1)"
+    return Claim(verdict, f"Within this model, {subject} {FAITHFUL[verdict]}: {shown}.")
 
 
 def _stable(across: Numbers | None, uniform: bool) -> Claim:

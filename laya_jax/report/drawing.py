@@ -119,12 +119,7 @@ class Scale(NamedTuple):
 
         >>> Scale(0.0, 2.0, 100.0, 0.0)(0.5)
         75.0
-
-        Raises:
-          ValueError: The value is not finite.
         """
-        if not math.isfinite(value):
-            raise ValueError(f"value is {value}, expected a finite number")
         share = (value - self.low) / (self.high - self.low)
         return round(self.start + share * (self.end - self.start), 2)
 
@@ -136,6 +131,9 @@ def line_chart(labels: Sequence[str], series: Sequence[Series], rules: Sequence[
       labels: Label of each position, from left to right.
       series: Curves, with one value for each position.
       rules: Value and name of each reference line.
+
+    Raises:
+      ValueError: A value is not finite.
 
     >>> chart = line_chart(("1", "2"), [Series("probability", "attention", (0.0, 1.0))], [])
     >>> chart.lines[0].path
@@ -169,36 +167,37 @@ def bar_chart(
       others: Fractions of each layer in other runs, which are drawn as points.
       rules: Value and name of each reference line.
 
+    Raises:
+      ValueError: A value is not finite.
+
     >>> bar = bar_chart(("h1", "h2"), (0.5, 0.5), (0.1, 0.1), [], []).bars[0]
     >>> bar.x, bar.width, bar.depth
     (65.06, 119.88, 0.0)
     """
-    ends = [
-        (min(1.0, value + spread), max(0.0, value - spread))
-        for value, spread in zip(mean, deviation, strict=True)
-    ]
-    up, y_ticks = _fractions([*(high for high, _ in ends), *(value for each in others for value in each)])
+    highs = [min(1.0, value + spread) for value, spread in zip(mean, deviation, strict=True)]
+    up, y_ticks = _fractions([*highs, *(value for each in others for value in each)])
     step = (WIDTH - LEFT - RIGHT) / len(labels)
-    width, centres = round(BAR * step, 2), [round(LEFT + step * (i + 0.5), 2) for i in range(len(labels))]
+    centres = [round(LEFT + step * (layer + 0.5), 2) for layer in range(len(labels))]
     bars = []
-    for layer, (centre, value, (high, low)) in enumerate(zip(centres, mean, ends, strict=True)):
-        y = up(value)
-        bars.append(
-            Bar(
-                x=round(centre - width / 2, 2),
-                y=y,
-                width=width,
-                height=round(up(0) - y, 2),
-                depth=round(layer / max(len(labels) - 1, 1), 3),
-                whisker=(up(high), up(low)),
-                others=tuple((centre, up(each[layer])) for each in others),
-            )
+    for layer, centre in enumerate(centres):
+        y, width, low = up(mean[layer]), round(BAR * step, 2), max(0.0, mean[layer] - deviation[layer])
+        bar = Bar(
+            x=round(centre - width / 2, 2),
+            y=y,
+            width=width,
+            height=round(up(0) - y, 2),
+            depth=round(layer / max(len(labels) - 1, 1), 3),
+            whisker=(up(highs[layer]), up(low)),
+            others=tuple((centre, up(each[layer])) for each in others),
         )
+        bars.append(bar)
     return Chart(_named(centres, labels), y_ticks, bars=tuple(bars), rules=_rules(rules, up))
 
 
 def _fractions(values: Sequence[float]) -> tuple[Scale, tuple[Tick, ...]]:
     """Makes the vertical scale, from 0 to a round percentage that is not below any value, and its ticks."""
+    if not all(map(math.isfinite, values)):
+        raise ValueError(f"values are {values}, expected finite numbers")
     largest = max([0.01, *values])
     step = next((step for step in (0.01, 0.02, 0.05, 0.1) if largest <= 5 * step), 0.2)
     number = math.ceil(round(largest / step, 6))

@@ -38,8 +38,12 @@ STYLE: Any = {
 }
 
 
-def profile_bars(profiles: Profiles) -> Figure:
-    """Plots the mean attention of each layer, with its standard deviation over the samples.
+def profile_bars(profiles: Profiles, of: str = "attention") -> Figure:
+    """Plots the mean of each layer, with its standard deviation over the samples.
+
+    Args:
+      profiles: Profiles of attention, or of the shares of the contributions.
+      of: Label of the vertical axis.
 
     Reference: LAYA (arXiv 2511.12723), Figure 1.
     """
@@ -48,7 +52,7 @@ def profile_bars(profiles: Profiles) -> Figure:
         number = len(profiles.mean)
         axes.bar(range(number), profiles.mean, yerr=profiles.deviation, color=_colours(number), capsize=3)
         _name_layers(axes, number)
-        axes.set(ylim=(0, None), ylabel="attention", xlabel="layer")
+        axes.set(ylim=(0, None), ylabel=of, xlabel="layer")
         return figure
 
 

@@ -66,9 +66,11 @@ class Reading(NamedTuple):
     specific: Claim
 
     @property
-    def meaningful(self) -> bool:
-        """True unless the profile is uniform, or agrees between seeds only as by chance."""
-        return not self.uniform and self.stable.verdict != "against"
+    def caution(self) -> str:
+        """Reason not to read the profile, if it is uniform or agrees between seeds only as by chance."""
+        if self.uniform:
+            return "This profile does not tell layers apart."
+        return "Seeds agree on this profile as by chance." if self.stable.verdict == "against" else ""
 
     @property
     def measured(self) -> tuple[str, ...]:
@@ -84,7 +86,7 @@ class Reading(NamedTuple):
             return "The head reads a single layer."
         if self.uniform:
             subject = {"contributions": "contributions are", "attention": "attention is"}[self.name]
-            return f"The head singles out no layer: its {subject} uniform over the {layers} layers."
+            return f"The head singles out no layer: its {subject} nearly uniform over the {layers} layers."
         most = most_read(self.mean)
         share = percent(sum(self.mean[layer - 1] for layer in most))
         return f"The head reads {in_words(most)} of {layers} most: {share} of its {self.name}."

@@ -36,7 +36,7 @@ class Figure(NamedTuple):
       columns: Head of the table of its numbers.
       rows: Rows of that table, as text.
       notes: Sentences on how faithful and how stable it was measured.
-      muted: True to draw it without the colours of depth, since it must not be read as if it meant something.
+      caution: Reason not to read the figure; with one, it is drawn without the colours of depth.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Figure(NamedTuple):
     columns: tuple[str, ...]
     rows: list[tuple[str, ...]]
     notes: tuple[str, ...] = ()
-    muted: bool = False
+    caution: str = ""
 
     @property
     def other_runs(self) -> bool:
@@ -83,7 +83,7 @@ def profile_figure(reading: Reading, layers: Sequence[str], others: Sequence[Seq
         columns=columns,
         rows=[(name, *map(_three, rest)) for name, *rest in values],
         notes=(reading.reads, *reading.measured),
-        muted=not reading.meaningful,
+        caution=reading.caution,
     )
 
 

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from laya_jax.files import write_json, writing
 from laya_jax.report.measuring import Attributed
 from laya_jax.report.seeds import other_seeds
 from laya_jax.spreadsheet import write_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN = 40
 """Number of samples in the figure of contributions."""
@@ -83,10 +86,11 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     from laya_jax.attribution import plots
 
     first = runs[0]
-    if first.profiles is None or first.curves is None:
+    if first.profiles is None or first.contribution_profiles is None or first.curves is None:
         return
     explanation = first.explained.weighed()
     figures = {
+        "contribution-profile": plots.profile_bars(first.contribution_profiles, "share of contributions"),
         "profile": plots.profile_bars(first.profiles),
         "class-profiles": plots.class_heatmaps(first.profiles, first.numbers["class_names"]),
         "contributions": plots.stacked_contributions(explanation.take(slice(SHOWN))),
@@ -96,16 +100,24 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
         attentions = [run.explained.weighed().attention for run in compared]
         names = [f"{run.numbers['head']} {run.numbers['seed']}" for run in compared]
         figures["stability"] = plots.stability_map(attentions, names)
-    measured = first.numbers["faithfulness"]
-    caption = (
-        f"{measured['flips_without_top_layer']:.1%} of predictions change without the layer with the most "
-        f"attention, {measured['flips_without_another_layer']:.1%} without another one"
-    )
+    of_attention = first.numbers["faithfulness"]
     for name, figure in figures.items():
+        by_contribution = name.startswith("contribution")
+        measured = of_attention["contributions"] if by_contribution else of_attention
+        top = "that contributes most" if by_contribution else "with the most attention"
+        caption = (
+            f"{measured['flips_without_top_layer']:.1%} of predictions change without the layer {top}, "
+            f"{measured['flips_without_another_layer']:.1%} without another one"
+        )
         figure.supxlabel(caption, size=7)
-        for suffix in ("png", "pdf"):
-            # Drawn in memory first: image libraries that write files themselves do not report a full disk.
-            drawn = io.BytesIO()
-            figure.savefig(drawn, format=suffix)
-            with writing(directory / f"{name}.{suffix}", binary=True) as file:
-                file.write(drawn.getbuffer())
+        _save(figure, directory / name)
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    """Writes a figure to ``path`` with .png and .pdf appended."""
+    for suffix in ("png", "pdf"):
+        # Drawn in memory first: image libraries that write files themselves do not report a full disk.
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=suffix)
+        with writing(path.with_name(f"{path.name}.{suffix}"), binary=True) as file:
+            file.write(drawn.getbuffer())

@@ -41,9 +41,9 @@ KINDS = {"vit": "ViT", "bert": "BERT", "mlp": "MLP", "bilstm": "BiLSTM", "separa
 
 HEADS = {
     "laya": "LAYA head",
-    "scalar_mix": "scalar-mix head",
-    "concat": "concatenation head",
-    "last_layer": "last-layer head",
+    "scalar_mix": "Scalar-mix head",
+    "concat": "Concatenation head",
+    "last_layer": "Last-layer head",
 }
 
 

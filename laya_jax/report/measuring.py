@@ -38,6 +38,8 @@ class Attributed(NamedTuple):
       numbers: Summary of all measurements, as JSON-compatible values.
       explained: Logits and explanation of every example.
       profiles: Attention by depth and class; None for a head without attention over layers.
+      contribution_profiles: Shares of the contributions by depth and class; None for a head without attention
+        over layers.
       shapley: Shapley values of the layers for the predicted class and their standard errors, [N, L] each;
         None for a head without attention over layers.
       curves: Predictions as top-attention layers are removed or kept alone; None for a head without
@@ -47,6 +49,7 @@ class Attributed(NamedTuple):
     numbers: dict[str, Any]
     explained: Explained
     profiles: attribution.Profiles | None
+    contribution_profiles: attribution.Profiles | None
     shapley: attribution.ShapleyValues | None
     curves: attribution.LayerCurves | None
 
@@ -88,7 +91,7 @@ def attribute(
     if outliers is not None:
         numbers["outliers"] = _outliers(explained, explainer(outliers))
     if explanation is None:
-        return Attributed(numbers, explained, None, None, None)
+        return Attributed(numbers, explained, None, None, None, None)
     predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
     _begin(explainer, "Shapley values")
     shapley = attribution.shapley_of_class(explanation, predicted)
@@ -96,14 +99,14 @@ def attribute(
     curves = attribution.layer_curves(explanation)
     found = attribution.profiles(explanation.attention, labels, predicted, classes)
     numbers["profiles"] = found.to_json()
-    shares = contribution_shares(explanation)
-    numbers["contribution_profiles"] = attribution.profiles(shares, labels, predicted, classes).to_json()
+    of_contributions = attribution.profiles(contribution_shares(explanation), labels, predicted, classes)
+    numbers["contribution_profiles"] = of_contributions.to_json()
     numbers["faithfulness"] = {
         **_inside_the_head(explanation, logits, labels, shapley, curves, explainer),
         "randomization": _randomization(explainer, examples, explanation, random_labels),
         "input_noise": _input_noise(explainer, examples, explanation),
     }
-    return Attributed(numbers, explained, found, shapley, curves)
+    return Attributed(numbers, explained, found, of_contributions, shapley, curves)
 
 
 def _begin(explainer: Explainer, measurement: str) -> None:

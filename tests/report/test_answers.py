@@ -25,14 +25,14 @@ def test_the_layers_named_are_those_that_make_up_half_of_the_profile(numbers):
     numbers["contribution_profiles"]["effective_depth"] = 3.4
     read = answer(numbers).contributions
     assert read.reads == "The head reads layers 2 and 3 of 4 most: 75% of its contributions."
-    assert read.meaningful
+    assert not read.caution
 
 
 def test_a_uniform_profile_names_no_layer_whatever_the_seeds(numbers):
     numbers["profiles"] = {"mean": [0.26, 0.25, 0.25, 0.24], "deviation": [0] * 4, "effective_depth": 3.998}
     read = answer(numbers, across(0.99, 0.98)).attention
-    assert read.reads == "The head singles out no layer: its attention is uniform over the 4 layers."
-    assert not read.meaningful
+    assert read.reads == "The head singles out no layer: its attention is nearly uniform over the 4 layers."
+    assert read.caution == "This profile does not tell layers apart."
     assert read.stable.verdict == "unknown"
 
 
@@ -42,7 +42,7 @@ def test_a_uniform_profile_names_no_layer_whatever_the_seeds(numbers):
 )
 def test_a_profile_that_overlaps_as_by_chance_is_not_meaningful(numbers, overlap, verdict, meaningful):
     read = answer(numbers, across(overlap, 0.5)).contributions
-    assert (read.stable.verdict, read.meaningful) == (verdict, meaningful)
+    assert (read.stable.verdict, not read.caution) == (verdict, meaningful)
     assert f"overlap by {overlap:.0%} (50% by chance)" in read.stable.sentence
 
 

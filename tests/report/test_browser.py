@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from laya_jax.attribution.plots import DEPTH
-from laya_jax.report import Attributed, Explained, render
+from laya_jax.report import Explained, render
 
 PIXELS = """
     const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
@@ -50,6 +50,7 @@ def sized(open_page):
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
         opened.append(browser)
+        browser.refresh()
         return browser
 
     opened = []
@@ -194,7 +195,7 @@ def test_ten_thousand_samples_stay_small_and_open_quickly(explainer, measured, d
     many = np.arange(10_000) % len(digits.labels)
     run = measured()
     explained = Explained(run.explained.logits[many], run.explained.explanation.take(many))
-    repeated = Attributed(run.numbers, explained, run.profiles, None, None)
+    repeated = run._replace(explained=explained, shapley=None, curves=None)
     text = render([repeated], explainer(), digits.take(many), None, largest_gallery=10_000)
     assert len(text) < 15e6
     browser = open_page(text)

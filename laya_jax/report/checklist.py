@@ -30,37 +30,46 @@ def findings(numbers: Numbers, stability: Numbers | None = None) -> list[Finding
     if measured is None:
         return []
     found = [
-        *_inside_the_head(measured),
+        *_left_out(measured),
+        *_scores(measured["curves"]),
+        *_contributions(measured),
         *_agreements(measured["agreement"], measured["shapley_error"]),
         *_conditioning(measured["replaced_attention"]),
         *_randomizations(measured["randomization"]),
-        *_inputs_and_seeds(measured, stability),
+        _under_noise(measured["input_noise"]),
+        *_over_seeds(stability),
+        *_rescaled(measured["rescaling"]),
     ]
     if numbers["mistakes"]["attention_entropy"]["auroc"] is not None:
         found.append(_mistakes(numbers["mistakes"]))
     return found
 
 
-def _inside_the_head(measured: Numbers) -> Iterator[Finding]:
-    given = measured["contributions"]
-    top, others = given["flips_without_top_layer"], given["flips_without_another_layer"]
-    yield Finding(
-        "Predictions that change without the layer that contributes most",
-        percent(top),
-        f"{percent(others)} without another layer",
-        judged(top - others, 0.05, 0.0),
+LEFT_OUT = {
+    "contributions": (
+        "that contributes most",
         "The layer with the largest share of the contributions is masked, and the rest renormalised. If the "
         "shares show what the head uses, this changes more predictions than masking another layer.",
-    )
-    top, others = measured["flips_without_top_layer"], measured["flips_without_another_layer"]
-    yield Finding(
-        "Predictions that change without the top layer",
-        percent(top),
-        f"{percent(others)} without another layer",
-        judged(top - others, 0.05, 0.0),
-        "The same for the layer with the most attention.",
-    )
-    curves = measured["curves"]
+    ),
+    "attention": ("with the most attention", "The same for attention."),
+}
+"""Top layer of each attribution in words, and the meaning of leaving it out."""
+
+
+def _left_out(measured: Numbers) -> Iterator[Finding]:
+    for name, (which, meaning) in LEFT_OUT.items():
+        given = measured["contributions"] if name == "contributions" else measured
+        top, others = given["flips_without_top_layer"], given["flips_without_another_layer"]
+        yield Finding(
+            f"Predictions that change without the layer {which}",
+            percent(top),
+            f"{percent(others)} without another layer",
+            judged(top - others, 0.05, 0.0),
+            meaning,
+        )
+
+
+def _scores(curves: Numbers) -> Iterator[Finding]:
     for name, what in (("comprehensiveness", "without"), ("sufficiency", "with only")):
         score = curves[f"{name}_score"]
         yield Finding(
@@ -71,6 +80,9 @@ def _inside_the_head(measured: Numbers) -> Iterator[Finding]:
             f"How the probability of the prediction changes {what} the k layers with the most attention, "
             f"averaged over k; the unscaled average is {number(curves[name])}.",
         )
+
+
+def _contributions(measured: Numbers) -> Iterator[Finding]:
     yield Finding(
         "Top layer argues against the prediction",
         percent(measured["opposing_top_layer"]),
@@ -153,16 +165,18 @@ def _randomizations(randomized: Numbers) -> Iterator[Finding]:
             )
 
 
-def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[Finding]:
-    noise = measured["input_noise"]
+def _under_noise(noise: Numbers) -> Finding:
     lost = 1 - noise["flips"] - noise["same_top_layer"]
-    yield Finding(
+    return Finding(
         "Same top layer under small noise on the inputs",
         top_layer(noise),
         f"{percent(1 - noise['flips'])} of predictions stay the same",
         judged(None if noise["centred_correlation"] is None else -lost, -0.05, -0.2),
         "Attention should not depend on changes that hardly affect the prediction.",
     )
+
+
+def _over_seeds(stability: Numbers | None) -> Iterator[Finding]:
     if stability is None:
         yield Finding(
             "Same top layer over seeds",
@@ -175,7 +189,9 @@ def _inputs_and_seeds(measured: Numbers, stability: Numbers | None) -> Iterator[
         runs = f"over {stability['runs']} runs"
         yield _stable(stability["contributions"], f"Same layer contributes most {runs}", "")
         yield _stable(stability, f"Same top layer {runs}", SEEDS)
-    rescaling = measured["rescaling"]
+
+
+def _rescaled(rescaling: Numbers | None) -> Iterator[Finding]:
     if rescaling is not None:
         yield Finding(
             "Attention that can move while decisions stay",

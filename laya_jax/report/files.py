@@ -41,11 +41,25 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
       ids: Ids of the samples, in order.
       labels: True classes, [N].
     """
+    suspicion = label_suspicion(run.explained.logits, labels, run.explained.explanation)
+    with writing(f"{path}.npz", binary=True) as file:
+        np.savez(file, **_arrays(run, ids, labels, suspicion))
+    columns = _columns(run, ids, labels, suspicion)
+    with writing(f"{path}.csv", errors="backslashreplace") as file:
+        write_rows(file, list(columns), zip(*columns.values(), strict=True))
+
+
+def _arrays(
+    run: Attributed, ids: Sequence[str], labels: NDArray, suspicion: dict[str, NDArray]
+) -> dict[str, Any]:
     logits, explanation = run.explained
-    predicted = np.argmax(logits, axis=1)
-    suspicion = label_suspicion(logits, labels, explanation)
-    arrays = {"ids": np.array(ids), "labels": labels, "predicted": predicted, "logits": logits}
-    arrays |= {f"suspicion_{name}": values for name, values in suspicion.items()}
+    arrays = {
+        "ids": np.array(ids),
+        "labels": labels,
+        "predicted": np.argmax(logits, axis=1),
+        "logits": logits,
+        **{f"suspicion_{name}": values for name, values in suspicion.items()},
+    }
     if explanation is not None and run.shapley is not None:
         arrays |= {
             "attention": explanation.attention.astype(np.float32),
@@ -55,9 +69,14 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         }
         if run.shapley.errors is not None:
             arrays["shapley_errors"] = run.shapley.errors
-    with writing(f"{path}.npz", binary=True) as file:
-        np.savez(file, **arrays)
-    names = run.numbers["class_names"]
+    return arrays
+
+
+def _columns(
+    run: Attributed, ids: Sequence[str], labels: NDArray, suspicion: dict[str, NDArray]
+) -> dict[str, Sequence[Any]]:
+    explanation, names = run.explained.explanation, run.numbers["class_names"]
+    predicted = np.argmax(run.explained.logits, axis=1)
     columns: dict[str, Sequence[Any]] = {
         "id": ids,
         "label": [names[label] for label in labels],
@@ -74,8 +93,7 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         }
         for name, values in each.items():
             columns |= {f"{name} h{layer}": column.tolist() for layer, column in enumerate(values.T, 1)}
-    with writing(f"{path}.csv", errors="backslashreplace") as file:
-        write_rows(file, list(columns), zip(*columns.values(), strict=True))
+    return columns
 
 
 def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:

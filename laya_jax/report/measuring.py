@@ -73,21 +73,7 @@ def attribute(
     examples = explainer.readable(examples)
     explained = explainer(examples)
     logits, explanation, labels = explained.logits, explained.explanation, examples.labels
-    attention = None if explanation is None else explanation.attention
-    wrong = np.argmax(logits, axis=1) != labels
-    numbers: dict[str, Any] = {
-        "head": explainer.model.config.head.kind,
-        "seed": explainer.model.config.seed,
-        "config": plain(to_json(explainer.model.config)),
-        "class_names": list(explainer.model.schema.class_names),
-        "warnings": list(explainer.model.warnings),
-        "metrics": dataclasses.asdict(measure(logits, attention, labels)),
-        "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
-        "outliers": None,
-        "contribution_profiles": None,
-        "profiles": None,
-        "faithfulness": None,
-    }
+    numbers = _without_layers(explainer, explained, labels)
     if outliers is not None:
         numbers["outliers"] = _outliers(explained, explainer(outliers))
     if explanation is None:
@@ -97,16 +83,38 @@ def attribute(
     shapley = attribution.shapley_of_class(explanation, predicted)
     _begin(explainer, "curves over layers")
     curves = attribution.layer_curves(explanation)
-    found = attribution.profiles(explanation.attention, labels, predicted, classes)
-    numbers["profiles"] = found.to_json()
-    of_contributions = attribution.profiles(contribution_shares(explanation), labels, predicted, classes)
-    numbers["contribution_profiles"] = of_contributions.to_json()
+    profiles, contribution_profiles = (
+        attribution.profiles(values, labels, predicted, classes)
+        for values in (explanation.attention, contribution_shares(explanation))
+    )
+    numbers["profiles"] = profiles.to_json()
+    numbers["contribution_profiles"] = contribution_profiles.to_json()
     numbers["faithfulness"] = {
         **_inside_the_head(explanation, logits, labels, shapley, curves, explainer),
         "randomization": _randomization(explainer, examples, explanation, random_labels),
         "input_noise": _input_noise(explainer, examples, explanation),
     }
-    return Attributed(numbers, explained, found, of_contributions, shapley, curves)
+    return Attributed(numbers, explained, profiles, contribution_profiles, shapley, curves)
+
+
+def _without_layers(explainer: Explainer, explained: Explained, labels: NDArray) -> dict[str, Any]:
+    """Computes what can be measured of every head; None for what needs attention over layers, or outliers."""
+    model, (logits, explanation) = explainer.model, explained
+    attention = None if explanation is None else explanation.attention
+    wrong = np.argmax(logits, axis=1) != labels
+    return {
+        "head": model.config.head.kind,
+        "seed": model.config.seed,
+        "config": plain(to_json(model.config)),
+        "class_names": list(model.schema.class_names),
+        "warnings": list(model.warnings),
+        "metrics": dataclasses.asdict(measure(logits, attention, labels)),
+        "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
+        "outliers": None,
+        "contribution_profiles": None,
+        "profiles": None,
+        "faithfulness": None,
+    }
 
 
 def _begin(explainer: Explainer, measurement: str) -> None:

@@ -23,8 +23,9 @@ from experiments.runs import train_missing
 from experiments.statistics import summarize
 from experiments.tables import Table, write_tables
 from laya_jax.attribution import STYLE
+from laya_jax.data import Schema
 from laya_jax.engine import config_for
-from laya_jax.inputs import fingerprint, known_by, load_for, pretrained_of
+from laya_jax.inputs import FrozenInputs, fingerprint, load_for, pretrained_of
 from laya_jax.training import Config, HeadConfig, OptimizerConfig
 
 VIT, PAINTINGS = "~/.cache/laya_models/vit-s14", "~/datasets/wikiart11"
@@ -69,7 +70,7 @@ def check_same(by_way: Mapping[str, Records], config: Config, results: Path) -> 
     """
     pretrained, dataset = pretrained_of(config), load_for(config, decode=False)
     assert pretrained is not None
-    known = fingerprint(known_by(dataset, pretrained, dataset.preprocessing))
+    known = fingerprint(FrozenInputs(Schema.of(dataset), pretrained).identify(dataset))
     for records in by_way.values():
         if any(record.get("fingerprint") != known for record in records):
             raise ValueError(

@@ -37,12 +37,13 @@ from experiments.configs.frozen import (
 from experiments.frozen_tables import path_of, tables_of
 from experiments.records import RESULTS
 from experiments.tables import write_tables
+from laya_jax.backbones import Pretrained
 from laya_jax.checks import check_count
 from laya_jax.cli.process import prepare_jax
 from laya_jax.data import DataConfig, Dataset, steps_per_epoch
 from laya_jax.engine import make_parallel, measure, to_json
 from laya_jax.files import read_json, write_json
-from laya_jax.inputs import FROZEN, gather
+from laya_jax.inputs import gather
 from laya_jax.training import BackboneConfig, Config, Engine, OptimizerConfig, ParallelConfig
 
 ONE = ParallelConfig(devices=1)
@@ -56,12 +57,14 @@ class Problem(NamedTuple):
       name: Name of the data set.
       config: Config of a run on the data set.
       dataset: Data set whose inputs are hidden states [N, L, D].
+      backbone: Module that passes them on to a head.
       weights: Checksum of the backbone's weights.
     """
 
     name: str
     config: Config
     dataset: Dataset
+    backbone: Pretrained | None
     weights: int | None
 
 
@@ -74,10 +77,10 @@ def load_problem(name: str, asked: argparse.Namespace) -> Problem:
         data = DataConfig(source="imdb_reviews", split="last", max_length=128)
         backbone = BackboneConfig(kind="bert", path=str(asked.bert), freeze=True)
     config = Config(data=data, backbone=backbone, epochs=EPOCHS[name], patience=EPOCHS[name])
-    material = gather(config, make_parallel(ONE, batch_size=config.batch_size))
-    weights = material.backbone.weights if material.backbone else None
+    inputs, dataset = gather(config, make_parallel(ONE, batch_size=config.batch_size))
+    weights = inputs.record.weights if inputs.record else None
     # Kept in memory, because it is read hundreds of times.
-    return Problem(name, config, material.dataset.with_inputs(np.asarray), weights)
+    return Problem(name, config, dataset.with_inputs(np.asarray), inputs.backbone, weights)
 
 
 def few(dataset: Dataset, labels: str, seed: int) -> Dataset:
@@ -115,7 +118,7 @@ def train_setting(problem: Problem, labels: str, setting: Setting, seeds: Sequen
                 batch_size=batch_size,
                 epochs=passes * problem.config.epochs,
             )
-            engine = Engine(config, dataset, ONE, pretrained=FROZEN)
+            engine = Engine(config, dataset, ONE, pretrained=problem.backbone)
         engine = engine.with_seeds([seed])
         best, placed, step = (-1.0, 0, None), engine.place(engine.initial()), 0
         for epoch in range(1, problem.config.epochs + 1):

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from laya_jax.cost import describe
     from laya_jax.heads import ConcatHead, Head, HeadOutput, LastLayerHead, LayaHead, ScalarMixHead
     from laya_jax.hidden_states import capture, layer_names, pool
+    from laya_jax.kernels import KernelLayaHead, fit_kernel_head
 
 __version__ = "0.2.0"
 
@@ -16,11 +17,13 @@ __all__ = [
     "ConcatHead",
     "Head",
     "HeadOutput",
+    "KernelLayaHead",
     "LastLayerHead",
     "LayaHead",
     "ScalarMixHead",
     "capture",
     "describe",
+    "fit_kernel_head",
     "layer_names",
     "pool",
 ]
@@ -30,6 +33,7 @@ _NAMES = {
     "cost": ("describe",),
     "heads": ("ConcatHead", "Head", "HeadOutput", "LastLayerHead", "LayaHead", "ScalarMixHead"),
     "hidden_states": ("capture", "layer_names", "pool"),
+    "kernels": ("KernelLayaHead", "fit_kernel_head"),
 }
 _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names}
 
@@ -42,6 +46,8 @@ _PACKAGES = (
     "hidden_states",
     "inputs",
     "interop",
+    "kernels",
+    "loggers",
     "nnx",
     "report",
     "tpu",

@@ -65,7 +65,7 @@ def test_what_was_there_stays_if_writing_fails(tmp_path):
 
 
 def test_a_new_file_never_replaces_one_that_was_written_meanwhile(tmp_path):
-    with pytest.raises(FileExistsError, match=r"a\.txt exists already"):
+    with pytest.raises(FileExistsError, match=r"a\.txt already exists"):
         write_while_another_writes(tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text() == "theirs"
     assert len(list(tmp_path.iterdir())) == 1
@@ -119,12 +119,12 @@ def test_a_directory_appears_whole_or_not_at_all(tmp_path):
     with new_directory(tmp_path / "deep" / "run") as draft:
         (draft / "config.json").write_text("{}")
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["run"]
-    with pytest.raises(FileExistsError, match="exists already"), new_directory(tmp_path / "deep" / "run"):
+    with pytest.raises(FileExistsError, match="already exists"), new_directory(tmp_path / "deep" / "run"):
         pass
 
 
 def test_the_loser_of_two_is_told_that_the_directory_exists(tmp_path):
-    with pytest.raises(FileExistsError, match="run exists already"):
+    with pytest.raises(FileExistsError, match="run already exists"):
         fill_while_another_fills(tmp_path / "run")
     assert (tmp_path / "run" / "a").read_text() == "theirs"
     assert len(list(tmp_path.iterdir())) == 1
@@ -224,7 +224,7 @@ def test_a_new_file_is_written_where_every_file_has_a_name_at_once(tmp_path, mon
     with writing(tmp_path / "new.txt", new=True) as file:
         file.write("whole")
     assert (tmp_path / "new.txt").read_text() == "whole"
-    with pytest.raises(FileExistsError, match="exists already"), writing(tmp_path / "new.txt", new=True):
+    with pytest.raises(FileExistsError, match="already exists"), writing(tmp_path / "new.txt", new=True):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["new.txt"]
 

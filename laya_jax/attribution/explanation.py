@@ -1,6 +1,6 @@
 """Intermediate results of a head with attention, from which every attribution is computed."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,14 +10,10 @@ from scipy.special import softmax
 
 from laya_jax.heads import (
     Head,
-    LayaHead,
-    ScalarMixHead,
     check_hidden_states,
     check_parameters,
     hidden_widths,
     promote,
-    read_layers,
-    vote,
 )
 from laya_jax.typing import Array, HiddenStates, Parameters
 
@@ -93,11 +89,19 @@ class Explanation(NamedTuple):
         return Explanation(self.scores[rows], self.votes[rows], self.norms[rows], self.bias)
 
 
-def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> Explanation:
+class HasSettings(Protocol):
+    """Head of another module system that holds the Linen head of the same settings, as NNX heads do."""
+
+    @property
+    def settings(self) -> Head:
+        """Linen head that defines the computation."""
+
+
+def explain(head: Head | HasSettings, parameters: Parameters, hidden_states: HiddenStates) -> Explanation:
     """Extracts from a head everything that attributions are computed from. It can be jit-compiled.
 
     Args:
-      head: Linen ``LayaHead`` or ``ScalarMixHead``.
+      head: ``LayaHead`` or ``ScalarMixHead``, of Linen or NNX.
       parameters: Parameters of the head, ``variables["params"]``.
       hidden_states: Hidden states, as for the head.
 
@@ -105,21 +109,23 @@ def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> 
       An ``Explanation`` in float32.
 
     Raises:
-      TypeError: The head has no attention, or is an NNX head.
+      TypeError: The head has no attention over layers.
       ValueError: The head has a layer mask (leave the masked layers out of the hidden states instead), or the
         parameters do not fit the head and the hidden states.
 
     >>> import jax
+    >>> from laya_jax.heads import LayaHead
     >>> head, hidden_states = LayaHead(num_classes=3, dim=4), [jnp.ones((2, 5)), jnp.ones((2, 6))]
     >>> output, variables = head.init_with_output(jax.random.key(0), hidden_states)
     >>> explanation = explain(head, variables["params"], hidden_states)
     >>> bool(np.allclose(explanation.logits, output.logits, atol=1e-6))
     True
     """
-    if not isinstance(head, LayaHead | ScalarMixHead):
+    head = head if isinstance(head, Head) else getattr(head, "settings", head)
+    if not isinstance(head, Head) or not head.weighs_layers:
         raise TypeError(
-            f"head is a {type(head).__module__}.{type(head).__name__}, expected a Linen LayaHead or "
-            "ScalarMixHead (of an NNX head, pass head.settings); other heads have no attention"
+            f"head is a {type(head).__module__}.{type(head).__name__}, expected a head with attention over "
+            "layers: LayaHead, ScalarMixHead or KernelHead"
         )
     if head.layer_mask is not None:
         raise ValueError(f"head.layer_mask is {head.layer_mask}, expected None")
@@ -127,12 +133,4 @@ def explain(head: Head, parameters: Parameters, hidden_states: HiddenStates) -> 
     widths = hidden_widths(hidden_states)
     check_parameters(parameters, head.shapes(widths), f"{len(widths)} hidden states of widths {widths}")
     parameters, hidden_states = promote(parameters, hidden_states, head.dtype)
-    temperature = head.temperature if isinstance(head, LayaHead) else 1.0
-    scores, z = read_layers(parameters, hidden_states, head.reading)
-    classifier = parameters["classifier"]
-    return Explanation(
-        scores.astype(jnp.float32) / temperature,
-        vote(z, classifier["kernel"], scores.shape[2]).astype(jnp.float32),
-        jnp.linalg.norm(z.astype(jnp.float32), axis=-1),
-        classifier["bias"].astype(jnp.float32),
-    )
+    return Explanation(*(part.astype(jnp.float32) for part in head.votes(parameters, hidden_states)))

@@ -12,12 +12,15 @@ from laya_jax.backbones.separable_cnn import (
     grouped_convolution,
     shifted_multiply_adds,
 )
+from laya_jax.backbones.table import BACKBONES, BackboneKind
 from laya_jax.backbones.vit import ViT
 
 __all__ = [
+    "BACKBONES",
     "BERT",
     "LSTM",
     "MLP",
+    "BackboneKind",
     "BiLSTM",
     "Pretrained",
     "SeparableCNN",

@@ -3,15 +3,16 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from laya_jax.backbones.transformer import FeedForward, SelfAttention, check_pooling, pooled
+from laya_jax.backbones.transformer import FeedForward, SelfAttention, Transformer, check_pooling, pooled
 from laya_jax.checks import check_count, check_position_mask
 from laya_jax.typing import Array, Bool, Float, Int
 
 
-class BERT(nn.Module):
+class BERT(Transformer):
     """Token embeddings and layers of attention; the embeddings and each layer's output are hidden states.
 
     ``x = norm(x + attention(x))``, ``x = norm(x + mlp(x))``.
@@ -60,6 +61,11 @@ class BERT(nn.Module):
             raise ValueError(f"heads is {self.heads}, expected a divisor of the width, {self.width}")
         check_pooling(self.pooling)
         super().__post_init__()
+
+    @property
+    def example(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of an input, for initialisation."""
+        return jax.ShapeDtypeStruct((1, 1), jnp.int32)
 
     @nn.compact
     def __call__(

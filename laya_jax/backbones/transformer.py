@@ -13,6 +13,15 @@ from laya_jax.hidden_states import POOLINGS, pool
 from laya_jax.typing import Array, Bool, Float
 
 
+class Transformer(nn.Module):
+    """Base class of the backbones whose sizes and weights are read from files."""
+
+    @property
+    def example(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of an input, for initialisation."""
+        raise TypeError("Transformer is abstract, expected one of its subclasses")
+
+
 class SelfAttention(nn.Module):
     """Multi-head self-attention.
 

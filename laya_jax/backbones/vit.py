@@ -3,12 +3,13 @@
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.typing import DTypeLike
 from numpy.typing import NDArray
 
-from laya_jax.backbones.transformer import FeedForward, SelfAttention, check_pooling, pooled
+from laya_jax.backbones.transformer import FeedForward, SelfAttention, Transformer, check_pooling, pooled
 from laya_jax.checks import check_count
 from laya_jax.typing import Array, Float
 
@@ -16,7 +17,7 @@ CUBIC = -0.75
 """Parameter of the cubic kernel that interpolates position embeddings, as in PyTorch."""
 
 
-class ViT(nn.Module):
+class ViT(Transformer):
     """Patches, a class token and blocks of attention; each block's output is a hidden state.
 
     ``x = x + s1 attention(norm(x))``, ``x = x + s2 mlp(norm(x))`` with ``s = 1`` without LayerScale. The norm
@@ -67,6 +68,11 @@ class ViT(nn.Module):
             raise ValueError(f"heads is {self.heads}, expected a divisor of the width, {self.width}")
         check_pooling(self.pooling)
         super().__post_init__()
+
+    @property
+    def example(self) -> jax.ShapeDtypeStruct:
+        """Shape and dtype of an input, for initialisation."""
+        return jax.ShapeDtypeStruct((1, *(side * self.patch_size for side in self.grid), 3), jnp.float32)
 
     @nn.compact
     def __call__(self, images: Float[Array, "batch height width channels"]) -> tuple[Array, ...]:

@@ -35,7 +35,7 @@ class Train:
       side_by_side: Train all seeds in one vmapped program, which is faster on accelerators. When resumed,
         each seed continues on its own, with the same result up to rounding.
       baseline: Head of a second run to compare with; for digits, last_layer by default.
-      tensorboard: Also write the metrics for TensorBoard.
+      log: Trackers that also receive settings and metrics: tensorboard, wandb or mlflow, or several of them.
       config: Training settings.
       parallel: Devices and processes to train on.
       output: Output format.
@@ -45,8 +45,8 @@ class Train:
     run_dir: str | None = None
     seeds: tuple[int, ...] = ()
     side_by_side: Annotated[bool, Switch] = False
-    baseline: Literal["last_layer", "concat", "scalar_mix", "laya"] | None = None
-    tensorboard: Annotated[bool, Switch] = False
+    baseline: Literal["last_layer", "concat", "scalar_mix", "laya", "kernel"] | None = None
+    log: tuple[str, ...] = ()
     config: Annotated[Config, Flat] = Config()
     parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
     output: Annotated[Output, Flat] = Output()
@@ -77,7 +77,7 @@ class Resume:
 
     Attributes:
       run: Path of a run directory, or of a folder of runs.
-      tensorboard: Also write the metrics for TensorBoard.
+      log: Trackers that also receive settings and metrics: tensorboard, wandb or mlflow, or several of them.
       config: Settings of the run. They cannot be changed, except that data.source, data.directory and
         backbone.path may point to a new location of the same data and weights, which is saved in the run.
       parallel: Devices and processes to train on. Defaults to the settings the run was started with, in a
@@ -86,7 +86,7 @@ class Resume:
     """
 
     run: tyro.conf.Positional[str]
-    tensorboard: Annotated[bool, Switch] = False
+    log: tuple[str, ...] = ()
     config: Annotated[Config, Flat] = Config()
     parallel: Annotated[ParallelConfig, Flat] = ParallelConfig()
     output: Annotated[Output, Flat] = Output()

@@ -11,17 +11,20 @@ from laya_jax import __version__
 from laya_jax.checks import check_choice
 from laya_jax.cli import explaining, predicting, preparing
 from laya_jax.cli.arguments import CompileCheck, Resume, Train
+from laya_jax.cli.console import Console
 from laya_jax.cli.outputs import check_new_directory
 from laya_jax.cli.parsing import parse, without_backbone
 from laya_jax.cli.results import show_trainings
 from laya_jax.cli.starting import started
-from laya_jax.cli.tensorboard import TensorBoard
-from laya_jax.engine import config_for
+from laya_jax.engine import HEADS, config_for
+from laya_jax.loggers import LOGGERS
 from laya_jax.tpu import DoesNotFitError, compile_check, lower
 from laya_jax.training import (
     EXPERIMENTS,
     Config,
     Interrupted,
+    Listener,
+    Listeners,
     NonFiniteLossError,
     RunDirectory,
     all_of,
@@ -77,7 +80,7 @@ def _train(arguments: Sequence[str]) -> None:
     asked = parse(Train, arguments, program="laya train", default=default)
     _check_first(named, asked.experiment)
     with started(asked.output, asked.parallel) as console:
-        listener = TensorBoard(console) if asked.tensorboard else console
+        listener = _listeners(console, asked.log)
         configs = _variants(asked)
         parent = Path(asked.run_dir) if asked.run_dir else free_path(Path("runs"), Path(named).stem or "run")
         check_new_directory(parent, "run_dir")
@@ -92,13 +95,20 @@ def _train(arguments: Sequence[str]) -> None:
         console.print_json({"runs": results})
 
 
+def _listeners(console: Console, log: Sequence[str]) -> Listener:
+    """Returns the console, joined by the trackers of these names."""
+    for name in log:
+        check_choice("log", name, tuple(LOGGERS))
+    return Listeners([console, *(LOGGERS[name]() for name in dict.fromkeys(log))])
+
+
 def _variants(asked: Train) -> list[Config]:
     """Lists the configs that are trained: every seed, and the same with the baseline's head."""
     seeds = tuple(dict.fromkeys(asked.seeds)) or (asked.config.seed,)
     config, configs = asked.config, [asked.config]
     if asked.baseline not in (None, config.head.kind):
         head, loss = dataclasses.replace(config.head, kind=asked.baseline), config.loss
-        if head.kind != "laya":  # only laya's attention can be regularised
+        if not HEADS[head.kind].weighs_per_input:  # only such attention can be regularised
             loss = dataclasses.replace(loss, attention_entropy=0.0)
         configs.append(dataclasses.replace(config, head=head, loss=loss))
     return [dataclasses.replace(each, seed=seed) for each in configs for seed in seeds]
@@ -110,7 +120,7 @@ def _resume(arguments: Sequence[str]) -> None:
     default = named and Resume(run=arguments[0], config=named.config)
     asked = parse(Resume, arguments, program="laya resume", default=default)
     with started(asked.output, asked.parallel) as console:
-        listener = TensorBoard(console) if asked.tensorboard else console
+        listener = _listeners(console, asked.log)
 
         def go_on(run: RunDirectory) -> dict[str, Any]:
             default = Resume(run=asked.run, config=run.config, parallel=run.started_on())

@@ -14,6 +14,7 @@ from laya_jax.engine.config import (
 )
 from laya_jax.engine.engine import Engine, PlacedState
 from laya_jax.engine.feed import CHUNK, LARGEST_RESIDENT, Feed
+from laya_jax.engine.heads import HEADS
 from laya_jax.engine.metrics import COLLAPSE, Metrics, measure, softmax
 from laya_jax.engine.model import check_reads, initial_parameters, make_classifier
 from laya_jax.engine.parallel import (
@@ -27,6 +28,7 @@ from laya_jax.engine.parallel import (
 from laya_jax.engine.predictor import Predictor
 from laya_jax.engine.presets import EXPERIMENTS, backbone_named, config_for
 from laya_jax.engine.processes import any_process, barrier, connect, cores
+from laya_jax.engine.solving import Solver, caveats, make_engine, settled
 from laya_jax.engine.state import TrainState, checksum, initial_state, make_optimizer
 from laya_jax.engine.steps import Batch, Outputs, Reader, TrainChunk, make_train_chunk, output_reader
 from laya_jax.engine.trained_model import TrainedModel
@@ -36,6 +38,7 @@ __all__ = [
     "CHUNK",
     "COLLAPSE",
     "EXPERIMENTS",
+    "HEADS",
     "LARGEST_RESIDENT",
     "BackboneConfig",
     "Batch",
@@ -54,12 +57,14 @@ __all__ = [
     "PlacedState",
     "Predictor",
     "Reader",
+    "Solver",
     "TrainChunk",
     "TrainState",
     "TrainedModel",
     "any_process",
     "backbone_named",
     "barrier",
+    "caveats",
     "check_reads",
     "checksum",
     "config_for",
@@ -72,6 +77,7 @@ __all__ = [
     "initial_parameters",
     "initial_state",
     "make_classifier",
+    "make_engine",
     "make_optimizer",
     "make_parallel",
     "make_train_chunk",
@@ -79,6 +85,7 @@ __all__ = [
     "output_reader",
     "placed_as",
     "read_record",
+    "settled",
     "softmax",
     "to_json",
 ]

@@ -5,15 +5,16 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
+from laya_jax.backbones import BACKBONES
 from laya_jax.checks import check_choice, check_count, check_counts, check_number
 from laya_jax.data import PATHS, DataConfig, kind_of
+from laya_jax.engine.heads import HEADS, make_head
 from laya_jax.engine.typed import from_json as from_json  # the inverse of ``to_json``
-from laya_jax.heads import check_temperature
 
 LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
 """Upper bounds on widths and on their number, so that a mistake or a crafted file cannot exhaust memory."""
 
-PRETRAINED = ("vit", "bert")
+PRETRAINED = tuple(kind for kind, row in BACKBONES.items() if row.pretrained)
 """Kinds of backbones with pretrained weights."""
 
 
@@ -83,7 +84,8 @@ class HeadConfig:
 
     Attributes:
       kind: Kind of head: laya (attention over layers, per input), last_layer (the usual output layer),
-        concat (concatenation of all layers) or scalar_mix (one learned weight per layer for all inputs).
+        concat (concatenation of all layers), scalar_mix (one learned weight per layer for all inputs) or
+        kernel (solved in closed form on a frozen backbone, with unique contributions of layers).
       dim: Shared width that all layers are projected to; not for last_layer.
       temperature: Softmax temperature of the layer scores; smaller values sharpen attention. laya only.
       psi: Input of the scorer: the projected layers (identity) or a shared MLP of them (mlp). laya only.
@@ -95,9 +97,13 @@ class HeadConfig:
       layer_normalized: Standardise every hidden state to mean 0 and variance 1 before the head reads it.
       dropout: Dropout rate of the projected layers; not for last_layer.
       layer_dropout: Probability of masking each layer of an example during training; not for last_layer.
+      kernel: Kernel of a kernel head: gated (linear classifiers of layers whose weights depend on the input),
+        additive (a Gaussian kernel per layer) or linear (ridge regression on all layers).
+      landmarks: Number of training examples whose hidden states a kernel head stores. None stores all, or
+        4,000 if there are more than 20,000; the run's config says how many.
     """
 
-    kind: Literal["laya", "last_layer", "concat", "scalar_mix"] = "laya"
+    kind: Literal["laya", "last_layer", "concat", "scalar_mix", "kernel"] = "laya"
     dim: int = 96
     temperature: float = 1.0
     psi: Literal["identity", "mlp"] = "identity"
@@ -108,22 +114,19 @@ class HeadConfig:
     layer_normalized: bool = False
     dropout: float = 0.0
     layer_dropout: float = 0.0
+    kernel: Literal["gated", "additive", "linear"] = "gated"
+    landmarks: int | None = None
 
     def __post_init__(self) -> None:
         _check_literal("head", self, "kind")
-        _check_literal("head", self, "psi")
         _check_width("head.dim", self.dim)
-        check_temperature(self.temperature, "head.temperature")
         if self.scorer_width is not None:
             _check_width("head.scorer_width", self.scorer_width)
-        check_count("head.attention_heads", self.attention_heads)
-        if self.dim % self.attention_heads:
-            raise ValueError(
-                f"head.attention_heads is {self.attention_heads}, expected a divisor of dim, {self.dim}"
-            )
-        for name in ("dropout", "layer_dropout"):
-            share = getattr(self, name)
-            check_number(f"head.{name}", share, lambda share: 0 <= share < 1, "from 0 to below 1")
+        for kind in HEADS:  # also settings that this kind does not have
+            try:
+                make_head(kind, self, num_classes=1)
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"head.{error}") from None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -212,7 +215,15 @@ class Config:
         if self.seed >= 2**32:
             raise ValueError(f"seed is {self.seed}, expected a number below 2**32")
         _check_literal("", self, "dtype")
-        if self.loss.attention_entropy and self.head.kind != "laya":
+        solved = HEADS[self.head.kind].is_solved
+        if solved and not self.backbone.freeze:
+            raise ValueError(
+                f"head.kind is {self.head.kind!r}, which is solved in closed form, expected a frozen "
+                "backbone: add --backbone vit:PATH or bert:PATH, and --freeze"
+            )
+        if solved and self.dtype != "float32":
+            raise ValueError(f"dtype is {self.dtype!r}, expected float32 for a {self.head.kind} head")
+        if self.loss.attention_entropy and not HEADS[self.head.kind].weighs_per_input:
             raise ValueError(
                 f"loss.attention_entropy is {self.loss.attention_entropy}, expected 0: a head of kind "
                 f"{self.head.kind!r} has no attention per input to regularise"

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.backbones import Pretrained
+from laya_jax.backbones import BACKBONES, Pretrained
 from laya_jax.data import Dataset, Schema, batch_indices, is_own, steps_per_epoch
 from laya_jax.engine.config import Config
 from laya_jax.engine.feed import LARGEST_RESIDENT, Feed
@@ -21,9 +21,6 @@ from laya_jax.engine.steps import Outputs, StepMetrics, make_train_chunk, output
 from laya_jax.typing import Parameters
 
 Split: TypeAlias = Literal["train", "validation", "test"]
-
-IN_CACHE = {"separable_cnn": 8}
-"""Number of examples whose activations fit in a CPU's cache, by kind of backbone, where that is faster."""
 
 PlacedState: TypeAlias = TrainState
 """Training states of all seeds on the devices, in the form that the compiled functions take."""
@@ -42,6 +39,7 @@ class Engine:
       classifier: Classifier to train.
       train_chunk: Compiled function that takes a chunk of steps.
       steps_per_epoch: Number of steps per epoch.
+      details: Findings of training that go into the metrics of the epoch.
     """
 
     def __init__(
@@ -61,7 +59,8 @@ class Engine:
         self.steps_per_epoch = steps_per_epoch(examples, self.batch_size)
         self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
         self._pretrained = pretrained.parameters if pretrained else {}
-        self.optimizer = make_optimizer(config.optimizer, config.epochs * self.steps_per_epoch)
+        self.optimizer = make_optimizer(config, config.epochs * self.steps_per_epoch)
+        self.details: dict[str, Any] = {}
         self._largest_resident = largest_resident
         self._feeds: dict[Split, Feed] = {}
         sizes = {"batch_size": self.batch_size, "seeds": len(self.seeds)}
@@ -182,7 +181,7 @@ def _microbatches(parallel: ParallelConfig, config: Config, share: int) -> int:
                 "examples per batch on each device"
             )
         return parallel.microbatches
-    examples = IN_CACHE.get(config.backbone.kind)
+    examples = BACKBONES[config.backbone.kind].fits_in_cache
     if examples is None or share % examples or jax.default_backend() != "cpu":
         return 1
     return share // examples

@@ -1,26 +1,15 @@
 """Construction of classifiers from configs."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from laya_jax.backbones import MLP, BiLSTM, SeparableCNN
+from laya_jax.backbones import BACKBONES
 from laya_jax.classifier import Classifier
 from laya_jax.data import Preprocessing, Schema
-from laya_jax.engine.config import BackboneConfig, Config, HeadConfig
-from laya_jax.heads import ConcatHead, Head, LastLayerHead, LayaHead, ScalarMixHead
+from laya_jax.engine.config import Config
+from laya_jax.engine.heads import make_head
 from laya_jax.typing import Array, Parameters
-
-READS = {
-    "mlp": ("images", "features"),
-    "separable_cnn": ("images",),
-    "bilstm": ("tokens",),
-    "vit": ("images",),
-    "bert": ("tokens",),
-}
-"""Kinds of input that each kind of backbone accepts."""
 
 
 def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None = None) -> Classifier:
@@ -42,9 +31,12 @@ def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None =
     """
     check_reads(config, schema)
     dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
+    if backbone is None:
+        given = {"vocabulary_size": schema.encoder.size} if schema.encoder else {}
+        backbone = BACKBONES[config.backbone.kind].make(config.backbone, dtype=dtype, **given)
     return Classifier(
-        backbone=_backbone(config.backbone, schema, dtype) if backbone is None else backbone,
-        head=_head(config.head, len(schema.class_names), dtype),
+        backbone=backbone,
+        head=make_head(config.head.kind, config.head, num_classes=len(schema.class_names), dtype=dtype),
         freeze_backbone=config.backbone.freeze,
     )
 
@@ -58,8 +50,8 @@ def check_reads(config: Config, schema: Schema) -> None:
     ValueError: backbone.kind is 'mlp', which does not read tokens; expected 'bilstm' or 'bert'
     """
     inputs, kind = schema.preprocessing.kind, config.backbone.kind
-    if inputs not in (*READS[kind], "hidden_states"):
-        able = " or ".join(repr(kind) for kind, readable in READS.items() if inputs in readable)
+    if inputs not in (*BACKBONES[kind].reads, "hidden_states"):
+        able = " or ".join(repr(kind) for kind, row in BACKBONES.items() if inputs in row.reads)
         raise ValueError(f"backbone.kind is {kind!r}, which does not read {inputs}; expected {able}")
 
 
@@ -80,40 +72,3 @@ def initial_parameters(
     stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
     drawn = classifier.init(jax.random.key(seed), preprocessing(stored))["params"]
     return {**drawn, "backbone": pretrained} if pretrained else drawn
-
-
-def _backbone(config: BackboneConfig, schema: Schema, dtype: Any) -> nn.Module:
-    if config.kind == "mlp":
-        return MLP(widths=config.widths, dtype=dtype)
-    if config.kind == "separable_cnn":
-        return SeparableCNN(widths=config.widths, dtype=dtype)
-    return BiLSTM(schema.text_encoder().size, config.embedding_dim, config.widths, dtype=dtype)
-
-
-def _head(config: HeadConfig, num_classes: int, dtype: Any) -> Head:
-    every: dict[str, Any] = {
-        "num_classes": num_classes,
-        "layer_normalized": config.layer_normalized,
-        "dtype": dtype,
-    }
-    if config.kind == "last_layer":
-        return LastLayerHead(**every)
-    shared: dict[str, Any] = {
-        **every,
-        "dim": config.dim,
-        "rms_normalized": config.rms_normalized,
-        "dropout": config.dropout,
-        "layer_dropout": config.layer_dropout,
-    }
-    if config.kind == "concat":
-        return ConcatHead(**shared)
-    if config.kind == "scalar_mix":
-        return ScalarMixHead(**shared)
-    return LayaHead(
-        **shared,
-        temperature=config.temperature,
-        psi=config.psi,
-        scorer_width=config.scorer_width,
-        attention_heads=config.attention_heads,
-        uniform_start=config.uniform_start,
-    )

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 
+from laya_jax.backbones import BACKBONES
 from laya_jax.data import PATHS, DataConfig, kind_of
 from laya_jax.engine.config import PRETRAINED, BackboneConfig, Config, HeadConfig, OptimizerConfig
 
@@ -101,10 +102,9 @@ def backbone_named(pretrained: str) -> tuple[str, str]:
 def _with_pretrained(config: Config, pretrained: str, freeze: bool) -> Config:
     kind, path = backbone_named(pretrained)
     data = config.data
-    if kind == "vit" and kind_of(data.source) == "images":
-        data = dataclasses.replace(data, image_size=PRETRAINED_IMAGE_SIZE)
-    if kind == "vit":
-        data = dataclasses.replace(data, normalize=False)
+    if "images" in BACKBONES[kind].reads:
+        size = PRETRAINED_IMAGE_SIZE if kind_of(data.source) == "images" else data.image_size
+        data = dataclasses.replace(data, image_size=size, normalize=False)
     backbone = BackboneConfig(kind=kind, path=path, freeze=freeze)  # type: ignore[arg-type]
     if freeze:
         optimizer, epochs = OptimizerConfig(learning_rate=2e-3, schedule="cosine"), 40

@@ -9,7 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from laya_jax.engine.config import OptimizerConfig
+from laya_jax.engine.config import Config, OptimizerConfig
+from laya_jax.engine.heads import HEADS
 from laya_jax.typing import Array, Parameters
 
 
@@ -56,17 +57,26 @@ def initial_state(
       optimizer: Optax optimizer.
       seed: Random seed of dropout; None without dropout.
 
-    >>> initial_state({"bias": jnp.ones(2)}, make_optimizer(OptimizerConfig(), total_steps=10)).step
+    >>> initial_state({"bias": jnp.ones(2)}, make_adam(OptimizerConfig(), total_steps=10)).step
     Array(0, dtype=int32)
     """
     return TrainState(jnp.zeros((), jnp.int32), parameters, optimizer.init(parameters), seed)
 
 
-def make_optimizer(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
+def make_optimizer(config: Config, total_steps: int) -> optax.GradientTransformation:
+    """Creates the optimizer of a config's head, which has no state if the head is solved in closed form.
+
+    >>> _ = make_optimizer(Config(optimizer=OptimizerConfig(schedule="cosine")), total_steps=100)
+    """
+    solved = HEADS[config.head.kind].is_solved
+    return optax.set_to_zero() if solved else make_adam(config.optimizer, total_steps)
+
+
+def make_adam(config: OptimizerConfig, total_steps: int) -> optax.GradientTransformation:
     """Creates the configured Adam optimizer, whose schedule ends at ``total_steps``.
 
     >>> config = OptimizerConfig(schedule="cosine", clip_norm=1.0)
-    >>> _ = make_optimizer(config, total_steps=100)
+    >>> _ = make_adam(config, total_steps=100)
     """
     learning_rate = make_schedule(config, total_steps)
     if config.weight_decay:

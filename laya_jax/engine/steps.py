@@ -17,7 +17,7 @@ from laya_jax.classifier import Classifier
 from laya_jax.data import Examples, Preprocessing
 from laya_jax.engine.config import LossConfig
 from laya_jax.engine.state import TrainState
-from laya_jax.heads import HeadOutput, LayaHead, ScalarMixHead
+from laya_jax.heads import HeadOutput
 from laya_jax.typing import Array, Parameters
 
 
@@ -169,7 +169,7 @@ def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
 
         output = predict()
         logits = output.logits.astype(jnp.float32)
-        if not isinstance(head, LayaHead | ScalarMixHead):
+        if not head.weighs_layers:
             return Outputs(logits)
         attention = output.attention.astype(jnp.float32)
         if not explain:

@@ -1,6 +1,6 @@
 """Base classes of the heads: Linen modules that hold and check parameters and call a pure function."""
 
-from typing import Any
+from typing import Any, ClassVar, NamedTuple, Self
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -16,6 +16,22 @@ from laya_jax.heads.reading import LayerMask, Reading
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 
+class LayerVotes(NamedTuple):
+    """Scores and votes of layers: ``logits = bias + sum_i attention_i votes_i``, with G attention heads.
+
+    Attributes:
+      scores: Scores of the layers divided by the temperature, [B, L, G]; attention is their softmax.
+      votes: Logits of each layer alone without bias, [B, L, G, K].
+      norms: Euclidean norm of what each layer passes on to the classifier, [B, L].
+      bias: Bias of the classifier, [K].
+    """
+
+    scores: Array
+    votes: Array
+    norms: Array
+    bias: Array
+
+
 class Head(nn.Module, kw_only=True):
     """Base class of all heads. A subclass defines the shapes of its parameters and computes with them.
 
@@ -28,7 +44,14 @@ class Head(nn.Module, kw_only=True):
       param_dtype: Dtype of the parameters.
       kernel_init: Initialiser of the kernels.
       bias_init: Initialiser of the biases.
+      weighs_layers: True if the head weighs layers, which ``votes`` then explains.
+      weighs_per_input: True if these weights depend on the input.
+      is_solved: True if the parameters are solved for in closed form rather than trained.
     """
+
+    weighs_layers: ClassVar[bool] = False
+    weighs_per_input: ClassVar[bool] = False
+    is_solved: ClassVar[bool] = False
 
     layer_mask: tuple[bool, ...] | None = None
     layer_normalized: bool = False
@@ -55,6 +78,14 @@ class Head(nn.Module, kw_only=True):
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""
         raise TypeError("Head is abstract, expected one of its subclasses")
+
+    def votes(self, parameters: Parameters, hidden_states: HiddenStates) -> LayerVotes:
+        """Returns the score and the vote of every layer.
+
+        Raises:
+          TypeError: The head does not weigh layers.
+        """
+        raise TypeError(f"head is a {type(self).__name__}, which has no attention over layers")
 
     @nn.compact
     def __call__(
@@ -86,6 +117,15 @@ class Head(nn.Module, kw_only=True):
     def is_random(self) -> bool:
         """True if the head applies dropout while training."""
         return False
+
+    @property
+    def scale_is_free(self) -> bool:
+        """True if scaling an adapter up and its attention down can leave the logits unchanged."""
+        return False
+
+    def randomized(self) -> Self:
+        """Returns the head with random initial attention, if its own starts uniform."""
+        return self
 
     def _parameters(self, widths: tuple[int, ...]) -> Parameters:
         shapes = self.shapes(widths)

@@ -3,16 +3,20 @@
 All are interchangeable: ``head(hidden_states, layer_mask=None) -> HeadOutput``.
 """
 
+from typing import ClassVar, Self
+
 import flax.linen as nn
+import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 
 from laya_jax.checks import check_choice, check_count
 from laya_jax.heads import functional
-from laya_jax.heads.base import AdapterHead, Head
+from laya_jax.heads.base import AdapterHead, Head, LayerVotes
 from laya_jax.heads.checks import check_last_layer_kept, check_temperature
 from laya_jax.heads.functional import HeadOutput
+from laya_jax.heads.layer_attention import vote
 from laya_jax.heads.parameters import Shapes
-from laya_jax.heads.reading import LayerMask
+from laya_jax.heads.reading import LayerMask, read_layers
 from laya_jax.typing import Array, HiddenStates, Parameters
 
 
@@ -46,6 +50,9 @@ class LayaHead(AdapterHead):
       uniform_start: True to initialise the scorer's last map to zero, so that attention starts uniform. Not
         in the paper.
     """
+
+    weighs_layers: ClassVar[bool] = True
+    weighs_per_input: ClassVar[bool] = True
 
     num_classes: int
     dim: int
@@ -102,6 +109,20 @@ class LayaHead(AdapterHead):
             key=key,
         )
 
+    def votes(self, parameters: Parameters, hidden_states: HiddenStates) -> LayerVotes:
+        """Returns the score and the vote of every layer."""
+        scores, z = read_layers(parameters, hidden_states, self.reading)
+        return _votes(parameters, scores / self.temperature, z)
+
+    @property
+    def scale_is_free(self) -> bool:
+        """True if scaling an adapter up and its attention down can leave the logits unchanged."""
+        return self.psi == "identity" and not self.rms_normalized
+
+    def randomized(self) -> Self:
+        """Returns the head with random initial attention, if its own starts uniform."""
+        return self.clone(uniform_start=False)
+
 
 class ScalarMixHead(AdapterHead):
     """Scalar mix: one learned weight per layer, the same for every sample.
@@ -122,6 +143,8 @@ class ScalarMixHead(AdapterHead):
       num_classes: Number of classes, K.
       dim: Shared width that all layers are projected to.
     """
+
+    weighs_layers: ClassVar[bool] = True
 
     num_classes: int
     dim: int
@@ -146,6 +169,15 @@ class ScalarMixHead(AdapterHead):
         return functional.scalar_mix(
             parameters, hidden_states, reading=self.reading, layer_mask=layer_mask, key=key
         )
+
+    def votes(self, parameters: Parameters, hidden_states: HiddenStates) -> LayerVotes:
+        """Returns the score and the vote of every layer."""
+        return _votes(parameters, *read_layers(parameters, hidden_states, self.reading))
+
+    @property
+    def scale_is_free(self) -> bool:
+        """True if scaling an adapter up and its attention down can leave the logits unchanged."""
+        return not self.rms_normalized
 
 
 class ConcatHead(AdapterHead):
@@ -230,3 +262,13 @@ class LastLayerHead(Head):
         return functional.last_layer(
             parameters, hidden_states, layer_normalized=self.layer_normalized, layer_mask=layer_mask
         )
+
+
+def _votes(parameters: Parameters, scores: Array, z: Array) -> LayerVotes:
+    classifier = parameters["classifier"]
+    return LayerVotes(
+        scores,
+        vote(z, classifier["kernel"], scores.shape[2]),
+        jnp.linalg.norm(z.astype(jnp.float32), axis=-1),
+        classifier["bias"],
+    )

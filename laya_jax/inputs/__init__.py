@@ -1,16 +1,7 @@
 """Inputs of a run: data prepared for the backbone, or cached hidden states of a frozen backbone."""
 
 from laya_jax.inputs.cached_states import make_extractor
-from laya_jax.inputs.gathering import (
-    FROZEN,
-    Material,
-    fingerprint,
-    gather,
-    head_alone,
-    known_by,
-    of_hidden_states,
-    readable,
-)
+from laya_jax.inputs.gathering import FrozenInputs, Inputs, fingerprint, gather, inputs_for, inputs_of
 from laya_jax.inputs.pretrained import (
     BackboneRecord,
     backbone_of,
@@ -21,19 +12,17 @@ from laya_jax.inputs.pretrained import (
 )
 
 __all__ = [
-    "FROZEN",
     "BackboneRecord",
-    "Material",
+    "FrozenInputs",
+    "Inputs",
     "backbone_of",
     "check_read_alike",
     "fingerprint",
     "gather",
-    "head_alone",
-    "known_by",
+    "inputs_for",
+    "inputs_of",
     "load_for",
     "make_extractor",
-    "of_hidden_states",
     "pretrained_of",
-    "readable",
     "sizes_of",
 ]

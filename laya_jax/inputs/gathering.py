@@ -1,11 +1,9 @@
-"""Material of a run: data prepared for its backbone, and the weights of a pretrained backbone."""
+"""Inputs of a model: examples as stored, or cached hidden states of a frozen backbone."""
 
 import dataclasses
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from functools import cached_property, partial
 
-import flax.linen as nn
 import numpy as np
 
 from laya_jax.backbones import Pretrained
@@ -15,27 +13,139 @@ from laya_jax.engine import Config, Parallel, TrainedModel, check_reads, checksu
 from laya_jax.inputs.cached_states import HiddenStates, cached_hidden_states, hidden_shape, key_of
 from laya_jax.inputs.pretrained import BackboneRecord, load_for, pretrained_of, sizes_of
 
-FROZEN = Pretrained(HiddenStates(), {})
-"""Backbone that passes cached hidden states on to a head."""
-
 Progress = Callable[[int, int], None]
 """Callback that receives the numbers of examples done and in total."""
 
 
-class Material(NamedTuple):
-    """Data and pretrained weights of a run.
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """Inputs of a model whose parameters are all trained: examples as stored.
+
+    ``FrozenInputs`` has the same interface. In both, the trained part is what an ``Engine`` trains.
 
     Attributes:
-      schema: Schema of the stored data.
-      dataset: Data set to train on: hidden states for a frozen backbone, otherwise the data themselves.
-      pretrained: Backbone that reads the data set, and its weights; None for random initialisation.
-      backbone: Sizes and checksum of a pretrained backbone.
+      stored: Schema of the stored data.
+      pretrained: Pretrained backbone and its parameters; None for random initialisation.
     """
 
-    schema: Schema
-    dataset: Dataset
-    pretrained: Pretrained | None = None
-    backbone: BackboneRecord | None = None
+    stored: Schema
+    pretrained: Pretrained | None
+
+    @property
+    def read(self) -> Schema:
+        """Schema of what the trained part reads."""
+        return self.stored
+
+    @property
+    def backbone(self) -> Pretrained | None:
+        """Backbone of the trained part, with its initial parameters; None for random initialisation."""
+        return self.pretrained
+
+    @cached_property
+    def record(self) -> BackboneRecord | None:
+        """Sizes and checksum of the pretrained backbone."""
+        if self.pretrained is None:
+            return None
+        return BackboneRecord(sizes_of(self.pretrained.backbone), checksum(self.pretrained.parameters))
+
+    def identify(self, dataset: Dataset) -> Dataset:
+        """Returns the data set whose fingerprint identifies a run on these inputs."""
+        return dataset
+
+    def convert(
+        self, examples: Examples, parallel: Parallel, progress: Progress = lambda done, total: None
+    ) -> Examples:
+        """Converts stored examples to those that the trained part reads; returns converted ones as is."""
+        del parallel, progress  # nothing to compute
+        return examples
+
+    def convert_all(self, dataset: Dataset, parallel: Parallel, progress: Progress) -> Dataset:
+        """Converts all splits of a data set."""
+        del parallel, progress  # nothing to compute
+        return dataset
+
+    def trained_part(self, model: TrainedModel) -> TrainedModel:
+        """Reduces a model to its trained part."""
+        return model
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenInputs(Inputs):
+    """Inputs of a head on a frozen backbone: hidden states, computed once and cached.
+
+    Attributes:
+      pretrained: Frozen backbone and its parameters.
+    """
+
+    pretrained: Pretrained
+
+    @property
+    def read(self) -> Schema:
+        """Schema of what the trained part reads."""
+        shape = hidden_shape(self.pretrained.backbone, self.stored.preprocessing)
+        return self.stored._replace(
+            preprocessing=Preprocessing("hidden_states", shape), encoder=None, dtype="float32"
+        )
+
+    @property
+    def backbone(self) -> Pretrained:
+        """Backbone of the trained part, which passes hidden states on to the head."""
+        return Pretrained(HiddenStates(), {})
+
+    def identify(self, dataset: Dataset) -> Dataset:
+        """Returns the data set whose fingerprint identifies a run on these inputs: keys of hidden states."""
+        return dataset.with_inputs(lambda inputs: key_of(inputs, *self._computation))
+
+    def convert(
+        self, examples: Examples, parallel: Parallel, progress: Progress = lambda done, total: None
+    ) -> Examples:
+        """Converts stored examples to those that the trained part reads; returns converted ones as is."""
+        if examples.inputs.shape[1:] != self.stored.preprocessing.shape:
+            return examples
+        states = cached_hidden_states(examples.inputs, *self._computation, parallel, progress)
+        return Examples(states, examples.labels)
+
+    def convert_all(self, dataset: Dataset, parallel: Parallel, progress: Progress) -> Dataset:
+        """Converts all splits of a data set."""
+        pretrained, preprocessing = self._computation
+        cached = partial(
+            cached_hidden_states,
+            pretrained=pretrained,
+            preprocessing=preprocessing,
+            parallel=parallel,
+            progress=progress,
+        )
+        states = dataset.with_inputs(cached)
+        return dataclasses.replace(states, preprocessing=self.read.preprocessing, encoder=None)
+
+    def trained_part(self, model: TrainedModel) -> TrainedModel:
+        """Reduces a model to its trained part, the head on hidden states."""
+        classifier = Classifier(self.backbone.backbone, model.classifier.head)
+        return TrainedModel(model.config, self.read, classifier, {"head": model.parameters["head"]})
+
+    @property
+    def _computation(self) -> tuple[Pretrained, Preprocessing]:
+        return self.pretrained, self.stored.preprocessing
+
+
+def inputs_for(config: Config, schema: Schema, pretrained: Pretrained | None) -> Inputs:
+    """Returns the inputs of a config's model.
+
+    Args:
+      config: Config of the run.
+      schema: Schema of the stored data.
+      pretrained: Pretrained backbone and its parameters; None for random initialisation.
+    """
+    if pretrained is not None and config.backbone.freeze:
+        return FrozenInputs(schema, pretrained)
+    return Inputs(schema, pretrained)
+
+
+def inputs_of(model: TrainedModel) -> Inputs:
+    """Returns the inputs of a trained model."""
+    if not model.config.backbone.freeze:
+        return Inputs(model.schema, None)
+    return FrozenInputs(model.schema, Pretrained(model.classifier.backbone, model.parameters["backbone"]))
 
 
 def gather(
@@ -43,7 +153,7 @@ def gather(
     parallel: Parallel,
     progress: Progress = lambda done, total: None,
     check: Callable[[Dataset], None] = lambda dataset: None,
-) -> Material:
+) -> tuple[Inputs, Dataset]:
     """Loads the data and weights of a config; hidden states of a frozen backbone are cached.
 
     Args:
@@ -51,41 +161,24 @@ def gather(
       parallel: Devices to compute hidden states on.
       progress: Callback during the computation of hidden states, called with the numbers of examples done
         and in total.
-      check: Callback that may raise, called with the data set first. For a frozen backbone, its inputs are
-        the keys of the hidden states.
+      check: Callback that may raise, called first with the data set that identifies the run.
+
+    Returns:
+      The inputs, and the data set that the trained part reads.
 
     Raises:
       FileNotFoundError: Data or weights do not exist.
       ValueError: Data or weights cannot be read, or do not match.
     """
-    pretrained, frozen = pretrained_of(config), config.backbone.freeze
-    dataset = load_for(config, decode=not frozen)
-    schema = Schema.of(dataset)
-    if pretrained is None:
-        check(dataset)
-        return Material(schema, dataset)
-    known = BackboneRecord(sizes_of(pretrained.backbone), checksum(pretrained.parameters))
-    check_reads(config, schema)
-    # Fails on invalid inputs before anything is computed or written.
-    read = of_hidden_states(schema.preprocessing, pretrained.backbone)
-    if not frozen:
-        check(dataset)
-        return Material(schema, dataset, pretrained, known)
-    check(known_by(dataset, pretrained, schema.preprocessing))
-    cached = partial(
-        cached_hidden_states,
-        pretrained=pretrained,
-        preprocessing=schema.preprocessing,
-        parallel=parallel,
-        progress=progress,
-    )
-    states = dataclasses.replace(dataset.with_inputs(cached), preprocessing=read, encoder=None)
-    return Material(schema, states, FROZEN, known)
-
-
-def known_by(dataset: Dataset, frozen: Pretrained, preprocessing: Preprocessing) -> Dataset:
-    """Returns the data set that identifies a run with a frozen backbone: its inputs are hidden-state keys."""
-    return dataset.with_inputs(lambda inputs: key_of(inputs, frozen, preprocessing))
+    pretrained = pretrained_of(config)
+    dataset = load_for(config, decode=not config.backbone.freeze)
+    inputs = inputs_for(config, Schema.of(dataset), pretrained)
+    if pretrained is not None:
+        # Fail on invalid inputs before anything is computed or written.
+        check_reads(config, inputs.stored)
+        hidden_shape(pretrained.backbone, inputs.stored.preprocessing)
+    check(inputs.identify(dataset))
+    return inputs, inputs.convert_all(dataset, parallel, progress)
 
 
 def fingerprint(dataset: Dataset) -> int:
@@ -96,33 +189,3 @@ def fingerprint(dataset: Dataset) -> int:
         for split in splits
     ]
     return checksum([*inputs, *(split.labels for split in splits)])
-
-
-def of_hidden_states(preprocessing: Preprocessing, backbone: nn.Module) -> Preprocessing:
-    """Returns the identity preprocessing for a backbone's hidden states."""
-    return Preprocessing("hidden_states", hidden_shape(backbone, preprocessing))
-
-
-def head_alone(model: TrainedModel) -> TrainedModel:
-    """Reduces a model with a frozen backbone to its head, which reads hidden states; returns others as is."""
-    if not model.config.backbone.freeze:
-        return model
-    read = of_hidden_states(model.schema.preprocessing, model.classifier.backbone)
-    return TrainedModel(
-        model.config,
-        model.schema._replace(preprocessing=read, encoder=None),
-        Classifier(FROZEN.backbone, model.classifier.head),
-        {"head": model.parameters["head"]},
-    )
-
-
-def readable(
-    model: TrainedModel, examples: Examples, parallel: Parallel, progress: Progress = lambda done, total: None
-) -> Examples:
-    """Returns examples in the form that ``head_alone`` reads: cached hidden states for a frozen backbone."""
-    if not model.config.backbone.freeze or examples.inputs.shape[1:] != model.schema.preprocessing.shape:
-        return examples
-    pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
-    preprocessing = model.schema.preprocessing
-    states = cached_hidden_states(examples.inputs, pretrained, preprocessing, parallel, progress)
-    return Examples(states, examples.labels)

@@ -7,7 +7,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from laya_jax.backbones import BERT, Pretrained, ViT, load_pretrained, local_path
+from laya_jax.backbones import BACKBONES, BERT, Pretrained, load_pretrained, local_path
 from laya_jax.backbones.pretrained import (
     check_embedded,
     image_notes,
@@ -17,8 +17,6 @@ from laya_jax.backbones.pretrained import (
 )
 from laya_jax.data import PADDING, Dataset, Tokenizer, is_own, load
 from laya_jax.engine import Config
-
-MODULES: Mapping[str, type[ViT] | type[BERT]] = {"vit": ViT, "bert": BERT}
 
 NOT_SIZES = ("parent", "name", "dtype", "param_dtype")
 """Fields of a backbone that are not sizes."""
@@ -48,7 +46,7 @@ def pretrained_of(config: Config) -> Pretrained | None:
     if backbone.path is None:
         return None
     pretrained = load_pretrained(backbone.path, **_options(config))
-    expected = MODULES[backbone.kind]
+    expected = BACKBONES[backbone.kind].module
     if not isinstance(pretrained.backbone, expected):
         found = type(pretrained.backbone).__name__
         raise ValueError(f"backbone.path is {backbone.path}, a {found}, expected a {expected.__name__}")
@@ -93,7 +91,7 @@ def _load_for(config: Config, decode: bool) -> Dataset:
     if config.backbone.path is None:
         return load(config.data, decode=decode)
     path = local_path(config.backbone.path)  # here, so that a model on the hub is looked up once
-    if config.backbone.kind == "bert":
+    if "tokens" in BACKBONES[config.backbone.kind].reads:
         tokenizer = Tokenizer(read_tokenizer(path))
         check_embedded(path, tokenizer.size)
         dataset = load(config.data, tokenizer)
@@ -150,10 +148,10 @@ def check_read_alike(
             )
 
 
-def backbone_of(config: Config, sizes: Mapping[str, Any]) -> ViT | BERT:
+def backbone_of(config: Config, sizes: Mapping[str, Any]) -> nn.Module:
     """Builds the backbone with these sizes, including the pooling, without weights."""
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
-    return MODULES[config.backbone.kind](**{**tuples, **_options(config)})
+    return BACKBONES[config.backbone.kind].module(**{**tuples, **_options(config)})
 
 
 def _options(config: Config) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from laya_jax.attribution import Explanation, explain
 from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
 from laya_jax.engine import Feed, Predictor, Reader, divisible, make_parallel
-from laya_jax.heads import LayaHead, ScalarMixHead
-from laya_jax.inputs import head_alone, readable
+from laya_jax.inputs import inputs_of
 from laya_jax.training import SILENT, DeviceConfig, Listener, TrainedModel
 from laya_jax.typing import Array, Parameters
 
@@ -49,7 +48,8 @@ class Explainer:
 
     def __init__(self, model: TrainedModel, parallel: DeviceConfig, listener: Listener = SILENT) -> None:
         self.listener = listener
-        self.model, self.explained = model, head_alone(model)
+        self.model, self._inputs = model, inputs_of(model)
+        self.explained = self._inputs.trained_part(model)
         self._parallel = make_parallel(parallel)
         size = divisible(model.config.batch_size, self._parallel)
         preprocessing = self.explained.schema.preprocessing
@@ -59,21 +59,21 @@ class Explainer:
     @property
     def weighs(self) -> bool:
         """True if the head has attention over layers."""
-        return weighs_layers(self.model.classifier)
+        return self.model.classifier.head.weighs_layers
 
-    def readable(self, examples: Examples) -> Examples:
-        """Returns examples in the form that ``explained`` reads: hidden states for a frozen backbone."""
-        return readable(self.model, examples, self._parallel, self.listener.extracted)
+    def convert(self, examples: Examples) -> Examples:
+        """Converts examples to the form that ``explained`` reads: hidden states for a frozen backbone."""
+        return self._inputs.convert(examples, self._parallel, self.listener.extracted)
 
     def __call__(self, examples: Examples, parameters: Parameters | None = None) -> Explained:
         """Explains examples, in order.
 
         Args:
-          examples: Examples as stored, or from ``readable``; their labels are ignored.
+          examples: Examples as stored, or from ``convert``; their labels are ignored.
           parameters: Parameters of ``explained``; None uses the model's.
         """
         parameters = self.explained.parameters if parameters is None else parameters
-        placed, feed = self._parallel.replicate(parameters), Feed(self.readable(examples), self._parallel)
+        placed, feed = self._parallel.replicate(parameters), Feed(self.convert(examples), self._parallel)
         logits, *read = self._predictor.outputs(placed, feed, self.listener.predicted)[0]
         if not read:
             return Explained(logits, None)
@@ -82,19 +82,16 @@ class Explainer:
         return Explained(logits, Explanation(scores, votes, norms, bias))
 
 
-def weighs_layers(classifier: Classifier) -> bool:
-    """Returns True if a classifier's head has attention over layers."""
-    return isinstance(classifier.head, LayaHead | ScalarMixHead)
-
-
 def explanation_reader(classifier: Classifier) -> Reader:
     """Returns a reader of logits and, for a head with attention, of its explanation without the bias."""
-    head, weighs = classifier.head, weighs_layers(classifier)
+    head = classifier.head
 
     def read(parameters: Parameters, inputs: Array) -> tuple[Any, ...]:
         hidden_states: Any = classifier.apply({"params": parameters}, inputs, method="hidden_states")
         output: Any = head.apply({"params": parameters["head"]}, hidden_states)
         logits = output.logits.astype(jnp.float32)
-        return (logits, *explain(head, parameters["head"], hidden_states)[:3]) if weighs else (logits,)
+        if not head.weighs_layers:
+            return (logits,)
+        return (logits, *explain(head, parameters["head"], hidden_states)[:3])
 
     return read

@@ -9,10 +9,8 @@ from numpy.typing import NDArray
 
 from laya_jax import attribution
 from laya_jax.attribution import Explanation, contribution_shares, randomizations
-from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
 from laya_jax.engine import initial_parameters, measure, to_json
-from laya_jax.heads import LayaHead
 from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.report.noise import with_noise
 from laya_jax.report.plain import plain
@@ -70,7 +68,7 @@ def attribute(
       random_labels: Explainer of a model trained on permuted labels. It is compared only if it has the same
         seed, since attention differs between seeds anyway.
     """
-    examples = explainer.readable(examples)
+    examples = explainer.convert(examples)
     explained = explainer(examples)
     logits, explanation, labels = explained.logits, explained.explanation, examples.labels
     numbers = _without_layers(explainer, explained, labels)
@@ -132,8 +130,6 @@ def _inside_the_head(
     """Computes the measurements that need only the explanation, without running the network."""
     _begin(explainer, "layers left out")
     masked, zeroed = attribution.leave_one_out(explanation)
-    head = explainer.model.config.head
-    scale_is_free = head.kind == "scalar_mix" or (head.psi == "identity")
     shares = contribution_shares(explanation)
     return {
         **_deletion(explanation, explanation.attention),
@@ -156,7 +152,7 @@ def _inside_the_head(
         "replaced_attention": plain(attribution.replaced_attention(explanation, labels)),
         "opposing_top_layer": attribution.opposing_top_layer(explanation),
         "rescaling": plain(attribution.rescaling(explanation))
-        if scale_is_free and not head.rms_normalized
+        if explainer.model.classifier.head.scale_is_free
         else None,
     }
 
@@ -188,7 +184,8 @@ def _randomization(
     model = explainer.explained
     some = examples.take(slice(RERUN))
     before = explanation.take(slice(RERUN)).attention
-    fresh = initial_parameters(_drawn(model.classifier), model.schema.preprocessing, model.config.seed + 1)
+    drawn = model.classifier.clone(head=model.classifier.head.randomized())
+    fresh = initial_parameters(drawn, model.schema.preprocessing, model.config.seed + 1)
     found = {
         part: plain(attribution.similarity(before, explainer(some, parameters).weighed().attention))
         for part, parameters in randomizations(model.parameters, fresh)
@@ -197,14 +194,6 @@ def _randomization(
         other = random_labels(some).weighed().attention
         found["labels"] = plain(attribution.similarity(before, other))
     return found
-
-
-def _drawn(classifier: Classifier) -> Classifier:
-    """Returns the classifier with a randomly initialised scorer: a zero scorer has only uniform attention."""
-    head = classifier.head
-    return (
-        classifier.clone(head=head.clone(uniform_start=False)) if isinstance(head, LayaHead) else classifier
-    )
 
 
 def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:

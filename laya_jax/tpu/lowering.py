@@ -11,6 +11,7 @@ from laya_jax.checks import check_choice
 from laya_jax.data import Examples, Preprocessing, Schema, Vocabulary, held_out, steps_per_epoch
 from laya_jax.engine import (
     CHUNK,
+    HEADS,
     LARGEST_RESIDENT,
     Batch,
     Config,
@@ -23,7 +24,7 @@ from laya_jax.engine import (
     make_optimizer,
     make_train_chunk,
 )
-from laya_jax.inputs import FROZEN, load_for, of_hidden_states, pretrained_of
+from laya_jax.inputs import inputs_for, load_for, pretrained_of
 
 IMAGES = {"fashion_mnist": (60_000, (28, 28, 1), 10), "cifar10": (50_000, (32, 32, 3), 10)}
 """Number of training examples, image shape and number of classes of data sets that need not be present."""
@@ -76,6 +77,10 @@ def abstract_training(config: Config) -> AbstractTraining:
     Raises:
       ValueError: The batch is larger than the data set, or the backbone does not accept the data.
     """
+    if HEADS[config.head.kind].is_solved:
+        raise ValueError(
+            f"head.kind is {config.head.kind!r}, which is solved in closed form, expected a head to train"
+        )
     pretrained = pretrained_of(config)
     schema, examples = _data(config)
     number = examples.labels.size
@@ -83,13 +88,11 @@ def abstract_training(config: Config) -> AbstractTraining:
         raise ValueError(
             f"batch_size is {config.batch_size}, expected at most {number}, the number of training examples"
         )
-    backbone = pretrained and pretrained.backbone
-    if pretrained and config.backbone.freeze:
-        read = of_hidden_states(schema.preprocessing, pretrained.backbone)
-        schema, backbone = schema._replace(preprocessing=read), FROZEN.backbone
-        examples = _flat_examples(number, read, jnp.float32)
-    classifier = make_classifier(config, schema, backbone)
-    optimizer = make_optimizer(config.optimizer, config.epochs * steps_per_epoch(number, config.batch_size))
+    inputs = inputs_for(config, schema, pretrained)
+    if (read := inputs.read) is not schema:
+        schema, examples = read, _flat_examples(number, read.preprocessing, jnp.float32)
+    classifier = make_classifier(config, schema, inputs.backbone and inputs.backbone.backbone)
+    optimizer = make_optimizer(config, config.epochs * steps_per_epoch(number, config.batch_size))
     chunk = make_train_chunk(classifier, schema.preprocessing, optimizer, config.loss)
 
     def state() -> TrainState:

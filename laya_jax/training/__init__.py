@@ -13,8 +13,9 @@ from laya_jax.engine import (
     TrainedModel,
 )
 from laya_jax.training.export import WEIGHTS, export_model, import_model
+from laya_jax.training.listener import SILENT, Listener, Listeners
 from laya_jax.training.loading import find_runs, load_model, predict, read_split, split_of
-from laya_jax.training.loop import SILENT, Interrupted, Listener
+from laya_jax.training.loop import Interrupted
 from laya_jax.training.recorder import NonFiniteLossError, faithfulness
 from laya_jax.training.run_directory import CONFIG, ENVIRONMENT, RESULT, RunDirectory, check_is_new, free_path
 from laya_jax.training.session import all_of, resume, start
@@ -33,6 +34,7 @@ __all__ = [
     "HeadConfig",
     "Interrupted",
     "Listener",
+    "Listeners",
     "LossConfig",
     "NonFiniteLossError",
     "OptimizerConfig",

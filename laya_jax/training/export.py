@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from laya_jax.backbones import BERT, ViT
 from laya_jax.engine import Config, TrainedModel, initial_parameters, make_classifier, read_record, to_json
 from laya_jax.files import new_directory, write_json, writing
 from laya_jax.inputs import BackboneRecord, backbone_of, sizes_of
@@ -122,11 +122,11 @@ def _check_arrays(found: dict[str, Any], expected: dict[str, Any], path: Path) -
             raise ValueError(f"{path}: {name} has dtype {array.dtype}, expected {expected[name].dtype}")
 
 
-def _backbone(directory: Path, config: Config, arrays: int) -> ViT | BERT:
+def _backbone(directory: Path, config: Config, arrays: int) -> nn.Module:
     path = directory / BACKBONE
     sizes = read_record(BackboneRecord, path).sizes
     try:
-        backbone = backbone_of(config, sizes)
+        backbone: Any = backbone_of(config, sizes)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: {error}") from error
     if backbone.depth > arrays:

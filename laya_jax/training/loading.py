@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.backbones import Pretrained
 from laya_jax.classifier import Classifier
 from laya_jax.data import Examples, Preprocessing, Unlabelled, load
 from laya_jax.engine import (
@@ -27,11 +26,11 @@ from laya_jax.engine import (
     make_parallel,
     output_reader,
 )
-from laya_jax.inputs import check_read_alike, fingerprint, head_alone, known_by, pretrained_of, readable
+from laya_jax.inputs import check_read_alike, fingerprint, inputs_of, pretrained_of
 from laya_jax.training.checkpoint import Checkpoints
 from laya_jax.training.data_record import check_same_data
 from laya_jax.training.export import WEIGHTS, import_model, shapes_of, tell
-from laya_jax.training.loop import SILENT, Listener
+from laya_jax.training.listener import SILENT, Listener
 from laya_jax.training.run_directory import CHECKPOINTS, CONFIG, RunDirectory
 
 LARGEST_BATCH = 4096
@@ -88,7 +87,7 @@ def load_model(path: str | Path, *, latest: bool = False) -> TrainedModel:
     classifier = make_classifier(run.config, schema, pretrained and pretrained.backbone)
     # With a frozen backbone, only the head was trained and saved.
     frozen = run.config.backbone.freeze
-    optimizer = make_optimizer(run.config.optimizer, total_steps=1)
+    optimizer = make_optimizer(run.config, total_steps=1)
 
     def initial() -> TrainState:
         parameters = initial_parameters(classifier, schema.preprocessing, 0)
@@ -133,17 +132,14 @@ def split_of(model: TrainedModel, split: str) -> Examples:
 
 def read_split(model: TrainedModel, split: str) -> Unlabelled:
     """Reads the examples of ``split_of`` with their ids in the source and the notes on the data."""
-    frozen, encoder = model.config.backbone.freeze, model.schema.encoder
-    seen = dataset = load(model.config.data, encoder, decode=not frozen)
-    if frozen:
-        pretrained = Pretrained(model.classifier.backbone, model.parameters["backbone"])
-        seen = known_by(dataset, pretrained, model.schema.preprocessing)
+    dataset = load(model.config.data, model.schema.encoder, decode=not model.config.backbone.freeze)
     otherwise = (
         f"the data of {model.config.data.source!r} are not those that the model was trained on, so their "
         f"{split} split may contain training examples"
     )
     known = (model.config, model.fingerprint, model.data_version)
-    check_same_data(*known, fingerprint(seen), model="the model", otherwise=otherwise)
+    now = fingerprint(inputs_of(model).identify(dataset))
+    check_same_data(*known, now, model="the model", otherwise=otherwise)
     inputs, labels = getattr(dataset, split)
     names = tuple(str(name) for name in getattr(dataset.ids, split))
     return Unlabelled(inputs, names, labels, f"{split} split", dataset.notes)
@@ -166,9 +162,9 @@ def predict(
       explain: True to also measure the faithfulness of the attention.
       listener: Listener that receives progress callbacks.
     """
-    devices = make_parallel(parallel)
-    examples = readable(model, examples, devices, listener.extracted)
-    model = head_alone(model)
+    devices, inputs = make_parallel(parallel), inputs_of(model)
+    examples = inputs.convert(examples, devices, listener.extracted)
+    model = inputs.trained_part(model)
     size = min(model.config.batch_size, LARGEST_BATCH)
     predictor = _predictor(model.classifier, model.schema.preprocessing, parallel, size, explain)
     placed, feed = devices.replicate(model.parameters), Feed(examples, devices)

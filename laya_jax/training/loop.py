@@ -3,14 +3,14 @@
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from laya_jax.data import Dataset
 from laya_jax.engine import Engine, PlacedState, TrainState, any_process, measure
+from laya_jax.training.listener import Listener
 from laya_jax.training.recorder import NonFiniteLossError, Recorder, recording
 from laya_jax.training.run_directory import RunDirectory
 
@@ -27,28 +27,6 @@ class Interrupted(Exception):  # noqa: N818  not an error: the run is saved and 
         self.signal_number = signal_number
 
 
-class Listener:
-    """Progress callbacks. All methods are no-ops; override those of interest."""
-
-    def loaded(self, dataset: Dataset) -> None:
-        """Called once the data set has been read, before anything is computed."""
-
-    def extracted(self, done: int, total: int) -> None:
-        """Called as hidden states of a frozen backbone are computed: ``done`` of ``total`` examples."""
-
-    def predicted(self, done: int, total: int) -> None:
-        """Called during prediction or explanation: ``done`` of ``total`` examples."""
-
-    def measured(self, what: str, done: int, total: int) -> None:
-        """Called before ``what`` is measured, after ``done`` of ``total`` attribution measurements."""
-
-    def steps(self, done: int, total: int) -> None:
-        """Called after every chunk: ``done`` of the ``total`` steps of this epoch."""
-
-    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
-        """Called after every epoch of a run with its line of metrics."""
-
-
 class Interruption:
     """Records a stop signal."""
 
@@ -59,9 +37,6 @@ class Interruption:
         del frame  # unused
         self.signal_number = signal_number
         signal.signal(signal_number, signal.SIG_DFL)
-
-
-SILENT = Listener()
 
 
 def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> list[dict[str, Any]]:
@@ -82,19 +57,33 @@ def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> l
     """
     with ExitStack() as stack:
         recorders = [stack.enter_context(recording(run, engine.steps_per_epoch)) for run in runs]
+        stack.enter_context(_announced(runs, listener))
         initial = engine.initial()
         with interruptible() as interruption:
             states = [recorder.resume(state) for recorder, state in zip(recorders, initial, strict=True)]
             _run(engine, recorders, states, listener, interruption)
         errors = [str(recorder.error) for recorder in recorders if recorder.error is not None]
-        results = [] if len(errors) == len(recorders) else _finish(engine, recorders, initial)
+        results = [] if len(errors) == len(recorders) else _finish(engine, recorders, initial, listener)
         if errors:
             raise NonFiniteLossError("; ".join(errors))
         return results
 
 
+@contextmanager
+def _announced(runs: Sequence[RunDirectory], listener: Listener) -> Iterator[None]:
+    """Tells a listener that runs start, and which of them have stopped without a result."""
+    for run in runs:
+        listener.started(run)
+    try:
+        yield
+    finally:
+        for run in runs:
+            if run.result() is None:
+                listener.stopped(run)
+
+
 def _finish(
-    engine: Engine, recorders: Sequence[Recorder], initial: Sequence[TrainState]
+    engine: Engine, recorders: Sequence[Recorder], initial: Sequence[TrainState], listener: Listener
 ) -> list[dict[str, Any]]:
     """Tests the best parameters of the runs that completed."""
     best = [
@@ -103,11 +92,13 @@ def _finish(
     ]
     outputs = engine.outputs(engine.place(best), "test", explain=True)
     labels = engine.dataset.test.labels
-    return [
-        recorder.finish(measure(output.logits, output.attention, labels), output.flips)
-        for recorder, output in zip(recorders, outputs, strict=True)
-        if recorder.error is None
-    ]
+    results = []
+    for recorder, output in zip(recorders, outputs, strict=True):
+        if recorder.error is None:
+            metrics = measure(output.logits, output.attention, labels)
+            results.append(recorder.finish(metrics, output.flips))
+            listener.finished(recorder.run, results[-1])
+    return results
 
 
 @contextmanager
@@ -144,7 +135,7 @@ def _run(
         for index in [index for index in active if recorders[index].error is None]:
             output = outputs[index]
             metrics = measure(output.logits, output.attention, engine.dataset.validation.labels)
-            line = recorders[index].end_epoch(metrics, states[index])
+            line = recorders[index].end_epoch(metrics, states[index], engine.details)
             if line is not None:
                 listener.epoch(recorders[index].run, line)
         if any_process(interruption.signal_number is not None):

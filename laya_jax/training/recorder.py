@@ -2,8 +2,9 @@
 
 import dataclasses
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -126,8 +127,15 @@ class Recorder:
             totals.seconds + seconds,
         )
 
-    def end_epoch(self, validation: Metrics, state: TrainState) -> dict[str, Any] | None:
+    def end_epoch(
+        self, validation: Metrics, state: TrainState, details: Mapping[str, Any] = MappingProxyType({})
+    ) -> dict[str, Any] | None:
         """Records an epoch's metrics, and starts saving a checkpoint.
+
+        Args:
+          validation: Metrics on the validation split.
+          state: State after the epoch.
+          details: Findings of training.
 
         Returns:
           The line added to the metrics; None if the validation loss is not finite.
@@ -146,6 +154,7 @@ class Recorder:
             "validation": dataclasses.asdict(validation),
             "seconds": round(totals.seconds, 4),
             "examples_per_second": round(totals.examples / max(totals.seconds, 1e-9)),
+            **({"details": details} if details else {}),
         }
         if self._writes:
             self.run.log(line)

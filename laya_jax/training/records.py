@@ -1,6 +1,7 @@
 """Schemas of a run's JSON files, against which they are validated when read."""
 
 import dataclasses
+from typing import Any
 
 from laya_jax.engine import Metrics, ParallelConfig
 
@@ -39,6 +40,7 @@ class EpochLine:
       validation: Metrics on the validation split after the epoch.
       seconds: Duration of the training steps in seconds.
       examples_per_second: Training throughput in examples per second.
+      details: Penalties that were tried for a head that is solved in closed form, and its approximation.
     """
 
     epoch: int
@@ -47,6 +49,7 @@ class EpochLine:
     validation: Metrics
     seconds: float
     examples_per_second: int
+    details: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

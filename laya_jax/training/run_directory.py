@@ -10,6 +10,7 @@ metrics.jsonl      one JSON object per line, for every epoch
 checkpoints/       the latest two and the best
 result.json        metrics of the best epoch's parameters on the test split; written last
 tensorboard/       the metrics for TensorBoard, if requested
+trackers.json      identities of the run in W&B and MLflow, if requested
 """
 
 import dataclasses
@@ -23,7 +24,16 @@ from typing import Any
 import jax
 
 from laya_jax.data import VERSION, Schema
-from laya_jax.engine import Config, ParallelConfig, differences, from_json, placed_as, read_record, to_json
+from laya_jax.engine import (
+    Config,
+    ParallelConfig,
+    caveats,
+    differences,
+    from_json,
+    placed_as,
+    read_record,
+    to_json,
+)
 from laya_jax.files import locked, new_directory, write_json
 from laya_jax.inputs import BackboneRecord
 from laya_jax.training import manifest
@@ -63,7 +73,7 @@ class RunDirectory:
     def __init__(self, path: Path, config: Config, warnings: tuple[str, ...] = ()) -> None:
         self.path = path
         self.config = config
-        self.warnings = warnings
+        self.warnings = (*warnings, *caveats(config))
 
     @classmethod
     def create(

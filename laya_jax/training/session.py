@@ -19,11 +19,14 @@ from laya_jax.engine import (
     barrier,
     checksum,
     differences,
+    make_engine,
     make_parallel,
+    settled,
 )
-from laya_jax.inputs import Material, check_read_alike, fingerprint, gather, pretrained_of
+from laya_jax.inputs import Inputs, check_read_alike, fingerprint, gather, pretrained_of
 from laya_jax.training.data_record import class_counts
-from laya_jax.training.loop import SILENT, Listener, train
+from laya_jax.training.listener import SILENT, Listener
+from laya_jax.training.loop import train
 from laya_jax.training.recorder import NonFiniteLossError
 from laya_jax.training.run_directory import CONFIG, RunDirectory, check_is_new
 
@@ -63,13 +66,17 @@ def start(
     _check_alike(configs, folders)
     for path in folders:
         check_is_new(path)
-    material = _gather(configs[0], parallel, listener)
+    inputs, dataset = _gather(configs[0], parallel, listener)
+    configs = [settled(config, len(dataset.train.labels)) for config in configs]
     groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
-    for _ in _engines(configs, groups, material, parallel):
+    for _ in _engines(configs, groups, inputs, dataset, parallel):
         pass  # fails before anything is written if a config is invalid
     # Creates all directories before the first run starts, so that resuming finds runs that had not begun.
-    runs = [_create(path, config, material, parallel) for path, config in zip(folders, configs, strict=True)]
-    engines = zip(groups, _engines(configs, groups, material, parallel), strict=True)
+    runs = [
+        _create(path, config, inputs, dataset, parallel)
+        for path, config in zip(folders, configs, strict=True)
+    ]
+    engines = zip(groups, _engines(configs, groups, inputs, dataset, parallel), strict=True)
     trained = all_of(
         partial(train, engine, [runs[index] for index in group], listener) for group, engine in engines
     )
@@ -120,8 +127,8 @@ def resume(
     def check(dataset: Dataset) -> None:
         run.check_data(fingerprint(dataset), now)
 
-    material = _gather(now, parallel, listener, check)
-    engine = Engine(now, material.dataset, parallel, pretrained=material.pretrained)
+    inputs, dataset = _gather(now, parallel, listener, check)
+    engine = make_engine(now, dataset, parallel, pretrained=inputs.backbone)
     if now != run.config:
         run.move(now)
     return result or train(engine, [run], listener)[0]
@@ -149,7 +156,7 @@ def _gather(
     parallel: ParallelConfig,
     listener: Listener,
     check: Callable[[Dataset], None] = lambda dataset: None,
-) -> Material:
+) -> tuple[Inputs, Dataset]:
     def heard(dataset: Dataset) -> None:
         listener.loaded(dataset)
         check(dataset)
@@ -158,7 +165,11 @@ def _gather(
 
 
 def _engines(
-    configs: Sequence[Config], groups: Sequence[Sequence[int]], material: Material, parallel: ParallelConfig
+    configs: Sequence[Config],
+    groups: Sequence[Sequence[int]],
+    inputs: Inputs,
+    dataset: Dataset,
+    parallel: ParallelConfig,
 ) -> Iterator[Engine]:
     """Yields the engine of each group, reusing the previous engine if only the seeds differ."""
     engine, shared = None, None
@@ -166,8 +177,7 @@ def _engines(
         seeds = [configs[index].seed for index in group]
         unseeded = (dataclasses.replace(configs[group[0]], seed=0), len(seeds))
         if engine is None or shared != unseeded:
-            config, pretrained = configs[group[0]], material.pretrained
-            engine = Engine(config, material.dataset, parallel, seeds, pretrained=pretrained)
+            engine = make_engine(configs[group[0]], dataset, parallel, seeds, inputs.backbone)
             shared = unseeded
         engine = engine.with_seeds(seeds)
         yield engine
@@ -201,11 +211,12 @@ def _alike(configs: Sequence[Config]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _create(path: Path, config: Config, material: Material, parallel: ParallelConfig) -> RunDirectory:
+def _create(
+    path: Path, config: Config, inputs: Inputs, dataset: Dataset, parallel: ParallelConfig
+) -> RunDirectory:
     barrier("a run directory is made")
     if jax.process_index() == 0:
-        dataset = material.dataset
-        known = (material.schema, fingerprint(dataset), material.backbone, parallel)
+        known = (inputs.stored, fingerprint(dataset), inputs.record, parallel)
         RunDirectory.create(path, config, *known, examples=class_counts(dataset), notes=dataset.notes)
     barrier("the run directory is there")
     if any_process(not _is_seen(path / CONFIG)):

@@ -108,7 +108,7 @@ def test_collapsed_attention_still_tells_what_the_other_layers_would_do(make_hid
 def test_a_head_that_does_not_weigh_layers_is_refused(head, make_hidden_states):
     hidden_states = make_hidden_states(WIDTHS)
     parameters = head.init(jax.random.key(0), hidden_states)["params"]
-    with pytest.raises(TypeError, match=f"{type(head).__name__}, expected a Linen LayaHead or ScalarMix"):
+    with pytest.raises(TypeError, match=f"{type(head).__name__}, expected a head with attention over"):
         explain(head, parameters, hidden_states)
 
 
@@ -137,10 +137,14 @@ def test_what_does_not_fit_the_head_is_named(head, make_hidden_states):
         explain(head, {"params": parameters}, hidden_states)
     with pytest.raises(ValueError, match="do not fit 1 hidden states"):
         explain(head, parameters, hidden_states[:1])
+    with pytest.raises(TypeError, match=r"head is a builtins\.str, expected a head with attention"):
+        explain("laya", parameters, hidden_states)
+
+
+def test_an_nnx_head_is_explained_like_the_linen_head_of_its_settings(make_hidden_states):
+    hidden_states = make_hidden_states(WIDTHS)
     nnx_head = laya_nnx.LayaHead(WIDTHS, num_classes=4, dim=6, rngs=nnx.Rngs(0))
-    with pytest.raises(TypeError, match=r"laya_jax\.nnx.*expected a Linen LayaHead or ScalarMixHead"):
-        explain(nnx_head, parameters, hidden_states)
-    explanation = explain(nnx_head.settings, laya_nnx.linen_parameters(nnx_head), hidden_states)
+    explanation = explain(nnx_head, laya_nnx.linen_parameters(nnx_head), hidden_states)
     np.testing.assert_allclose(explanation.logits, nnx_head(hidden_states).logits, atol=1e-5)
 
 

@@ -214,7 +214,9 @@ def test_a_model_of_the_hub_is_downloaded_first(folder, monkeypatch):
         "onnx/model.onnx",
     ):
         assert not any(fnmatch(name, pattern) for pattern in asked[0][1]), name
-    with pytest.raises(FileNotFoundError, match="nobody/nothing cannot be had from the hub: 404 There is no"):
+    with pytest.raises(
+        FileNotFoundError, match="nobody/nothing cannot be downloaded from the hub: 404 There is no"
+    ):
         load_pretrained("hub:nobody/nothing")
     (folder / "model.safetensors").unlink()
     message = r"on the hub; .*A\.from_pretrained\(.somebody/vit.\)\.save_pretrained\(.vit.\)'$"

@@ -151,8 +151,12 @@ def test_sizes_of_images_and_patches_may_be_a_number_a_list_or_an_object(models,
         ),
         ("vit", {"patch_size": [4, 2]}, r"patch_size of .* is \[4, 2\], expected a square"),
         ("dinov2", {"image_size": [12, 8]}, r"image_size of .* is \[12, 8\], expected a square for a DINOv2"),
-        ("dinov2", {"mlp_ratio": 0}, "mlp_ratio of .* is 0, expected one that makes a width from 1"),
-        ("dinov2", {"intermediate_size": 12}, "has the key 'intermediate_size', not known for a dinov2"),
+        ("dinov2", {"mlp_ratio": 0}, "mlp_ratio of .* is 0, expected a ratio that gives a width from 1"),
+        (
+            "dinov2",
+            {"intermediate_size": 12},
+            "has the key 'intermediate_size', which is unknown for a dinov2",
+        ),
         ("vit", {"hidden_size": "8"}, "hidden_size of .* is '8', expected a whole number from 1"),
         ("vit", {"hidden_size": 8.0}, "hidden_size of .* is 8.0, expected a whole number from 1"),
         ("bert", {"hidden_size": True}, "hidden_size of .* is True, expected a whole number from 1"),
@@ -178,7 +182,7 @@ def test_sizes_of_images_and_patches_may_be_a_number_a_list_or_an_object(models,
         (
             "vit",
             {"model_type": None, "architecture": "vit_small_patch16_224", "pretrained_cfg": {}},
-            "is of a timm model, 'vit_small_patch16_224', expected one that transformers wrote",
+            "is from a timm model, 'vit_small_patch16_224', expected one written by transformers",
         ),
     ],
 )
@@ -191,7 +195,7 @@ def test_values_that_make_no_sense_are_refused_by_name(models, kind, changes, me
 
 @pytest.mark.parametrize("key", ["hidden_size", "num_hidden_layers", "num_attention_heads", "image_size"])
 def test_a_size_that_is_missing_is_named(models, key):
-    with pytest.raises(ValueError, match=rf"config\.json does not say '{key}'"):
+    with pytest.raises(ValueError, match=rf"config\.json has no '{key}'"):
         load_pretrained(config_of(models, "vit", without=[key]))
 
 

@@ -128,9 +128,12 @@ def test_a_file_of_several_processors_comes_first_as_in_transformers_5(prepared,
             "image_processor_type of .* is 'ConvNext.*, expected",
         ),
         ({"image_processor_type": None, "feature_extractor_type": "x"}, "image_processor_type of .* is None"),
-        ({"do_flip_channel_order": True}, "has the key 'do_flip_channel_order', not known here"),
-        ({"do_pad": True}, "has the key 'do_pad', not known here"),
-        ({"crop_pct": 0.9}, "has the key 'crop_pct', not known here"),
+        (
+            {"do_flip_channel_order": True},
+            "has the key 'do_flip_channel_order', which is unknown and may change the images",
+        ),
+        ({"do_pad": True}, "has the key 'do_pad', which is unknown and may change the images"),
+        ({"crop_pct": 0.9}, "has the key 'crop_pct', which is unknown and may change the images"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(prepared, changes, message):
@@ -150,7 +153,7 @@ CROP = {"do_center_crop": True, "crop_size": {"height": 224, "width": 224}, "res
         (
             {"size": {"shortest_edge": 256}, **CROP},
             224,
-            "the shorter side is resized to 256 pixels (bicubic), the middle 224 x 224 pixels are cut out",
+            "the shorter side is resized to 256 pixels (bicubic), the central 224 x 224 pixels are cropped",
         ),
         ({"size": {"shortest_edge": 224}, **CROP}, 224, None),
         ({"size": 224, **CROP, "crop_size": 224, "image_processor_type": "BitImageProcessor"}, 224, None),
@@ -163,10 +166,8 @@ def test_images_that_are_fitted_otherwise_are_told(prepared, changes, size, thei
     notes = image_notes(prepared(**changes), size)
     assert len(notes) == (theirs is not None)
     if theirs is not None:
-        ours = "the shorter side is resized to 224 pixels (bicubic), the middle 224 x 224 pixels are cut out"
-        assert notes[0].endswith(
-            f"preprocessor_config.json prepares images otherwise: there {theirs}; here {ours}"
-        )
+        ours = "the shorter side is resized to 224 pixels (bicubic), the central 224 x 224 pixels are cropped"
+        assert notes[0].endswith(f"preprocessor_config.json: there, {theirs}; here, {ours}")
 
 
 def test_a_model_that_does_not_say_how_images_are_fitted_has_nothing_told_of_it(vit):
@@ -464,15 +465,18 @@ def test_weights_and_tokenizer_may_be_in_the_folder_of_the_transformer(folder, b
 @pytest.mark.parametrize(
     ("modules", "message"),
     [
-        ([{**TRANSFORMER, "path": ".."}], r"modules\.json has .*, expected modules with a type and a path"),
-        ([{**TRANSFORMER, "path": "/etc"}], "expected modules with a type and a path"),
-        ([{**TRANSFORMER, "path": "a/../../b"}], "expected modules with a type and a path"),
-        ([{**TRANSFORMER, "type": None}], "expected modules with a type and a path"),
-        ([POOLING, TRANSFORMER], r"modules\.json begins with a Pooling, expected a Transformer"),
-        ([{**TRANSFORMER, "type": f"{KIND}BoW"}], r"modules\.json begins with a BoW, expected a Transformer"),
+        (
+            [{**TRANSFORMER, "path": ".."}],
+            r"modules\.json has .*, expected modules with a type and the path of a folder",
+        ),
+        ([{**TRANSFORMER, "path": "/etc"}], "expected modules with a type and the path of a folder"),
+        ([{**TRANSFORMER, "path": "a/../../b"}], "expected modules with a type and the path of a folder"),
+        ([{**TRANSFORMER, "type": None}], "expected modules with a type and the path of a folder"),
+        ([POOLING, TRANSFORMER], r"modules\.json starts with Pooling, expected Transformer"),
+        ([{**TRANSFORMER, "type": f"{KIND}BoW"}], r"modules\.json starts with BoW, expected Transformer"),
         (
             [TRANSFORMER, {**POOLING, "type": "mine.NewPooling"}],
-            "has NewPooling after its Transformer, expected a Pool",
+            "has NewPooling after its Transformer, expected Pool",
         ),
         (
             [TRANSFORMER, {**POOLING, "type": f"{KIND}Dense"}, POOLING],
@@ -504,9 +508,10 @@ def test_what_is_left_of_sentence_transformers_is_told(folder):
     )
     longest, after, prompt = text_notes(folder, 6)
     assert (
-        "sentence_bert_config.json: texts had up to 4 tokens in training, here they have up to 6" in longest
+        "sentence_bert_config.json: the model was trained on texts of up to 4 tokens, here they have up to 6"
+        in longest
     )
-    assert "modules.json: Dense, Normalize of the last hidden state not applied" in after
+    assert "modules.json: Dense, Normalize of the last hidden state is not applied" in after
     assert "config_sentence_transformers.json: the prompt 'query' is not put before texts" in prompt
     assert len(text_notes(folder, 4)) == 2
 

@@ -85,7 +85,7 @@ def test_predictions_are_written_with_attention_and_how_far_to_believe_it(laya, 
     np.savez(tmp_path / "new.npz", inputs=test.inputs[:60], test_inputs=test.inputs[:50])
     status, out, err = laya("predict", run, "--data", "npz:new.npz", "--out", f"p.{form}", "--json")
     assert status == 0
-    assert "50 examples of npz:new.npz, test_inputs predicted" in err
+    assert "predicted 50 examples of npz:new.npz, test_inputs" in err
     assert json.loads(out)["examples"] == 50
     if form == "npz":
         with np.load(tmp_path / "p.npz") as file:
@@ -124,7 +124,7 @@ def test_an_exported_model_predicts_and_evaluates_as_its_run(laya, run):
 
 
 def test_tensorboard_is_written_on_request(laya, tmp_path):
-    assert laya("train", "digits", "--run-dir", "r", *QUICK, "--tensorboard")[0] == 0
+    assert laya("train", "digits", "--run-dir", "r", *QUICK, "--log", "tensorboard")[0] == 0
     (file,) = (tmp_path / "r" / "tensorboard").iterdir()
     content = file.read_bytes()
     assert b"validation/accuracy" in content

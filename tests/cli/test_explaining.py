@@ -45,7 +45,7 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
         (["report", "nowhere"], "no run in nowhere: it has no config.json"),
         (["report", "RUN", "--out", "report.pdf"], "suffix of out is '.pdf', expected one of '.html'"),
         (["report", "RUN", "--out", "no/report.html"], "out is no/report.html, but there is no folder no"),
-        (["attribute", "RUN", "--out", "RUN"], "which exists already"),
+        (["attribute", "RUN", "--out", "RUN"], "which already exists"),
         (
             ["report", "RUN", "--outliers", "fashion"],
             "data.source is 'fashion' (did you mean 'fashion_mnist'?)",

@@ -62,7 +62,7 @@ def test_names_are_harmless_in_csv_and_exact_elsewhere(tmp_path, outputs):
 def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path, outputs, form):
     path = tmp_path / f"p.{form}"
     path.write_text("mine")
-    with pytest.raises(FileExistsError, match="exists already"):
+    with pytest.raises(FileExistsError, match="already exists"):
         write_predictions(path, Unlabelled(np.zeros((3, 2)), ("a", "b", "c"), None), outputs, NAMES)
     assert (path.read_text(), list(tmp_path.iterdir())) == ("mine", [path])
 

@@ -64,7 +64,7 @@ def test_sigterm_saves_and_has_a_status_of_its_own(tmp_path):
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM
-    assert err.splitlines()[-1] == f"laya: interrupted by SIGTERM, saved; to go on: laya resume {run}"
+    assert err.splitlines()[-1] == f"laya: interrupted by SIGTERM and saved; to continue: laya resume {run}"
     latest = max(int(path.name) for path in (run / "checkpoints").glob("*") if path.name.isdecimal())
     assert json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])["step"] <= latest
 
@@ -114,7 +114,7 @@ def test_if_one_of_two_processes_is_killed_the_other_ends_in_a_line_and_the_run_
     processes[victim].communicate()
     assert (other.returncode, out) == (1, "")
     *said, line = err.splitlines()
-    ended = "of this run has ended, or cannot be reached; start all of them again with: laya resume"
+    ended = "of this run has died or cannot be reached; restart all processes with: laya resume"
     assert line == f"laya: process {victim} {ended}"
     assert all(other.startswith(("laya seed", "classes", "training", "[Gloo]")) for other in said)
     kill_and_resume.finish(kill_and_resume.command("resume", run))

@@ -38,14 +38,14 @@ def wrong_files(folder):
         (["train", "digits", "--seed", "abc"], "--seed"),
         (
             ["train", "digits", "--batch-size", "100000"],
-            "batch_size is 100000, expected at most the 1294 examples",
+            "batch_size is 100000, expected at most 1294, the number of training examples",
         ),
         (
             ["train", "digits", "--batch-size", "100"],
-            "batch_size is 100, expected a multiple of the 8 devices",
+            "batch_size is 100, expected a multiple of 8, the number of devices",
         ),
         (["train", "digits", "--require-backend", "tpu"], "require_backend is 'tpu', but JAX found only"),
-        (["train", "digits", "--run-dir", "taken"], "run_dir is taken, which exists already"),
+        (["train", "digits", "--run-dir", "taken"], "run_dir is taken, which already exists"),
         (["train", "digits", "--run-dir", "gs://b/x"], "run_dir is gs://b/x, expected a local path"),
         (["resume", "gs://b/x"], "run is gs://b/x, expected a local path"),
         (
@@ -82,7 +82,10 @@ def wrong_files(folder):
         (["export", "nowhere", "--out", "x"], "no run in nowhere"),
         # What cannot be written is refused before anything is read.
         (["predict", "nowhere", "--data", "digits", "--out", "taken"], "suffix of out is ''"),
-        (["predict", "nowhere", "--data", "digits", "--out", "taken.csv"], "out is taken.csv, which exists"),
+        (
+            ["predict", "nowhere", "--data", "digits", "--out", "taken.csv"],
+            "out is taken.csv, which already exists",
+        ),
         (["predict", "nowhere", "--data", "digits", "--out", "dangling.csv"], "out is dangling.csv, which"),
         (["predict", "nowhere", "--data", "digits", "--out", "no/p.csv"], "there is no folder no"),
         (

@@ -94,7 +94,7 @@ def trained(monkeypatch, validation, test):
     monkeypatch.setattr(frozen, "train_setting", train_setting)
     split = Examples(np.zeros((2, 2, 1)), np.zeros(2))
     data = Dataset(split, split, split, ("a", "b"), Preprocessing("hidden_states", (2, 1)))
-    return frozen.Problem("paintings", Config(), data, 0)
+    return frozen.Problem("paintings", Config(), data, None, 0)
 
 
 def test_settings_and_layers_are_chosen_on_validation_and_not_on_the_test_split(monkeypatch):

@@ -138,7 +138,7 @@ def test_damaged_hidden_states_are_computed_again_to_the_bit(states_of, tmp_path
         (before.path.parent / "progress.json").write_text('{"done": 49, "of": 49}')
     before.path.write_bytes(damaged)
     message = {"one bit": "1 of 49 hidden states", "a bit of every 16th number": "49 of 49 hidden states"}
-    with pytest.warns(UserWarning, match=f"{message.get(kind, 'hidden')}.*; they are computed again$"):
+    with pytest.warns(UserWarning, match=f"{message.get(kind, 'hidden')}.*; they will be recomputed$"):
         after, steps = states_of(tmp_path / "cache")
     assert len(steps) == (1 if kind == "one bit" else 7 if kind == "zeros" else 13)
     assert steps[-1] == (49, 49)

@@ -164,7 +164,8 @@ def test_a_run_that_was_started_with_another_pooling_is_not_read_with_this_one(f
     sentence_transformers(tmp_path / "bert")  # as if the version before had passed over it
     for again in (load_model, lambda path: resume(path, ONE_DEVICE)):
         with pytest.raises(
-            ValueError, match=r"pooling of the model in .*bert is 'cls', but the run started with 'mean'"
+            ValueError,
+            match=r"pooling of the model in .*bert is 'cls', but an earlier version",
         ):
             again(tmp_path / "a")
 
@@ -174,13 +175,13 @@ def test_data_come_with_notes_on_what_the_model_was_made_for(frozen_bert, frozen
     sentence_transformers(tmp_path / "bert")
     change_json(tmp_path / "bert" / "sentence_bert_config.json", max_seq_length=4)
     notes = " ".join(load_for(frozen_bert).notes)
-    assert "texts had up to 4 tokens in training, here they have up to 6" in notes
-    assert "modules.json: Normalize of the last hidden state not applied" in notes
+    assert "the model was trained on texts of up to 4 tokens, here they have up to 6" in notes
+    assert "modules.json: Normalize of the last hidden state is not applied" in notes
     values = {"image_mean": [0.5] * 3, "image_std": [0.5] * 3, "size": 384, "resample": 2}
     change_json(tmp_path / "vit" / "preprocessor_config.json", **values)
     (note,) = [note for note in load_for(frozen_vit).notes if "vit" in note]
     assert note.endswith(
-        "there they are resized to 384 x 384 pixels (bilinear); here they are taken as they are"
+        "there, they are resized to 384 x 384 pixels (bilinear); here, they are taken as they are"
     )
 
 
@@ -189,7 +190,7 @@ def test_data_come_with_notes_on_what_the_model_was_made_for(frozen_bert, frozen
     [
         (
             {"pad_token_id": 1},
-            "pad_token_id of the model in .*bert is 1, expected 0, which texts are filled up with",
+            "pad_token_id of the model in .*bert is 1, expected 0, with which texts are padded",
         ),
         ({"vocab_size": 10}, "the tokenizer of .*bert has 11 tokens, expected at most vocab_size of .*, 10"),
         ({"is_decoder": True}, "is_decoder of .* is True, expected False"),
@@ -260,7 +261,9 @@ def test_texts_that_are_too_long_for_the_backbone_are_refused_and_empty_ones_are
     with pytest.raises(ValueError, match=r"data.max_length is 7, expected at most 6"):
         start([longer], [tmp_path / "a"], ONE_DEVICE)
     shorter = dataclasses.replace(frozen_bert, data=dataclasses.replace(frozen_bert.data, max_length=2))
-    with pytest.raises(ValueError, match=r"data.max_length is 2, expected more than 2"):
+    with pytest.raises(
+        ValueError, match=r"data.max_length is 2, expected more than the number of special tokens, 2"
+    ):
         start([shorter], [tmp_path / "a"], ONE_DEVICE)
     encoder = load_for(frozen_bert).encoder
     encoded = encoder.encode(["", "a good good good good film"], 5, "end")
@@ -280,7 +283,7 @@ def test_a_picture_that_cannot_be_read_stops_before_anything_is_written(frozen_v
     [
         ({"kind": "vit"}, "backbone.path is None, expected a pretrained vit"),
         ({"path": "x"}, "backbone.path is 'x', expected None for 'mlp'"),
-        ({"freeze": True}, "backbone.freeze is True for 'mlp', which starts at random"),
+        ({"freeze": True}, "backbone.freeze is True for 'mlp', which is randomly initialised"),
         ({"kind": "vit", "path": "x", "pooling": "max"}, "backbone.pooling is 'max', expected one of"),
     ],
 )

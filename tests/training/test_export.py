@@ -139,6 +139,6 @@ def test_what_a_model_has_to_be_read_with_is_exported_too(finished_run, tmp_path
 
 
 def test_nothing_is_written_over(exported, finished_run):
-    with pytest.raises(FileExistsError, match=r"out is .*exists already"):
+    with pytest.raises(FileExistsError, match=r"out is .*already exists"):
         export_model(load_model(finished_run), exported)
     assert load(import_model(exported).config.data).class_names == import_model(exported).schema.class_names

@@ -78,7 +78,7 @@ def test_a_run_of_an_earlier_version_was_started_on_all_devices(run):
 
 def test_a_directory_that_exists_is_left_alone(run):
     before = {path.name: path.read_bytes() for path in run.path.iterdir()}
-    with pytest.raises(FileExistsError, match=r"run_dir is .*exists already \('laya resume"):
+    with pytest.raises(FileExistsError, match=r"run_dir is .*already exists \('laya resume"):
         RunDirectory.create(run.path, Config(), SCHEMA, fingerprint=7)
     assert {path.name: path.read_bytes() for path in run.path.iterdir()} == before
 
@@ -172,7 +172,7 @@ def test_the_loser_of_two_that_make_the_same_directory_is_told_so(tmp_path, monk
         return environment(parallel)
 
     monkeypatch.setattr("laya_jax.training.run_directory.environment", make_another)
-    with pytest.raises(FileExistsError, match=r"^run_dir is .*a, which exists already \('laya resume"):
+    with pytest.raises(FileExistsError, match=r"^run_dir is .*a, which already exists \('laya resume"):
         RunDirectory.create(tmp_path / "a", Config(seed=2), SCHEMA, fingerprint=7)
     assert RunDirectory.open(tmp_path / "a").config.seed == 1
     assert [path.name for path in tmp_path.iterdir()] == ["a"]

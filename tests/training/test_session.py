@@ -28,7 +28,7 @@ from laya_jax.training.recorder import NonFiniteLossError, Recorder
 from laya_jax.training.run_directory import RunDirectory
 
 ONE_DEVICE = ParallelConfig(devices=1)
-MISSING = "has no manifest.json, so that its files are not checked"
+MISSING = "has no manifest.json, so its files are not checked"
 TIMES = ("seconds", "examples_per_second", "run")
 
 

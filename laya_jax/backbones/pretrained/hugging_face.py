@@ -4,17 +4,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
-
 from laya_jax.backbones.pretrained.config import read_config
 from laya_jax.backbones.pretrained.layouts import LAYOUTS
 from laya_jax.backbones.pretrained.rules import make_parameters, match_names
 from laya_jax.backbones.pretrained.sentence import default_pooling, transformer_folder
 from laya_jax.backbones.pretrained.weights import find_arrays, read_arrays
+from laya_jax.backbones.transformer import Transformer
 from laya_jax.typing import Parameters
 
 
-def from_hugging_face(path: Path, options: Mapping[str, Any], source: str) -> tuple[nn.Module, Parameters]:
+def from_hugging_face(path: Path, options: Mapping[str, Any], source: str) -> tuple[Transformer, Parameters]:
     """Loads the backbone in a folder, and its parameters.
 
     Args:

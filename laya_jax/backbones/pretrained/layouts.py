@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-import flax.linen as nn
 import numpy as np
 
 from laya_jax.backbones.bert import BERT
 from laya_jax.backbones.pretrained.config import ModelConfig
 from laya_jax.backbones.pretrained.rules import Rule, Rules
+from laya_jax.backbones.transformer import Transformer
 from laya_jax.backbones.vit import ViT
 
 
@@ -22,7 +22,7 @@ class Layout(NamedTuple):
         state.
     """
 
-    backbone: nn.Module
+    backbone: Transformer
     rules: Rules
     unused: str
 

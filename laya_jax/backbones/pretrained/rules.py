@@ -7,14 +7,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 from numpy.typing import NDArray
 
-from laya_jax.backbones.vit import ViT
+from laya_jax.backbones.transformer import Transformer
 from laya_jax.typing import Parameters
 
 
@@ -75,7 +74,7 @@ def match_names(names: Collection[str], rules: Rules, unused: str, path: Path) -
 
 
 def make_parameters(
-    arrays: Mapping[str, NDArray], rules: Rules, backbone: nn.Module, path: Path
+    arrays: Mapping[str, NDArray], rules: Rules, backbone: Transformer, path: Path
 ) -> Parameters:
     """Converts arrays to the backbone's parameters, in float32.
 
@@ -88,11 +87,7 @@ def make_parameters(
     Raises:
       ValueError: An array has the wrong shape or dtype, or contains non-finite values.
     """
-    example = jax.ShapeDtypeStruct((1, 1), jnp.int32)
-    if isinstance(backbone, ViT):
-        sides = (side * backbone.patch_size for side in backbone.grid)
-        example = jax.ShapeDtypeStruct((1, *sides, 3), jnp.float32)
-    shapes = jax.eval_shape(backbone.init, jax.random.key(0), example)["params"]
+    shapes = jax.eval_shape(backbone.init, jax.random.key(0), backbone.example)["params"]
     parameters = {}
     for target, shape in flatten_dict(shapes, sep="/").items():
         source, change = rules[target]

@@ -3,10 +3,11 @@
 ``explain`` extracts an ``Explanation`` from a head, on which all other functions operate:
 
 profiles        mean attention: overall, by class, for right and wrong predictions, per sample
-contributions   contributions of the layers to a class
+contributions   contributions of the layers to a class, and their shares over all classes
 subsets         predictions from subsets of the layers
 shapley         Shapley values of the layers
 curves          predicted probability as top-attention layers are removed or kept alone
+depth accuracy  accuracy from each layer alone and from the first layers
 agreement       rank agreement of an attribution with leaving layers out
 faithfulness    effect of deleting layers and of replacing attention
 rescaling       changes of attention that leave predictions alone
@@ -18,15 +19,18 @@ plots           figures of all of it
 
 from laya_jax.attribution.adapter_scaling import Rescaling, rescaled, rescaling
 from laya_jax.attribution.attention_similarity import (
+    Overlap,
     Similarity,
     Stability,
     centred_correlation,
     jensen_shannon,
+    profile_overlap,
     similarity,
     stability,
 )
-from laya_jax.attribution.contributions import margins, of_class
-from laya_jax.attribution.curves import LayerCurves, layer_curves
+from laya_jax.attribution.contributions import contribution_shares, margins, of_class
+from laya_jax.attribution.curves import Curve, LayerCurves, curve_of, layer_curves
+from laya_jax.attribution.depth_accuracy import DepthAccuracy, accuracy_over_depth
 from laya_jax.attribution.depth_profiles import (
     ClassProfile,
     Profiles,
@@ -69,9 +73,12 @@ __all__ = [
     "STYLE",
     "Agreement",
     "ClassProfile",
+    "Curve",
+    "DepthAccuracy",
     "Detection",
     "Explanation",
     "LayerCurves",
+    "Overlap",
     "Profiles",
     "RankAgreement",
     "Replacement",
@@ -79,12 +86,15 @@ __all__ = [
     "ShapleyValues",
     "Similarity",
     "Stability",
+    "accuracy_over_depth",
     "agreement",
     "all_masks",
     "attributions",
     "centred_correlation",
     "class_profile",
     "completeness_gap",
+    "contribution_shares",
+    "curve_of",
     "deletion_flips",
     "detection",
     "effective_depth",
@@ -100,6 +110,7 @@ __all__ = [
     "of_class",
     "opposing_top_layer",
     "precision_at",
+    "profile_overlap",
     "profiles",
     "randomizations",
     "rank_agreement",

@@ -39,6 +39,18 @@ class Stability(NamedTuple):
     chance: Similarity
 
 
+class Overlap(NamedTuple):
+    """Overlap of depth profiles of several runs, ``sum_i min(p_i, q_i)``, from 0 to 1 (identical).
+
+    Attributes:
+      between: Mean overlap over pairs of runs.
+      chance: Mean overlap with the layers of one run of each pair permuted, over all permutations.
+    """
+
+    between: float
+    chance: float
+
+
 def similarity(first: NDArray, second: NDArray) -> Similarity:
     """Compares two attentions on the same samples.
 
@@ -82,6 +94,28 @@ def stability(attentions: Sequence[NDArray], seed: int = 0) -> Stability:
         _mean([similarity(first, second) for first, second in pairs]),
         _mean([similarity(first, second[order]) for first, second in pairs]),
     )
+
+
+def profile_overlap(profiles: Sequence[NDArray]) -> Overlap:
+    """Compares the depth profiles of several runs.
+
+    Args:
+      profiles: Mean attention, or mean share, of each layer in each run, [L] each.
+
+    Raises:
+      ValueError: There are fewer than two profiles, or their shapes differ.
+
+    >>> profile_overlap([np.array([1.0, 0.0]), np.array([1.0, 0.0])])
+    Overlap(between=1.0, chance=0.5)
+    """
+    shapes = [np.shape(profile) for profile in profiles]
+    if len(shapes) < 2 or len(set(shapes)) > 1:
+        raise ValueError(f"profiles have the shapes {shapes}, expected at least two of one shape")
+    pairs = list(combinations(profiles, 2))
+    # A permutation brings every layer of one profile equally often beside every layer of the other.
+    chance = [np.minimum.outer(first, second).sum() / len(first) for first, second in pairs]
+    between = [np.minimum(first, second).sum() for first, second in pairs]
+    return Overlap(float(np.mean(between)), float(np.mean(chance)))
 
 
 def centred_correlation(first: NDArray, second: NDArray) -> float | None:

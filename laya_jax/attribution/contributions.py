@@ -1,4 +1,4 @@
-"""Contributions of layers to one class relative to the others."""
+"""Contributions of layers to one class relative to the others, and to all classes together."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,28 @@ def of_class(values: NDArray, classes: NDArray) -> NDArray:
     """
     values = np.asarray(values, np.float64)
     return np.take_along_axis(values, classes[:, None, None], axis=2)[..., 0] - values.mean(axis=2)
+
+
+def contribution_shares(explanation: Explanation) -> NDArray:
+    """Computes each layer's share of the contributions, ``|c_i| / sum_j |c_j|``, giving [N, L].
+
+    ``c_i`` are the contributions of layer i to the K logits minus their mean over classes, which a softmax
+    ignores. Unlike attention, the share counts what a layer says and not only its weight.
+
+    Args:
+      explanation: Explanation of N samples.
+
+    Returns:
+      Shares that sum to 1 over layers; 1 / L each for a sample to which no layer contributes.
+
+    >>> votes = np.array([[[6.0, 0.0], [0.0, 2.0], [5.0, 5.0]]])
+    >>> contribution_shares(Explanation(np.zeros((1, 3)), votes, np.ones((1, 3)), np.zeros(2))).round(2)
+    array([[0.75, 0.25, 0.  ]])
+    """
+    values = np.asarray(explanation.contributions, np.float64)
+    norms = np.linalg.norm(values - values.mean(axis=2, keepdims=True), axis=2)
+    total = norms.sum(axis=1, keepdims=True)
+    return np.where(total > 0, norms / np.where(total > 0, total, 1), 1 / norms.shape[1])
 
 
 def margins(

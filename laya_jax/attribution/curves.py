@@ -57,12 +57,19 @@ class LayerCurves(NamedTuple):
     @property
     def comprehensiveness_score(self) -> float | None:
         """Comprehensiveness, scaled to 0 for a random order and 1 for the best sets; None if these agree."""
-        return _relative(self.attention.without, self.random.without, self.best.without)
+        return self.scores(self.attention)[0]
 
     @property
     def sufficiency_score(self) -> float | None:
         """Sufficiency, scaled to 0 for a random order and 1 for the best sets; None if these agree."""
-        return _relative(self.attention.only, self.random.only, self.best.only)
+        return self.scores(self.attention)[1]
+
+    def scores(self, curve: Curve) -> tuple[float | None, float | None]:
+        """Computes comprehensiveness and sufficiency scores of another order's curve, from ``curve_of``."""
+        return (
+            _relative(curve.without, self.random.without, self.best.without),
+            _relative(curve.only, self.random.only, self.best.only),
+        )
 
 
 def layer_curves(explanation: Explanation, *, orders: int = 64, seed: int = 0) -> LayerCurves:
@@ -83,22 +90,35 @@ def layer_curves(explanation: Explanation, *, orders: int = 64, seed: int = 0) -
     (1.0, 1.0)
     """
     check_count("orders", orders)
-    layers = explanation.scores.shape[1]
-    ranked = np.argsort(-explanation.attention, axis=1, kind="stable")
-    attention = _order_curve(explanation, ranked)
-    if layers <= subsets.EXHAUSTIVE:
-        masks = all_masks(layers)
+    shape, attention = explanation.scores.shape[:2], curve_of(explanation, explanation.attention)
+    if shape[1] <= subsets.EXHAUSTIVE:
+        masks = all_masks(shape[1])
         parts = in_parts(_by_size, explanation, masks, masks.sum(axis=1))
         mean, least, most = (np.concatenate(arrays).mean(axis=0) for arrays in zip(*parts, strict=True))
         random, best = _curve(mean, mean), _curve(least, most)
     else:
         generator = np.random.default_rng(seed)
-        draws = (np.argsort(generator.random(ranked.shape), axis=1) for _ in range(orders))
+        draws = (np.argsort(generator.random(shape), axis=1) for _ in range(orders))
         curves = [_order_curve(explanation, draw) for draw in draws]
         random = Curve(*(np.mean(arrays, axis=0) for arrays in zip(*curves, strict=True)))
         best = _greedy(explanation)
-    full = _probabilities(explanation, np.ones(ranked.shape, bool))
+    full = _probabilities(explanation, np.ones(shape, bool))
     return LayerCurves(float(full.mean()), attention, random, best)
+
+
+def curve_of(explanation: Explanation, attribution: NDArray) -> Curve:
+    """Computes the curve with the layers in order of an attribution, largest first.
+
+    Args:
+      explanation: Explanation of N samples.
+      attribution: Value of each layer for each sample, [N, L].
+
+    >>> votes = np.array([[[2.0, 0.0], [0.0, 1.0]]])
+    >>> explanation = Explanation(np.zeros((1, 2)), votes, np.ones((1, 2)), np.zeros(2))
+    >>> curve_of(explanation, np.array([[2.0, 1.0]])).only.round(2)
+    array([0.88])
+    """
+    return _order_curve(explanation, np.argsort(-attribution, axis=1, kind="stable"))
 
 
 def _relative(curve: NDArray, random: NDArray, best: NDArray) -> float | None:

@@ -1,6 +1,6 @@
 """Matplotlib figures of attributions. Every function returns a figure to show or to save.
 
-Each layer has the same colour in every figure; the palette is colour-blind safe.
+Each layer has the same colour in every figure, from one sequential palette over depth.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
@@ -20,8 +21,10 @@ from laya_jax.attribution.curves import LayerCurves
 from laya_jax.attribution.depth_profiles import ClassProfile, Profiles
 from laya_jax.attribution.explanation import Explanation
 
-LAYERS = ("#4477aa", "#ee8866", "#44aa99", "#ddaa33", "#aa4499", "#77aadd", "#bb5566", "#999933", "#332288")
-"""Colours of the layers, after Paul Tol; they repeat if there are more layers."""
+ANCHORS = ("#04a19b", "#00949e", "#0085a0", "#0076a1", "#00659f", "#00549c", "#134195", "#272d8c", "#31167e")
+DEPTH = LinearSegmentedColormap.from_list("depth", ANCHORS)
+"""Sequential palette of the layers, from the first to the last: lightness falls with depth, so that the order
+also shows in grey and to colour-blind readers."""
 
 STYLE: Any = {
     "font.size": 9.0,
@@ -35,8 +38,12 @@ STYLE: Any = {
 }
 
 
-def profile_bars(profiles: Profiles) -> Figure:
-    """Plots the mean attention of each layer, with its standard deviation over the samples.
+def profile_bars(profiles: Profiles, of: str = "attention") -> Figure:
+    """Plots the mean of each layer, with its standard deviation over the samples.
+
+    Args:
+      profiles: Profiles of attention, or of the shares of the contributions.
+      of: Label of the vertical axis.
 
     Reference: LAYA (arXiv 2511.12723), Figure 1.
     """
@@ -45,7 +52,7 @@ def profile_bars(profiles: Profiles) -> Figure:
         number = len(profiles.mean)
         axes.bar(range(number), profiles.mean, yerr=profiles.deviation, color=_colours(number), capsize=3)
         _name_layers(axes, number)
-        axes.set(ylim=(0, None), ylabel="attention", xlabel="layer")
+        axes.set(ylim=(0, None), ylabel=of, xlabel="layer")
         return figure
 
 
@@ -148,8 +155,8 @@ def _heatmap(axes: Axes, group: ClassProfile) -> AxesImage:
     return image
 
 
-def _colours(number: int) -> list[str]:
-    return [LAYERS[layer % len(LAYERS)] for layer in range(number)]
+def _colours(number: int) -> NDArray:
+    return DEPTH(np.linspace(0, 1, number))
 
 
 def _name_layers(axes: Axes, number: int) -> None:

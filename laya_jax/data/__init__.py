@@ -2,7 +2,7 @@
 
 from laya_jax.data.archive import read_npz
 from laya_jax.data.batches import batch_indices, evaluation_indices, steps_per_epoch, stream
-from laya_jax.data.config import PATHS, DataConfig, is_own, kind_of
+from laya_jax.data.config import PATHS, DataConfig, is_own, kind_of, title_of
 from laya_jax.data.dataset import Dataset, Examples, Preprocessing, Schema, Unlabelled
 from laya_jax.data.encoder import PADDING, TextEncoder
 from laya_jax.data.originals import megabytes, original_files
@@ -40,4 +40,5 @@ __all__ = [
     "read_npz",
     "steps_per_epoch",
     "stream",
+    "title_of",
 ]

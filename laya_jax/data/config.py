@@ -8,8 +8,15 @@ from typing import Literal
 
 from laya_jax.checks import check_choice, check_count, check_number
 
-DATA_SETS = ("digits", "fashion_mnist", "cifar10", "imdb_reviews")
-"""Named data sets: scikit-learn's embedded digits, and the paper's, from tensorflow-datasets."""
+TITLES = {
+    "digits": "Handwritten digits",
+    "fashion_mnist": "Fashion-MNIST",
+    "cifar10": "CIFAR-10",
+    "imdb_reviews": "IMDB reviews",
+}
+"""Titles of the named data sets: scikit-learn's embedded digits, and tensorflow-datasets of the paper."""
+
+DATA_SETS = tuple(TITLES)
 
 PATHS = {
     "npz": "npz:FILE",
@@ -150,3 +157,15 @@ def path_of(source: str) -> Path:
     'file.npz'
     """
     return Path(source.partition(":")[2]).expanduser()
+
+
+def title_of(source: str) -> str:
+    """Returns a title for a source: that of a named data set, or the name of the folder or file.
+
+    >>> title_of("fashion_mnist"), title_of("images:data/birds/"), title_of("texts:data/reviews.csv.gz")
+    ('Fashion-MNIST', 'birds', 'reviews')
+    """
+    if not is_own(source):
+        return TITLES[source]
+    path = path_of(source)
+    return (path.name if kind_of(source) == "images" else path.name.partition(".")[0]) or kind_of(source)

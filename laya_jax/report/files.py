@@ -3,15 +3,19 @@
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.attribution import effective_depth, label_suspicion, of_class
 from laya_jax.files import write_json, writing
-from laya_jax.report.measuring import Attributed, other_seeds
+from laya_jax.report.measuring import Attributed
+from laya_jax.report.seeds import other_seeds
 from laya_jax.spreadsheet import write_rows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHOWN = 40
 """Number of samples in the figure of contributions."""
@@ -37,11 +41,25 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
       ids: Ids of the samples, in order.
       labels: True classes, [N].
     """
+    suspicion = label_suspicion(run.explained.logits, labels, run.explained.explanation)
+    with writing(f"{path}.npz", binary=True) as file:
+        np.savez(file, **_arrays(run, ids, labels, suspicion))
+    columns = _columns(run, ids, labels, suspicion)
+    with writing(f"{path}.csv", errors="backslashreplace") as file:
+        write_rows(file, list(columns), zip(*columns.values(), strict=True))
+
+
+def _arrays(
+    run: Attributed, ids: Sequence[str], labels: NDArray, suspicion: dict[str, NDArray]
+) -> dict[str, Any]:
     logits, explanation = run.explained
-    predicted = np.argmax(logits, axis=1)
-    suspicion = label_suspicion(logits, labels, explanation)
-    arrays = {"ids": np.array(ids), "labels": labels, "predicted": predicted, "logits": logits}
-    arrays |= {f"suspicion_{name}": values for name, values in suspicion.items()}
+    arrays = {
+        "ids": np.array(ids),
+        "labels": labels,
+        "predicted": np.argmax(logits, axis=1),
+        "logits": logits,
+        **{f"suspicion_{name}": values for name, values in suspicion.items()},
+    }
     if explanation is not None and run.shapley is not None:
         arrays |= {
             "attention": explanation.attention.astype(np.float32),
@@ -51,9 +69,14 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         }
         if run.shapley.errors is not None:
             arrays["shapley_errors"] = run.shapley.errors
-    with writing(f"{path}.npz", binary=True) as file:
-        np.savez(file, **arrays)
-    names = run.numbers["class_names"]
+    return arrays
+
+
+def _columns(
+    run: Attributed, ids: Sequence[str], labels: NDArray, suspicion: dict[str, NDArray]
+) -> dict[str, Sequence[Any]]:
+    explanation, names = run.explained.explanation, run.numbers["class_names"]
+    predicted = np.argmax(run.explained.logits, axis=1)
     columns: dict[str, Sequence[Any]] = {
         "id": ids,
         "label": [names[label] for label in labels],
@@ -70,8 +93,7 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
         }
         for name, values in each.items():
             columns |= {f"{name} h{layer}": column.tolist() for layer, column in enumerate(values.T, 1)}
-    with writing(f"{path}.csv", errors="backslashreplace") as file:
-        write_rows(file, list(columns), zip(*columns.values(), strict=True))
+    return columns
 
 
 def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
@@ -82,10 +104,11 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
     from laya_jax.attribution import plots
 
     first = runs[0]
-    if first.profiles is None or first.curves is None:
+    if first.profiles is None or first.contribution_profiles is None or first.curves is None:
         return
     explanation = first.explained.weighed()
     figures = {
+        "contribution-profile": plots.profile_bars(first.contribution_profiles, "share of contributions"),
         "profile": plots.profile_bars(first.profiles),
         "class-profiles": plots.class_heatmaps(first.profiles, first.numbers["class_names"]),
         "contributions": plots.stacked_contributions(explanation.take(slice(SHOWN))),
@@ -95,16 +118,24 @@ def write_figures(directory: Path, runs: Sequence[Attributed]) -> None:
         attentions = [run.explained.weighed().attention for run in compared]
         names = [f"{run.numbers['head']} {run.numbers['seed']}" for run in compared]
         figures["stability"] = plots.stability_map(attentions, names)
-    measured = first.numbers["faithfulness"]
-    caption = (
-        f"{measured['flips_without_top_layer']:.1%} of predictions change without the layer with the most "
-        f"attention, {measured['flips_without_another_layer']:.1%} without another one"
-    )
+    of_attention = first.numbers["faithfulness"]
     for name, figure in figures.items():
+        by_contribution = name.startswith("contribution")
+        measured = of_attention["contributions"] if by_contribution else of_attention
+        top = "that contributes most" if by_contribution else "with the most attention"
+        caption = (
+            f"{measured['flips_without_top_layer']:.1%} of predictions change without the layer {top}, "
+            f"{measured['flips_without_another_layer']:.1%} without another one"
+        )
         figure.supxlabel(caption, size=7)
-        for suffix in ("png", "pdf"):
-            # Drawn in memory first: image libraries that write files themselves do not report a full disk.
-            drawn = io.BytesIO()
-            figure.savefig(drawn, format=suffix)
-            with writing(directory / f"{name}.{suffix}", binary=True) as file:
-                file.write(drawn.getbuffer())
+        _save(figure, directory / name)
+
+
+def _save(figure: "Figure", path: Path) -> None:
+    """Writes a figure to ``path`` with .png and .pdf appended."""
+    for suffix in ("png", "pdf"):
+        # Drawn in memory first: image libraries that write files themselves do not report a full disk.
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format=suffix)
+        with writing(path.with_name(f"{path.name}.{suffix}"), binary=True) as file:
+            file.write(drawn.getbuffer())

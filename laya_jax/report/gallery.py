@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from laya_jax.attribution import label_suspicion, of_class
+from laya_jax.attribution import contribution_shares, label_suspicion, of_class
 from laya_jax.data import Schema, TextEncoder
 from laya_jax.engine import softmax
 from laya_jax.report.measuring import Attributed
 
 SHEET_COLUMNS, SHEET_ROWS = 20, 25
-LARGEST_THUMBNAIL = 64
+FINE, COARSE, MANY = 144, 64, 1_000
+"""Largest side of a thumbnail in pixels, for up to ``MANY`` samples and for more, to keep the file small."""
+
 QUALITY = 85
 WORDS = 60
 """Maximum number of words shown of a text."""
@@ -37,6 +39,7 @@ def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Sc
         some = explanation.take(slice(number))
         layers = {
             "attention": _whole(some.attention, 1000),
+            "shares": _whole(contribution_shares(some), 1000),
             "contributions": _whole(of_class(some.contributions, predicted), 100),
         }
     return {
@@ -45,34 +48,30 @@ def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Sc
         "probability": _whole(probabilities.max(axis=1), 1000),
         "suspicion": _whole(label_suspicion(logits, labels)["self_confidence"], 100),
         "layers": layers,
-        "pictures": sprite_sheets(inputs.reshape(number, *schema.preprocessing.shape))
+        "pictures": sprite_sheets(
+            inputs.reshape(number, *schema.preprocessing.shape), FINE if number <= MANY else COARSE
+        )
         if kind == "images"
         else None,
         "texts": excerpts(inputs, schema.encoder) if schema.encoder else None,
     }
 
 
-def sprite_sheets(images: NDArray) -> dict[str, Any]:
-    """Arranges uint8 images [N, H, W, C] as thumbnails on sprite sheets, each a data URL.
+def sprite_sheets(images: NDArray, largest: int = FINE) -> dict[str, Any]:
+    """Arranges images [N, H, W, C] as thumbnails on sprite sheets, each a data URL.
+
+    Args:
+      images: Images of any range.
+      largest: Largest height or width of a thumbnail.
 
     >>> sheets = sprite_sheets(np.zeros((3, 8, 8, 1), np.uint8))
     >>> sheets["width"], sheets["sheets"][0][:22]
     (8, 'data:image/webp;base64')
     """
-    number, height, width, channels = images.shape
-    shrink = max(1, -(-max(height, width) // LARGEST_THUMBNAIL))
-    small = images[:, ::shrink, ::shrink, : 3 if channels >= 3 else 1]
-    if small.shape[3] == 1:
-        small = np.repeat(small, 3, axis=3)
-    _, height, width, _ = small.shape
-    on_sheet, sheets = SHEET_COLUMNS * SHEET_ROWS, []
-    for start in range(0, number, on_sheet):
-        part = small[start : start + on_sheet]
-        rows = -(-len(part) // SHEET_COLUMNS)
-        sheet = np.zeros((rows * SHEET_COLUMNS, height, width, 3), np.uint8)
-        sheet[: len(part)] = _as_bytes(part)
-        sheet = sheet.reshape(rows, SHEET_COLUMNS, height, width, 3).transpose(0, 2, 1, 3, 4)
-        sheets.append(_address(sheet.reshape(rows * height, SHEET_COLUMNS * width, 3)))
+    thumbnails = _thumbnails(images, largest)
+    height, width = thumbnails.shape[1:3]
+    on_sheet = SHEET_COLUMNS * SHEET_ROWS
+    sheets = [_sheet(thumbnails[start : start + on_sheet]) for start in range(0, len(images), on_sheet)]
     return {
         "sheets": sheets,
         "columns": SHEET_COLUMNS,
@@ -82,6 +81,27 @@ def sprite_sheets(images: NDArray) -> dict[str, Any]:
     }
 
 
+def _thumbnails(images: NDArray, largest: int) -> NDArray:
+    """Converts images to RGB bytes and averages pixels where an image is larger than a thumbnail."""
+    colours = images[..., :3] if images.shape[3] >= 3 else np.repeat(images[..., :1], 3, axis=3)
+    pixels, (height, width) = _as_bytes(colours), images.shape[1:3]
+    shrink = max(height, width) / largest
+    if shrink <= 1:
+        return pixels
+    size = (max(1, round(width / shrink)), max(1, round(height / shrink)))
+    return np.stack([Image.fromarray(image).resize(size, Image.Resampling.BOX) for image in pixels])
+
+
+def _sheet(thumbnails: NDArray) -> str:
+    """Arranges thumbnails in rows on one picture, whose last row may be incomplete."""
+    number, height, width, _ = thumbnails.shape
+    rows = -(-number // SHEET_COLUMNS)
+    sheet = np.zeros((rows * SHEET_COLUMNS, height, width, 3), np.uint8)
+    sheet[:number] = thumbnails
+    sheet = sheet.reshape(rows, SHEET_COLUMNS, height, width, 3).transpose(0, 2, 1, 3, 4)
+    return _address(sheet.reshape(rows * height, SHEET_COLUMNS * width, 3))
+
+
 def excerpts(inputs: NDArray, encoder: TextEncoder) -> list[str]:
     """Returns the first words of each text.
 
@@ -89,7 +109,8 @@ def excerpts(inputs: NDArray, encoder: TextEncoder) -> list[str]:
     >>> excerpts(np.array([[2, 1, 3, 0]]), Vocabulary(("good", "film")))
     ['good … film']
     """
-    return [encoder.decode(row[row > 0][:WORDS]) for row in inputs]
+    words = [row[row > 0] for row in inputs]
+    return [encoder.decode(row[:WORDS]) + " …" * (len(row) > WORDS) for row in words]
 
 
 def _as_bytes(images: NDArray) -> NDArray:

@@ -17,13 +17,34 @@ import numpy as np
 from markupsafe import Markup
 
 import laya_jax
-from laya_jax.data import Examples
+from laya_jax.data import Examples, title_of
+from laya_jax.engine import Config, TrainedModel
+from laya_jax.report.answers import PROFILES, Answer, answer
+from laya_jax.report.charts import Figure, curve_figures, depth_figure, profile_figure
+from laya_jax.report.checklist import findings
 from laya_jax.report.explainer import Explainer
 from laya_jax.report.gallery import gallery
 from laya_jax.report.measuring import Attributed
-from laya_jax.report.verdicts import WORDS, findings, stable, summary
+from laya_jax.report.seeds import other_seeds
+from laya_jax.report.verdicts import WORDS, Numbers
+from laya_jax.report.wording import joined
+
+FEW_CLASSES = 5
+"""Maximum number of classes whose names are in the title."""
+
+LONGEST_TITLE = 80
+"""Maximum number of characters of a title that has the names of the classes."""
 
 DETECTIONS = (("mistakes", "Detecting mistakes"), ("outliers", "Detecting out-of-distribution inputs"))
+
+KINDS = {"vit": "ViT", "bert": "BERT", "mlp": "MLP", "bilstm": "BiLSTM", "separable_cnn": "separable CNN"}
+
+HEADS = {
+    "laya": "LAYA head",
+    "scalar_mix": "Scalar-mix head",
+    "concat": "Concatenation head",
+    "last_layer": "Last-layer head",
+}
 
 
 def render(
@@ -47,61 +68,118 @@ def render(
       The page. File names that are not UTF-8 leave surrogate escapes in it; write it with
       ``errors="backslashreplace"``.
     """
-    first = runs[0].numbers
-    number = min(len(examples.labels), largest_gallery)
-    schema, config = explainer.model.schema, explainer.model.config
+    first, model = runs[0].numbers, explainer.model
     layers = [f"h{layer}" for layer in range(1, len(first["metrics"]["attention"] or ()) + 1)]
-    samples = gallery(runs[0], np.asarray(examples.inputs[:number]), examples.labels[:number], schema)
-    faithfulness = first["faithfulness"] or {}
-    template, css, script = (
-        files("laya_jax.report").joinpath("page", name).read_text("utf-8")
-        for name in ("page.html.jinja", "page.css", "page.js")
+    found = answer(first, stability)
+    css, script = (
+        files("laya_jax.report").joinpath("page", name).read_text("utf-8") for name in ("page.css", "page.js")
     )
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    embedded = {
-        "samples": samples,
-        "class_names": schema.class_names,
-        "layers": layers,
-        "examples": len(examples.labels),
-    }
-    return environment.from_string(template).render(
+    return _template().render(
         policy=_policy(css, script),
-        title=f"Layers that {config.head.kind} uses on {config.data.source}",
-        summary=summary(first, stability),
-        overall="unknown" if stability is None else stable(stability).verdict,
-        facts=_facts(explainer),
+        title=_title(model),
+        subject=_subject(model.config, first["metrics"]["examples"]),
+        answer=found,
+        figures=_figures(runs, found, layers),
+        maps=_maps(first),
+        facts=_facts(model),
         runs=[run.numbers for run in runs],
-        class_names=schema.class_names,
+        numbers=first,
+        class_names=model.schema.class_names,
         layers=layers,
-        profiles=first["profiles"],
         findings=findings(first, stability),
         words=WORDS,
-        curves=faithfulness.get("curves"),
-        replaced=faithfulness.get("replaced_attention"),
-        randomized=faithfulness.get("randomization"),
         detections=[(title, first[name]) for name, title in DETECTIONS if first[name] is not None],
         version=laya_jax.__version__,
         date=date.today().isoformat(),
-        css=_verbatim(css),
-        script=_verbatim(script),
-        data=_verbatim(
-            json.dumps(embedded, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")
-        ),
+        css=Markup(css),
+        script=Markup(script),
+        data=_embedded(runs[0], model, examples, layers, largest_gallery),
     )
 
 
-def _facts(explainer: Explainer) -> list[tuple[str, str]]:
-    config = explainer.model.config
-    head = config.head
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("laya_jax.report", "page"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.jinja")
+
+
+def _title(model: TrainedModel) -> str:
+    """Returns the title of the data with its classes, or with their number if there are many."""
+    names, data = model.schema.class_names, title_of(model.config.data.source)
+    if len(names) <= FEW_CLASSES and len(named := f"{data}: {joined(names)}") <= LONGEST_TITLE:
+        return named
+    return f"{data}: {len(names)} classes"
+
+
+def _subject(config: Config, examples: int) -> str:
+    """Describes the model and the examples in a few words."""
     backbone = config.backbone
+    head = HEADS.get(config.head.kind, f"{config.head.kind} head")
+    frozen = "frozen " if backbone.freeze else ""
+    parts = (head, f"{frozen}{KINDS.get(backbone.kind, backbone.kind)} backbone", f"{examples:,} examples")
+    return " \N{MIDDLE DOT} ".join(parts)
+
+
+def _figures(runs: Sequence[Attributed], found: Answer, layers: Sequence[str]) -> dict[str, Any]:
+    """Draws all figures of a head with attention; none of any other head."""
+    if found.contributions is None or found.attention is None:
+        return {}
+    first, others = runs[0].numbers, other_seeds(runs)[1:]
+    profiles: dict[str, Figure] = {}
+    for reading in (found.contributions, found.attention):
+        means = [run.numbers[PROFILES[reading.name]]["mean"] for run in others]
+        profiles[reading.name] = profile_figure(reading, layers, means)
+    measured = first["faithfulness"]
+    over_depth = depth_figure(
+        measured["accuracy_over_depth"], layers, first["metrics"]["accuracy"], len(first["class_names"])
+    )
+    return {**profiles, "curves": curve_figures(measured["curves"]), "depth": over_depth}
+
+
+def _maps(numbers: Numbers) -> list[dict[str, Any]]:
+    """Collects the profiles by class, and the largest value of each attribution for the scale of colours."""
+    maps = []
+    for name, key in PROFILES.items():
+        if numbers[key] is None:
+            continue
+        groups = {group: numbers[key][group] for group in ("all", "correct", "wrong")}
+        shares = [share for group in groups.values() for row in group["by_class"] if row for share in row]
+        maps.append({"name": name, "groups": groups, "largest": max(shares, default=1.0)})
+    return maps
+
+
+def _facts(model: TrainedModel) -> list[tuple[str, str]]:
+    backbone, head = model.config.backbone, model.config.head
     sizes = backbone.path or " - ".join(map(str, backbone.widths))
-    frozen = ", frozen" if backbone.freeze else ""
-    facts = [("backbone", f"{backbone.kind} {sizes}{frozen}"), ("head", head.kind)]
+    facts = [("backbone", f"{backbone.kind} {sizes}"), ("head", head.kind)]
+    facts.insert(1, ("backbone's parameters", "frozen" if backbone.freeze else "trained"))
     if head.kind != "last_layer":
         facts.append(("shared width of the layers", str(head.dim)))
     if head.kind == "laya":
         facts += [("temperature", str(head.temperature)), ("psi", head.psi)]
-    return facts + [("warning", warning) for warning in explainer.model.warnings]
+    facts.append(("data", model.config.data.source))
+    return facts + [("warning", warning) for warning in model.warnings]
+
+
+def _embedded(
+    run: Attributed, model: TrainedModel, examples: Examples, layers: Sequence[str], largest_gallery: int
+) -> Markup:
+    """Encodes what the page's script reads as JSON that cannot end its element."""
+    number = min(len(examples.labels), largest_gallery)
+    samples = gallery(run, np.asarray(examples.inputs[:number]), examples.labels[:number], model.schema)
+    embedded = {
+        "samples": samples,
+        "class_names": model.schema.class_names,
+        "layers": layers,
+        "examples": len(examples.labels),
+    }
+    text = json.dumps(embedded, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("<", "\\u003c"))
 
 
 def _policy(css: str, script: str) -> str:
@@ -116,8 +194,3 @@ def _policy(css: str, script: str) -> str:
         f"default-src 'none'; script-src 'sha256-{code}'; style-src-elem 'sha256-{style}'; "
         "style-src-attr 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
     )
-
-
-def _verbatim(text: str) -> Markup:
-    """Marks trusted text as exempt from escaping."""
-    return Markup(text)

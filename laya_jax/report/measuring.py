@@ -1,7 +1,6 @@
 """Measurements of a trained model's attention: profiles, faithfulness, diagnostics."""
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import jax.numpy as jnp
@@ -9,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax import attribution
-from laya_jax.attribution import Explanation, randomizations
+from laya_jax.attribution import Explanation, contribution_shares, randomizations
 from laya_jax.data import Examples
 from laya_jax.engine import initial_parameters, measure, to_json
 from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.report.noise import with_noise
+from laya_jax.report.plain import plain
 from laya_jax.training import faithfulness as deletion
 
 RERUN = 5_000
@@ -36,6 +36,8 @@ class Attributed(NamedTuple):
       numbers: Summary of all measurements, as JSON-compatible values.
       explained: Logits and explanation of every example.
       profiles: Attention by depth and class; None for a head without attention over layers.
+      contribution_profiles: Shares of the contributions by depth and class; None for a head without attention
+        over layers.
       shapley: Shapley values of the layers for the predicted class and their standard errors, [N, L] each;
         None for a head without attention over layers.
       curves: Predictions as top-attention layers are removed or kept alone; None for a head without
@@ -45,6 +47,7 @@ class Attributed(NamedTuple):
     numbers: dict[str, Any]
     explained: Explained
     profiles: attribution.Profiles | None
+    contribution_profiles: attribution.Profiles | None
     shapley: attribution.ShapleyValues | None
     curves: attribution.LayerCurves | None
 
@@ -68,58 +71,48 @@ def attribute(
     examples = explainer.convert(examples)
     explained = explainer(examples)
     logits, explanation, labels = explained.logits, explained.explanation, examples.labels
-    attention = None if explanation is None else explanation.attention
-    wrong = np.argmax(logits, axis=1) != labels
-    numbers: dict[str, Any] = {
-        "head": explainer.model.config.head.kind,
-        "seed": explainer.model.config.seed,
-        "config": _to_json(to_json(explainer.model.config)),
-        "class_names": list(explainer.model.schema.class_names),
-        "warnings": list(explainer.model.warnings),
-        "metrics": dataclasses.asdict(measure(logits, attention, labels)),
-        "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
-        "outliers": None,
-        "profiles": None,
-        "faithfulness": None,
-    }
+    numbers = _without_layers(explainer, explained, labels)
     if outliers is not None:
         numbers["outliers"] = _outliers(explained, explainer(outliers))
     if explanation is None:
-        return Attributed(numbers, explained, None, None, None)
+        return Attributed(numbers, explained, None, None, None, None)
     predicted, classes = np.argmax(logits, axis=1), logits.shape[1]
     _begin(explainer, "Shapley values")
     shapley = attribution.shapley_of_class(explanation, predicted)
     _begin(explainer, "curves over layers")
     curves = attribution.layer_curves(explanation)
-    found = attribution.profiles(explanation.attention, labels, predicted, classes)
-    numbers["profiles"] = found.to_json()
+    profiles, contribution_profiles = (
+        attribution.profiles(values, labels, predicted, classes)
+        for values in (explanation.attention, contribution_shares(explanation))
+    )
+    numbers["profiles"] = profiles.to_json()
+    numbers["contribution_profiles"] = contribution_profiles.to_json()
     numbers["faithfulness"] = {
         **_inside_the_head(explanation, logits, labels, shapley, curves, explainer),
         "randomization": _randomization(explainer, examples, explanation, random_labels),
         "input_noise": _input_noise(explainer, examples, explanation),
     }
-    return Attributed(numbers, explained, found, shapley, curves)
+    return Attributed(numbers, explained, profiles, contribution_profiles, shapley, curves)
 
 
-def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
-    """Measures the similarity of attention across ``other_seeds(runs)``; None without runs to compare."""
-    attentions = [run.explained.weighed().attention for run in other_seeds(runs)]
-    return _to_json(attribution.stability(attentions)) if attentions else None
-
-
-def other_seeds(runs: Sequence[Attributed]) -> list[Attributed]:
-    """Returns the first run and those that differ from it, and from each other, only in their seed.
-
-    The list is empty if there is only the first run, or if its head has no attention over layers.
-    """
-    if runs[0].explained.explanation is None:
-        return []
-    unseeded = {**runs[0].numbers["config"], "seed": None}
-    by_seed: dict[int, Attributed] = {}
-    for run in runs:
-        if {**run.numbers["config"], "seed": None} == unseeded:
-            by_seed.setdefault(run.numbers["seed"], run)
-    return list(by_seed.values()) if len(by_seed) > 1 else []
+def _without_layers(explainer: Explainer, explained: Explained, labels: NDArray) -> dict[str, Any]:
+    """Computes what can be measured of every head; None for what needs attention over layers, or outliers."""
+    model, (logits, explanation) = explainer.model, explained
+    attention = None if explanation is None else explanation.attention
+    wrong = np.argmax(logits, axis=1) != labels
+    return {
+        "head": model.config.head.kind,
+        "seed": model.config.seed,
+        "config": plain(to_json(model.config)),
+        "class_names": list(model.schema.class_names),
+        "warnings": list(model.warnings),
+        "metrics": dataclasses.asdict(measure(logits, attention, labels)),
+        "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
+        "outliers": None,
+        "contribution_profiles": None,
+        "profiles": None,
+        "faithfulness": None,
+    }
 
 
 def _begin(explainer: Explainer, measurement: str) -> None:
@@ -137,30 +130,50 @@ def _inside_the_head(
     """Computes the measurements that need only the explanation, without running the network."""
     _begin(explainer, "layers left out")
     masked, zeroed = attribution.leave_one_out(explanation)
-    flips = attribution.deletion_flips(
-        lambda mask: jnp.asarray(explanation.masked(mask)), jnp.asarray(explanation.attention)
-    )
+    shares = contribution_shares(explanation)
     return {
-        **deletion(np.asarray(flips)),
+        **_deletion(explanation, explanation.attention),
+        "contributions": _deletion(explanation, shares),
         "completeness_gap": attribution.completeness_gap(explanation, logits),
         "agreement": {
-            name: _to_json(attribution.agreement(values, masked, zeroed))
+            name: plain(attribution.agreement(values, masked, zeroed))
             for name, values in attribution.attributions(explanation, shapley).items()
         },
         "shapley_error": None if shapley.errors is None else float(shapley.errors.mean()),
         "curves": {
-            **_to_json(curves),
+            **plain(curves),
+            "contributions": _curve(explanation, shares, curves),
             "comprehensiveness": curves.comprehensiveness,
             "comprehensiveness_score": curves.comprehensiveness_score,
             "sufficiency": curves.sufficiency,
             "sufficiency_score": curves.sufficiency_score,
         },
-        "replaced_attention": _to_json(attribution.replaced_attention(explanation, labels)),
+        "accuracy_over_depth": plain(attribution.accuracy_over_depth(explanation, labels)),
+        "replaced_attention": plain(attribution.replaced_attention(explanation, labels)),
         "opposing_top_layer": attribution.opposing_top_layer(explanation),
-        "rescaling": _to_json(attribution.rescaling(explanation))
+        "rescaling": plain(attribution.rescaling(explanation))
         if explainer.model.classifier.head.scale_is_free
         else None,
     }
+
+
+def _curve(explanation: Explanation, values: NDArray, curves: attribution.LayerCurves) -> dict[str, Any]:
+    """Computes the curve with the layers in order of an attribution, and its scores."""
+    curve = attribution.curve_of(explanation, values)
+    comprehensiveness, sufficiency = curves.scores(curve)
+    return {
+        **plain(curve),
+        "comprehensiveness_score": comprehensiveness,
+        "sufficiency_score": sufficiency,
+    }
+
+
+def _deletion(explanation: Explanation, values: NDArray) -> dict[str, float]:
+    """Computes the predictions that flip without the layer of the largest value, and without another."""
+    flips = attribution.deletion_flips(
+        lambda mask: jnp.asarray(explanation.masked(mask)), jnp.asarray(values)
+    )
+    return deletion(np.asarray(flips))
 
 
 def _randomization(
@@ -174,12 +187,12 @@ def _randomization(
     drawn = model.classifier.clone(head=model.classifier.head.randomized())
     fresh = initial_parameters(drawn, model.schema.preprocessing, model.config.seed + 1)
     found = {
-        part: _to_json(attribution.similarity(before, explainer(some, parameters).weighed().attention))
+        part: plain(attribution.similarity(before, explainer(some, parameters).weighed().attention))
         for part, parameters in randomizations(model.parameters, fresh)
     }
     if random_labels is not None and random_labels.model.config.seed == model.config.seed:
         other = random_labels(some).weighed().attention
-        found["labels"] = _to_json(attribution.similarity(before, other))
+        found["labels"] = plain(attribution.similarity(before, other))
     return found
 
 
@@ -192,7 +205,7 @@ def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanat
     noisy = explainer(Examples(with_noise(np.asarray(some.inputs), unknown), some.labels)).weighed()
     before = explanation.take(slice(RERUN))
     return {
-        **_to_json(attribution.similarity(before.attention, noisy.attention)),
+        **plain(attribution.similarity(before.attention, noisy.attention)),
         "flips": float(np.mean(np.argmax(before.logits, axis=1) != np.argmax(noisy.logits, axis=1))),
     }
 
@@ -210,17 +223,4 @@ def _outliers(inside: Explained, outside: Explained) -> dict[str, Any]:
 
 
 def _detections(scores: dict[str, NDArray], positive: NDArray) -> dict[str, Any]:
-    return {name: _to_json(attribution.detection(values, positive)) for name, values in scores.items()}
-
-
-def _to_json(value: Any) -> Any:
-    """Converts named tuples to objects, and arrays and tuples to lists."""
-    if isinstance(value, np.ndarray):
-        return value.tolist()
-    if hasattr(value, "_asdict"):
-        value = value._asdict()
-    if isinstance(value, dict):
-        return {name: _to_json(each) for name, each in value.items()}
-    if isinstance(value, tuple):
-        return [_to_json(each) for each in value]
-    return value
+    return {name: plain(attribution.detection(values, positive)) for name, values in scores.items()}

@@ -1,4 +1,5 @@
 import json
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -6,11 +7,14 @@ from scipy import stats
 from scipy.spatial import distance
 
 from laya_jax.attribution import (
+    accuracy_over_depth,
     centred_correlation,
+    contribution_shares,
     effective_depth,
     entropy,
     jensen_shannon,
     mutual_information,
+    profile_overlap,
     profiles,
     randomizations,
     similarity,
@@ -136,3 +140,32 @@ def test_parameters_are_made_random_part_by_part():
     assert random("adapters") == ["head/adapter_0", "head/adapter_1"]
     assert random("backbone from h2") == ["backbone/forward_1"]
     assert random("whole backbone") == ["backbone/embedding", "backbone/forward_0", "backbone/forward_1"]
+
+
+def test_shares_of_contributions_count_what_a_layer_says_of_all_classes(explanation, one_layer, uniform):
+    shares = contribution_shares(explanation)
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    same_for_all = explanation._replace(votes=explanation.votes + np.ones((1, LAYERS, 1)) * 7)
+    np.testing.assert_allclose(contribution_shares(same_for_all), shares, atol=1e-9)
+    assert contribution_shares(one_layer)[:, 2] == pytest.approx(1)
+    silent = uniform._replace(votes=np.zeros((SAMPLES, LAYERS, CLASSES)))
+    np.testing.assert_array_equal(contribution_shares(silent), 1 / LAYERS)
+
+
+def test_accuracy_over_depth_ends_with_that_of_the_whole_head(explanation):
+    labels = np.arange(SAMPLES) % CLASSES
+    found = accuracy_over_depth(explanation, labels)
+    assert found.first[0] == found.alone[0]
+    assert found.first[-1] == np.mean(np.argmax(explanation.logits, axis=1) == labels)
+    lens = np.argmax(explanation.lens, axis=2)
+    np.testing.assert_array_equal(found.alone, np.mean(lens == labels[:, None], axis=0))
+
+
+def test_the_chance_of_an_overlap_is_the_mean_over_all_permutations():
+    first, second = np.random.default_rng(0).dirichlet(np.ones(LAYERS), 2)
+    found = profile_overlap([first, second])
+    by_hand = [np.minimum(first, second[list(order)]).sum() for order in permutations(range(LAYERS))]
+    assert found.between == pytest.approx(by_hand[0])
+    assert found.chance == pytest.approx(np.mean(by_hand))
+    with pytest.raises(ValueError, match="profiles have the shapes"):
+        profile_overlap([first])

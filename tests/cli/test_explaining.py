@@ -19,7 +19,7 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     assert printed == {"out": "numbers", **written, "notes": []}
     assert [each["run"] for each in written["runs"]] == [str(run), str(second)]
     assert written["stability"]["runs"] == 2
-    assert "Another seed uses" in err
+    assert "Another seed reads" in err
     names = {path.name for path in (tmp_path / "numbers").iterdir()}
     assert {"samples-1.npz", "samples-2.csv", "profile.png", "stability.pdf"} <= names
     with np.load(tmp_path / "numbers" / "samples-1.npz") as file:
@@ -34,7 +34,7 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     assert "random_labels is model, an exported model, expected a run" in err
     status, out, err = laya("report", run, "--outliers", "digits", "--out", "r.html", "--devices", 1)
     assert status == 0
-    assert "Whether another seed would use the same layers was not measured" in out
+    assert "Whether another seed would read the same layers was not measured" in out
     assert err.startswith("explaining ")
     assert "Detecting out-of-distribution inputs" in (tmp_path / "r.html").read_text()
 

@@ -1,7 +1,9 @@
+import shutil
+
 import pytest
 
 from laya_jax.data import load
-from laya_jax.report import Explainer, attribute
+from laya_jax.report import Explainer, attribute, render, stability
 from laya_jax.training import (
     BackboneConfig,
     Config,
@@ -12,6 +14,7 @@ from laya_jax.training import (
     start,
 )
 
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 ONE_DEVICE = ParallelConfig(devices=1)
 HEADS = {
     "laya": HeadConfig(dim=8),
@@ -74,3 +77,33 @@ def measured(explainer, digits):
 def few():
     """The first examples of a split."""
     return lambda examples, number: examples.take(slice(number))
+
+
+@pytest.fixture(scope="session")
+def page(measured, explainer, digits):
+    """The report on two runs."""
+    runs = [measured(), measured("laya", 1)]
+    return render(runs, explainer(), digits, stability(runs), largest_gallery=150)
+
+
+@pytest.fixture(scope="session")
+def open_page(tmp_path_factory):
+    """Opens a page in a headless browser."""
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("there is no Chromium with its driver")
+    webdriver = pytest.importorskip("selenium.webdriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for option in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--window-size=1200,900"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+
+    def open_page(text):
+        path = tmp_path_factory.mktemp("page") / "report.html"
+        path.write_text(text, "utf-8", "backslashreplace")
+        browser.get(path.as_uri())
+        return browser
+
+    yield open_page
+    browser.quit()

@@ -6,7 +6,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from laya_jax.attribution import curves, shapley
+from laya_jax.attribution import contribution_shares, curves, shapley
 from laya_jax.data import Examples
 from laya_jax.report import (
     Explainer,
@@ -38,6 +38,12 @@ def test_the_numbers_are_those_of_the_models_own_predictions(measured, train, di
     found = run.numbers["faithfulness"]
     assert found["flips_without_top_layer"] == pytest.approx(outputs.flips[:, 0].mean(), abs=0.004)
     assert found["completeness_gap"] < 1e-5
+    over_depth = found["accuracy_over_depth"]
+    assert over_depth["first"][-1] == run.numbers["metrics"]["accuracy"]
+    shares = contribution_shares(run.explained.explanation)
+    np.testing.assert_allclose(run.numbers["contribution_profiles"]["mean"], shares.mean(axis=0))
+    curve = found["curves"]["contributions"]
+    assert len(curve["only"]) == len(curve["without"]) == shares.shape[1] - 1
     assert found["replaced_attention"]["own"]["accuracy"] == run.numbers["metrics"]["accuracy"]
     assert list(found["randomization"]) == PARTS
     assert strict(run.numbers) == run.numbers
@@ -219,6 +225,13 @@ def test_figures_are_written_of_what_there_is(measured, monkeypatch, tmp_path):
     monkeypatch.setattr(curves, "_order_curve", None)  # curves that were measured are not measured again
     write_figures(tmp_path, runs)
     names = {path.name for path in tmp_path.iterdir()}
-    kinds = ("profile", "class-profiles", "contributions", "faithfulness", "stability")
+    kinds = (
+        "contribution-profile",
+        "profile",
+        "class-profiles",
+        "contributions",
+        "faithfulness",
+        "stability",
+    )
     assert names == {f"{name}.{suffix}" for name in kinds for suffix in ("png", "pdf")}
     assert all(path.stat().st_size > 1000 for path in tmp_path.iterdir())

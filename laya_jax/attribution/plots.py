@@ -5,13 +5,9 @@ Each layer has the same colour in every figure; the palette is colour-blind safe
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from laya_jax.attribution.attention_similarity import similarity
@@ -19,6 +15,11 @@ from laya_jax.attribution.contributions import of_class
 from laya_jax.attribution.curves import LayerCurves
 from laya_jax.attribution.depth_profiles import ClassProfile, Profiles
 from laya_jax.attribution.explanation import Explanation
+
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+    import matplotlib.image
 
 LAYERS = ("#4477aa", "#ee8866", "#44aa99", "#ddaa33", "#aa4499", "#77aadd", "#bb5566", "#999933", "#332288")
 """Colours of the layers, after Paul Tol; they repeat if there are more layers."""
@@ -35,7 +36,7 @@ STYLE: Any = {
 }
 
 
-def profile_bars(profiles: Profiles) -> Figure:
+def profile_bars(profiles: Profiles) -> "matplotlib.figure.Figure":
     """Plots the mean attention of each layer, with its standard deviation over the samples.
 
     Reference: LAYA (arXiv 2511.12723), Figure 1.
@@ -49,7 +50,7 @@ def profile_bars(profiles: Profiles) -> Figure:
         return figure
 
 
-def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> Figure:
+def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> "matplotlib.figure.Figure":
     """Plots mean attention by true class: for all samples, correct predictions and wrong ones.
 
     A class without samples stays blank.
@@ -66,7 +67,9 @@ def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> Figure:
         return figure
 
 
-def stacked_contributions(explanation: Explanation, ids: Sequence[str] | None = None) -> Figure:
+def stacked_contributions(
+    explanation: Explanation, ids: Sequence[str] | None = None
+) -> "matplotlib.figure.Figure":
     """Plots each layer's contribution to the predicted class as stacked bars, for a few dozen samples.
 
     Args:
@@ -91,7 +94,7 @@ def stacked_contributions(explanation: Explanation, ids: Sequence[str] | None = 
         return figure
 
 
-def faithfulness_curves(curves: LayerCurves) -> Figure:
+def faithfulness_curves(curves: LayerCurves) -> "matplotlib.figure.Figure":
     """Plots the predicted probability with layers left out, and kept alone, in three orders."""
     sides = {"without": "layers left out", "only": "layers alone"}
     with _figure(7, 2.6) as figure:
@@ -107,7 +110,7 @@ def faithfulness_curves(curves: LayerCurves) -> Figure:
         return figure
 
 
-def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> Figure:
+def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> "matplotlib.figure.Figure":
     """Plots the fraction of samples with the same top-attention layer, for each pair of runs.
 
     Args:
@@ -134,13 +137,17 @@ def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> Figure
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
+def _figure(width: float, height: float) -> Iterator["matplotlib.figure.Figure"]:
     """Makes a figure that is independent of pyplot's global state."""
+    # Takes as long to import as JAX does, and every command imports this package.
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _heatmap(axes: Axes, group: ClassProfile) -> AxesImage:
+def _heatmap(axes: "matplotlib.axes.Axes", group: ClassProfile) -> "matplotlib.image.AxesImage":
     blank = np.broadcast_to(group.samples[:, None] == 0, group.attention.shape)
     shown = np.ma.masked_array(group.attention, blank)
     image = axes.imshow(shown, vmin=0, vmax=1, cmap="cividis", aspect="auto")
@@ -152,5 +159,5 @@ def _colours(number: int) -> list[str]:
     return [LAYERS[layer % len(LAYERS)] for layer in range(number)]
 
 
-def _name_layers(axes: Axes, number: int) -> None:
+def _name_layers(axes: "matplotlib.axes.Axes", number: int) -> None:
     axes.set_xticks(range(number), [f"h{layer}" for layer in range(1, number + 1)])

@@ -130,6 +130,5 @@ def check_pooling(pooling: str | None) -> None:
     """
     if pooling is not None and not set(pooling.split("+")) <= set(POOLINGS):
         raise ValueError(
-            f"pooling is {pooling!r}, expected some of {', '.join(POOLINGS)} joined by '+', "
-            "or None"
+            f"pooling is {pooling!r}, expected some of {', '.join(POOLINGS)} joined by '+', or None"
         )

@@ -7,8 +7,9 @@ Training and validation examples are drawn anew ten times, of the same sizes and
 split is fixed. Every head has the same penalties to choose from, by the log loss on validation. A head is one
 row of ``HEADS``, so that heads of other kinds can be added. Stability compares what the heads of two draws
 attribute to the layers on the same test examples: the shares of the layers (attention), and their
-contributions to the class with the highest mean logit. Records are written to ``results/unique_head/``,
-tables to ``results/unique_head.*``. If the command is killed, running it again continues.
+contributions to the class with the highest mean logit. The same is compared for two solutions on the first
+draw, one with its examples in another order. Records are written to ``results/unique_head/``, tables to
+``results/unique_head.*``. If the command is killed, running it again continues.
 """
 
 import argparse
@@ -57,6 +58,11 @@ class Split(NamedTuple):
     def layer(self, index: int) -> "Split":
         """Selects one layer."""
         return Split((self.states[index],), self.labels)
+
+    def permuted(self) -> "Split":
+        """Returns the examples in another order, which gives other rounding errors and nothing else."""
+        order = np.random.default_rng(0).permutation(len(self.labels))
+        return Split(tuple(state[order] for state in self.states), self.labels[order])
 
 
 class Result(NamedTuple):
@@ -150,35 +156,38 @@ def compute_missing(asked: argparse.Namespace) -> None:
         test = _split(dataset.test.inputs, dataset.test.labels, rows)
         known = {"pooling": pooling, "weights": weights, "penalties": list(PENALTIES)}
         for seed in range(asked.splits):
-            parts = None
+            draws: list[Split] = []
             for name in asked.heads:
-                path = asked.runs / "unique_head" / f"{_plain(pooling)}-{_plain(name)}-{seed}"
-                if _is_done(path, known):
-                    continue
-                parts = draw(dataset, seed) if parts is None else parts
-                _write(path, {**known, "head": name, "seed": seed}, HEADS[name], (*parts, test))
+                for again in (False, True) if seed == 0 else (False,):
+                    path, facts = _path(asked.runs, pooling, name, seed, again), {"head": name, "seed": seed}
+                    if not _is_done(path, known):
+                        draws = draws or [*draw(dataset, seed)]
+                        train = draws[0].permuted() if again else draws[0]
+                        _write(path, {**known, **facts}, HEADS[name], (train, draws[1], test))
         for name in asked.heads:
-            paths = [
-                asked.runs / "unique_head" / f"{_plain(pooling)}-{_plain(name)}-{seed}"
-                for seed in range(asked.splits)
-            ]
+            paths = [_path(asked.runs, pooling, name, seed) for seed in range(asked.splits)]
+            again = _path(asked.runs, pooling, name, 0, again=True)
             target = asked.results / "unique_head" / f"{_plain(pooling)}-{_plain(name)}.json"
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_json(target, summary(paths, known, name))
+            write_json(target, summary(paths, again, {**known, "head": name}))
 
 
-def summary(paths: Sequence[Path], known: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """Returns the record of a head from the results of its draws."""
+def summary(paths: Sequence[Path], again: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the record of a head from the results of its draws, and of another solution of the first."""
     runs = [read_json(path.with_suffix(".json")) for path in paths]
     outputs = [HeadOutput(**np.load(path.with_suffix(".npz"))) for path in paths]
+    second = HeadOutput(**np.load(again.with_suffix(".npz")))
+    record = {**known, "runs": runs, "draws": None, "solutions": None}
+    if outputs[0].attention.shape[1] == 1:
+        return record
     predicted = np.argmax(np.mean([output.logits for output in outputs], axis=0), axis=1)
-    record = {**known, "head": name, "runs": runs, "stability": None}
-    if len(runs) > 1 and outputs[0].attention.shape[1] > 1:
+    for name, compared in (("draws", outputs), ("solutions", [outputs[0], second])):
         values = {
-            "attention": [output.attention for output in outputs],
-            "contributions": [of_class(output.contributions, predicted) for output in outputs],
+            "attention": [output.attention for output in compared],
+            "contributions": [of_class(output.contributions, predicted) for output in compared],
         }
-        record["stability"] = {key: _nested(stability(each)) for key, each in values.items()}
+        if len(compared) > 1:
+            record[name] = {key: _nested(stability(each)) for key, each in values.items()}
     return record
 
 
@@ -201,6 +210,11 @@ def _write(path: Path, known: Mapping[str, Any], fit: Fit, parts: tuple[Split, S
         np.savez(file, **arrays)
     write_json(path.with_suffix(".json"), record)
     print(f"{path.name:<32} test accuracy {test.accuracy:.4f}  {seconds:.1f} s", flush=True)
+
+
+def _path(runs: Path, pooling: str, name: str, seed: int, again: bool = False) -> Path:
+    plain = f"{_plain(pooling)}-{_plain(name)}-{seed}"
+    return runs / "unique_head" / (f"{plain}-again" if again else plain)
 
 
 def _is_done(path: Path, known: Mapping[str, Any]) -> bool:

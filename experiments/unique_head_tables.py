@@ -32,7 +32,7 @@ COLUMNS = (
     "penalties chosen",
     "seconds",
 )
-STABILITY = ("head", "attributed", "same top layer", "by chance", "centred correlation", "by chance")
+STABILITY = ("over", "head", "attributed", "same top layer", "by chance", "centred correlation", "by chance")
 
 
 def tables_of(results: Path) -> list[Table]:
@@ -43,7 +43,9 @@ def tables_of(results: Path) -> list[Table]:
         of_pooling = {record["head"]: record for record in records if record["pooling"] == pooling}
         ordered = dict(sorted(of_pooling.items(), key=lambda pair: _accuracy(pair[1])))
         tables.append(_accuracies(ordered, f"Paintings, frozen ViT, pooling {pooling}; {HOW}"))
-        tables.append(_stability(ordered, f"Stability over draws, pooling {pooling}"))
+        tables.append(
+            _stability(ordered, f"Stability over draws and over solutions of one draw, pooling {pooling}")
+        )
     return tables
 
 
@@ -84,19 +86,20 @@ def _compared(records: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, 
 
 def _stability(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
     table = Table(title, STABILITY)
-    for name, record in records.items():
-        for attributed, found in (record["stability"] or {}).items():
-            cells = [
-                _number(found[which][key])
-                for key in ("same_top_layer", "centred_correlation")
-                for which in ("between", "chance")
-            ]
-            table.add(name, attributed, *cells)
+    for over in ("draws", "solutions"):
+        for name, record in records.items():
+            for attributed, found in (record[over] or {}).items():
+                cells = [
+                    _number(found[which][key])
+                    for key in ("same_top_layer", "centred_correlation")
+                    for which in ("between", "chance")
+                ]
+                table.add(over, name, attributed, *cells)
     return table
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return "" if value is None else f"{value:.4f}"
 
 
 def _accuracy(record: Mapping[str, Any]) -> float:

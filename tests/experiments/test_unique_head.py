@@ -39,7 +39,9 @@ def test_heads_are_compared_over_draws_and_what_is_there_is_kept(given, tmp_path
     record = json.loads(path.read_text())
     assert [run["seed"] for run in record["runs"]] == [0, 1]
     assert record["runs"][0]["test"]["examples"] == len(record["runs"][0]["correct"]) == 12
-    assert -1 <= record["stability"]["contributions"]["between"]["centred_correlation"] <= 1
+    assert -1 <= record["draws"]["contributions"]["between"]["centred_correlation"] <= 1
+    assert record["solutions"]["contributions"]["between"]["centred_correlation"] > 0.9999
+    assert record["solutions"]["contributions"]["between"]["same_top_layer"] == 1
     kept = tmp_path / "runs" / "unique_head" / "cls-mean-gated-1.json"
     kept.write_text(json.dumps({**json.loads(kept.read_text()), "seconds": 1234.5}))
     unique_head.main(given)

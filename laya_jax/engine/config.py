@@ -41,7 +41,8 @@ class BackboneConfig:
       path: Path of the pretrained weights of a vit or bert: a folder in Hugging Face format, hub:OWNER/NAME,
         or Google's .npz of a ViT.
       pooling: Pooling of a vit or bert over positions. None uses the pooling of a sentence-transformers
-        model, and otherwise cls for vit and mean for bert.
+        model, and otherwise cls for vit and mean for bert. cls+mean and mean+std join the class token and
+        the mean, or the mean and the standard deviation, which doubles the width.
       freeze: Freeze the weights of a vit or bert. Hidden states are then computed once and cached for later
         runs.
     """
@@ -50,7 +51,7 @@ class BackboneConfig:
     widths: tuple[int, ...] = (512, 256, 128)
     embedding_dim: int = 128
     path: str | None = None
-    pooling: Literal["cls", "mean", "cls+mean"] | None = None
+    pooling: Literal["cls", "mean", "cls+mean", "mean+std"] | None = None
     freeze: bool = False
 
     def __post_init__(self) -> None:
@@ -64,7 +65,7 @@ class BackboneConfig:
             _check_width(f"backbone.widths[{index}]", width)
         _check_width("backbone.embedding_dim", self.embedding_dim)
         if self.pooling is not None:
-            check_choice("backbone.pooling", self.pooling, ("cls", "mean", "cls+mean"))
+            check_choice("backbone.pooling", self.pooling, ("cls", "mean", "cls+mean", "mean+std"))
         pretrained = self.kind in PRETRAINED
         if pretrained != (self.path is not None):
             expected = f"a pretrained {self.kind}" if pretrained else f"None for {self.kind!r}"

@@ -22,10 +22,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments.command import RUNS, errors_in_a_line
-from experiments.records import RESULTS
-from experiments.tables import write_tables
-from experiments.unique_head_tables import tables_of
+from experiments.lib.command import RUNS, errors_in_a_line
+from experiments.lib.records import RESULTS
+from experiments.lib.tables import write_tables
+from experiments.lib.unique_head_tables import tables_of
 from laya_jax.attribution import of_class, stability
 from laya_jax.checks import check_count
 from laya_jax.cli.process import prepare_jax

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from experiments.statistics import compare_paired, holm, summarize
-from experiments.tables import Table
+from experiments.lib.statistics import compare_paired, holm, summarize
+from experiments.lib.tables import Table
 from laya_jax.files import read_json
 
 REFERENCE = "linear"

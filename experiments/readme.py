@@ -2,7 +2,7 @@
 
     python -m experiments.readme
 
-Also writes a compact Table 1 into docs/measured.md.
+Also writes compact tables into pages of docs/.
 """
 
 import argparse
@@ -20,15 +20,14 @@ from experiments import (
 )
 from experiments.configs import HEADS, MODULES, PAPER
 from experiments.configs.artworks import configs_of
-from experiments.lib import frozen_tables, grids, head_accuracies, items
+from experiments.lib import frozen_tables, grids, head_accuracies, items, unique_head_tables
 from experiments.lib.command import errors_in_a_line
 from experiments.lib.drawings import TITLES
 from experiments.lib.records import MOST_SEEDS, RESULTS, finished
 from experiments.lib.tables import Table
 
 README = Path(__file__).parent / "README.md"
-FRONT = Path(__file__).parents[1] / "docs" / "measured.md"
-"""Path of the documentation page with a compact Table 1 between two marks."""
+DOCS = Path(__file__).parents[1] / "docs"
 MARKS = "<!-- written by experiments.readme -->\n\n", "\n\n<!-- until here -->"
 
 INTRODUCTION = """\
@@ -60,9 +59,10 @@ records alone; with `--seeds 0` it trains nothing. If it is killed, the same com
 | `faithfulness` | beyond the paper: how faithful LAYA's attention is |
 | `label_noise` | beyond the paper: detection of wrong labels |
 | `frozen` | beyond the paper: every head on frozen backbones, with an equal tuning budget |
+| `unique_head` | beyond the paper: heads solved in closed form, whose contributions are unique |
 | `kill_and_resume` | every command, killed at random moments and compared byte by byte |
 | `fuzz` | every command on files that are damaged at random |
-| `readme` | this file, and the table in `docs/measured.md` |
+| `readme` | this file, and tables in `docs/` |
 
 All of them need `pip install -e ".[train]"`.
 
@@ -93,6 +93,11 @@ BEYOND = {
         "Beyond the paper: frozen backbones",
         "Every head on the same hidden states. Six settings of each were tried; the chosen learning rate is "
         "marked where a better one may lie outside the range tried.",
+    ),
+    "unique_head": (
+        "Beyond the paper: a head with unique contributions",
+        "Heads that are solved in closed form on a frozen ViT's hidden states of the paintings. The heads "
+        "above, which are trained by gradients, were tuned on one draw only and are not compared here.",
     ),
     "faithfulness": (
         "Beyond the paper: how faithful attention is",
@@ -137,6 +142,7 @@ TABLES: Mapping[str, Callable[[Path], list[Table]]] = {
     "pilots": lambda results: [pilots.table_of(finished(pilots.jobs_of(pilots.PILOTED), results))],
     "artworks": artworks_tables,
     "frozen": frozen_tables.tables_of,
+    "unique_head": unique_head_tables.tables_of,
     "faithfulness": faithfulness.STUDY.tables,
     "label_noise": label_noise.STUDY.tables,
 }
@@ -198,8 +204,15 @@ def glance(records: Records) -> Table:
     return table
 
 
-def with_glance(text: str, table: Table) -> str:
-    """Inserts a table between the marks of a text, in place of the previous one.
+PAGES: Mapping[str, Callable[[Path], Table]] = {
+    "measured.md": lambda results: glance(table1_records(results)),
+    "guides/unique.md": unique_head_tables.glance,
+}
+"""Functions that build the table between the marks of a page of the documentation, by the page's path."""
+
+
+def with_glance(text: str, table: Table, page: str) -> str:
+    """Inserts a table between the marks of a page, in place of the previous one.
 
     Raises:
       ValueError: The marks are missing.
@@ -207,30 +220,31 @@ def with_glance(text: str, table: Table) -> str:
     before, start, rest = text.partition(MARKS[0])
     _, end, after = rest.partition(MARKS[1])
     if not (start and end):
-        raise ValueError(f"{FRONT} has no marks {MARKS[0].strip()} and {MARKS[1].strip()}")
+        raise ValueError(f"{page} has no marks {MARKS[0].strip()} and {MARKS[1].strip()}")
     return before + start + table.as_markdown() + end + after
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the README of this folder, and the documentation's table."""
+    """Writes the README of this folder, and the documentation's tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.parse_args(arguments)
     with errors_in_a_line("readme"):
         write()
-    print(f"written to {README} and {FRONT}")
+    print(f"written to {README} and {DOCS}")
 
 
 def write() -> None:
-    """Writes the README, and the documentation's table.
+    """Writes the README, and the documentation's tables.
 
     Raises:
       ValueError: A record has a different config, or the documentation lacks the marks.
     """
     README.write_text(make(RESULTS), encoding="utf-8")
-    front = with_glance(FRONT.read_text(encoding="utf-8"), glance(table1_records(RESULTS)))
-    FRONT.write_text(front, encoding="utf-8")
+    for page, table in PAGES.items():
+        text = (DOCS / page).read_text(encoding="utf-8")
+        (DOCS / page).write_text(with_glance(text, table(RESULTS), page), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -49,6 +49,31 @@ def tables_of(results: Path) -> list[Table]:
     return tables
 
 
+def glance(results: Path) -> Table:
+    """Builds a compact table: accuracies with each pooling, and the agreement of contributions over draws."""
+    records = [read_json(path) for path in sorted((results / "unique_head").glob("*.json"))]
+    poolings = sorted({record["pooling"] for record in records})
+    table = Table(
+        "Paintings: test accuracy over re-drawn training sets, and correlation of contributions between them",
+        ("head", *poolings, *(f"correlation, {pooling}" for pooling in poolings)),
+    )
+    by_key = {(record["head"], record["pooling"]): record for record in records}
+    last = sorted((record for record in records if record["pooling"] == poolings[-1]), key=_accuracy)
+    for name in (record["head"] for record in last):
+        of_head = [by_key[name, pooling] for pooling in poolings]
+        accuracies = [
+            str(summarize([run["test"]["accuracy"] for run in record["runs"]])) for record in of_head
+        ]
+        agreements = [
+            _number(found["contributions"]["between"]["centred_correlation"])
+            if (found := record["draws"])
+            else ""
+            for record in of_head
+        ]
+        table.add(name, *accuracies, *agreements)
+    return table
+
+
 def _accuracies(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
     table = Table(title, COLUMNS)
     compared = _compared(records)

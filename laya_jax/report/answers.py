@@ -86,7 +86,9 @@ class Reading(NamedTuple):
             return "The head reads a single layer."
         if self.uniform:
             subject = {"contributions": "contributions are", "attention": "attention is"}[self.name]
-            return f"The head singles out no layer: its {subject} nearly uniform over the {layers} layers."
+            return (
+                f"On average, the head singles out no layer: its {subject} nearly uniform over all {layers}."
+            )
         most = most_read(self.mean)
         share = percent(sum(self.mean[layer - 1] for layer in most))
         return f"The head reads {in_words(most)} of {layers} most: {share} of its {self.name}."

@@ -16,34 +16,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from experiments.command import errors_in_a_line, places_of, training_options
-from experiments.figures import GROUPS, belief, class_profile, figure_1, figure_2, save
-from experiments.records import MOST_SEEDS, Job, finished
-from experiments.runs import train_missing
-from experiments.statistics import summarize
-from experiments.tables import Table, write_tables
+from experiments.configs.artworks import PAINTINGS, VIT, configs_of
+from experiments.lib.command import errors_in_a_line, places_of, training_options
+from experiments.lib.drawings import GROUPS, belief, class_profile, figure_1, figure_2, save
+from experiments.lib.records import MOST_SEEDS, Job, finished
+from experiments.lib.runs import train_missing
+from experiments.lib.statistics import summarize
+from experiments.lib.tables import Table, write_tables
 from laya_jax.attribution import STYLE
 from laya_jax.data import Schema
-from laya_jax.engine import config_for
 from laya_jax.inputs import FrozenInputs, fingerprint, load_for, pretrained_of
-from laya_jax.training import Config, HeadConfig, OptimizerConfig
-
-VIT, PAINTINGS = "~/.cache/laya_models/vit-s14", "~/datasets/wikiart11"
+from laya_jax.training import Config
 
 Records = Sequence[Mapping[str, Any]]
-
-
-def configs_of(vit: str, paintings: str) -> dict[str, Config]:
-    """Returns the config of each training recipe, by name."""
-    recommended = config_for(f"images:{paintings}", f"vit:{vit}", freeze=True)
-    paper = dataclasses.replace(
-        recommended,
-        head=HeadConfig(),
-        optimizer=OptimizerConfig(learning_rate=3e-5),
-        epochs=15,
-        patience=3,
-    )
-    return {"paper's training": paper, "recommended": recommended}
 
 
 def jobs_of(name: str, config: Config, seeds: int) -> list[Job]:

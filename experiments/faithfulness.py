@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from experiments import table1
-from experiments.command import Places
 from experiments.configs import PAPER
-from experiments.faithfulness_tables import tables_of
-from experiments.records import Job
-from experiments.runs import train_missing
-from experiments.study import Study
+from experiments.lib import head_accuracies
+from experiments.lib.command import Places
+from experiments.lib.faithfulness_tables import tables_of
+from experiments.lib.records import Job
+from experiments.lib.runs import train_missing
+from experiments.lib.study import Study
 from laya_jax.data import DataConfig, Examples, load
 from laya_jax.report import Explainer, attribute, stability
 from laya_jax.training import ParallelConfig, load_model
@@ -68,7 +68,7 @@ def shuffled_words(tokens: NDArray, seed: int) -> NDArray:
 
 def jobs_of(dataset: str, seeds: int, epochs: int | None) -> list[Job]:
     """Returns the LAYA runs of Table 1."""
-    return table1.jobs_of([dataset], ["laya"], seeds, epochs)
+    return head_accuracies.jobs_of([dataset], ["laya"], seeds, epochs)
 
 
 def random_labels_job(job: Job) -> Job:

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from experiments.command import errors_in_a_line
 from experiments.configs.frozen import (
     CANDIDATES,
     EPOCHS,
@@ -34,9 +33,11 @@ from experiments.configs.frozen import (
     Setting,
     on_one_layer,
 )
-from experiments.frozen_tables import path_of, tables_of
-from experiments.records import RESULTS
-from experiments.tables import write_tables
+from experiments.lib.command import errors_in_a_line
+from experiments.lib.frozen_tables import path_of, tables_of
+from experiments.lib.in_memory import best_epoch
+from experiments.lib.records import RESULTS
+from experiments.lib.tables import write_tables
 from laya_jax.backbones import Pretrained
 from laya_jax.checks import check_count
 from laya_jax.cli.process import prepare_jax
@@ -120,23 +121,15 @@ def train_setting(problem: Problem, labels: str, setting: Setting, seeds: Sequen
             )
             engine = Engine(config, dataset, ONE, pretrained=problem.backbone)
         engine = engine.with_seeds([seed])
-        best, placed, step = (-1.0, 0, None), engine.place(engine.initial()), 0
-        for epoch in range(1, problem.config.epochs + 1):
-            for state, _ in engine.train(placed, step, passes * engine.steps_per_epoch):
-                placed = state
-            step += passes * engine.steps_per_epoch
-            logits = engine.outputs(placed, "validation")[0].logits
-            accuracy = float(np.mean(np.argmax(logits, axis=1) == engine.dataset.validation.labels))
-            if accuracy > best[0]:
-                best = (accuracy, epoch, engine.fetch(placed)[0])
-        outputs = engine.outputs(engine.place([best[2]]), "test")[0]
+        best = best_epoch(engine, problem.config.epochs, passes * engine.steps_per_epoch)
+        outputs = engine.outputs(engine.place([best.state]), "test")[0]
         test = measure(outputs.logits, outputs.attention, engine.dataset.test.labels)
         yield {
             "seed": seed,
-            "validation": best[0],
-            "epoch": best[1],
+            "validation": best.accuracy,
+            "epoch": best.epoch,
             "test": dataclasses.asdict(test),
-            "parameters": sum(leaf.size for leaf in jax.tree.leaves(best[2].parameters)),
+            "parameters": sum(leaf.size for leaf in jax.tree.leaves(best.state.parameters)),
             "seconds": round(time.monotonic() - start, 2),
         }
 

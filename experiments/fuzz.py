@@ -36,8 +36,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from experiments.mutations import mutate
-from experiments.records import RESULTS
+from experiments.lib.mutations import mutate
+from experiments.lib.records import RESULTS
 from laya_jax.engine import cores
 from laya_jax.files import write_json
 

@@ -28,7 +28,7 @@ import numpy as np
 import orbax.checkpoint
 from PIL import Image
 
-from experiments.records import RESULTS
+from experiments.lib.records import RESULTS
 from laya_jax.cli.process import prepare_jax
 from laya_jax.engine import TrainedModel
 from laya_jax.files import digest, write_json

@@ -11,12 +11,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.command import Places
 from experiments.configs import config_of
-from experiments.records import Job
-from experiments.statistics import summarize
-from experiments.study import Study
-from experiments.tables import Table
+from experiments.lib.command import Places
+from experiments.lib.records import Job
+from experiments.lib.statistics import summarize
+from experiments.lib.study import Study
+from experiments.lib.tables import Table
 from laya_jax.attribution import detection, label_suspicion, precision_at
 from laya_jax.data import load
 from laya_jax.report import Explainer

@@ -12,11 +12,12 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from experiments.command import errors_in_a_line, place_options, places_of
 from experiments.configs import MODULES
-from experiments.records import Job, finished
-from experiments.runs import train_missing
-from experiments.tables import Table, write_tables
+from experiments.lib.command import errors_in_a_line, place_options, places_of
+from experiments.lib.items import schedule_of
+from experiments.lib.records import Job, finished
+from experiments.lib.runs import train_missing
+from experiments.lib.tables import Table, write_tables
 from laya_jax.engine import from_json
 from laya_jax.training import OptimizerConfig
 
@@ -67,16 +68,6 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
             f"{record['seconds'] / len(record['curve']):.0f}",
         )
     return table
-
-
-def schedule_of(optimizer: OptimizerConfig) -> str:
-    """Describes a learning-rate schedule in words.
-
-    >>> schedule_of(OptimizerConfig(schedule="cosine", warmup_steps=10))
-    'cosine, rises over 10 steps'
-    """
-    warmup = f", rises over {optimizer.warmup_steps} steps" if optimizer.warmup_steps else ""
-    return optimizer.schedule + warmup
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,12 +2,10 @@
 
     python -m experiments.readme
 
-Also writes a compact Table 1 into the documentation, and measured accuracies into the docstrings of the
-configs.
+Also writes a compact Table 1 into docs/measured.md.
 """
 
 import argparse
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,20 +13,18 @@ from typing import Any
 from experiments import (
     artworks,
     faithfulness,
-    frozen_tables,
-    grids,
-    items,
     label_noise,
     pilots,
     table1,
     table2,
 )
-from experiments.command import errors_in_a_line
 from experiments.configs import HEADS, MODULES, PAPER
-from experiments.figures import TITLES
-from experiments.records import MOST_SEEDS, RESULTS, fastest_epoch, finished, select
-from experiments.statistics import summarize
-from experiments.tables import Table
+from experiments.configs.artworks import configs_of
+from experiments.lib import frozen_tables, grids, head_accuracies, items
+from experiments.lib.command import errors_in_a_line
+from experiments.lib.drawings import TITLES
+from experiments.lib.records import MOST_SEEDS, RESULTS, finished
+from experiments.lib.tables import Table
 
 README = Path(__file__).parent / "README.md"
 FRONT = Path(__file__).parents[1] / "docs" / "measured.md"
@@ -41,17 +37,34 @@ INTRODUCTION = """\
 Results of *LAYA* (arXiv 2511.12723), the command that reproduces each of them, and our values. This file is
 written by `python -m experiments.readme` from the records in `results/`; no number in it is typed by hand.
 
-    pip install -e ".[train]"
-    python -m experiments.table1     # trains what is missing; if it is killed, the same command continues
-    python -m experiments.table2
-    python -m experiments.figures        # from the records alone
-    python -m experiments.faithfulness   # beyond the paper: how faithful LAYA's attention is
-    python -m experiments.label_noise    # beyond the paper: detection of wrong labels
-    python -m experiments.artworks       # Figures 3 and 4; --vit and --paintings give the paths
-    python -m experiments.frozen         # beyond the paper: every head on frozen backbones, tuned alike
-    python -m experiments.kill_and_resume    # every command killed at random moments, and every byte compared
-    python -m experiments.fuzz               # every command on files that are damaged at random
-    python -m experiments.readme
+## Where things are
+
+| folder | contents |
+| --- | --- |
+| `.` | commands, each run by `python -m experiments.NAME` and described by `--help` |
+| `configs/` | what is trained: for each data set, a config per head, the paper's grid, and pilots |
+| `lib/` | what the commands share: runs and their records, statistics, tables, drawings, the paper's values |
+| `benchmarks/` | measurements of speed, each run by `python -m experiments.benchmarks.NAME` |
+| `results/` | a folder of records per command, one JSON file per run; tables and figures made from them |
+
+A command first trains the runs that have no record in `results/`, then builds its tables and figures from the
+records alone; with `--seeds 0` it trains nothing. If it is killed, the same command continues.
+
+| command | what it reproduces or measures |
+| --- | --- |
+| `table1` | the paper's accuracies: four heads, three data sets, five seeds |
+| `table2` | the paper's grid search |
+| `figures` | Figures 1 and 2, from the records of `table1` |
+| `artworks` | Figures 3 and 4: a frozen ViT on paintings; `--vit` and `--paintings` give the paths |
+| `pilots` | the choice of settings that the paper does not state |
+| `faithfulness` | beyond the paper: how faithful LAYA's attention is |
+| `label_noise` | beyond the paper: detection of wrong labels |
+| `frozen` | beyond the paper: every head on frozen backbones, with an equal tuning budget |
+| `kill_and_resume` | every command, killed at random moments and compared byte by byte |
+| `fuzz` | every command on files that are damaged at random |
+| `readme` | this file, and the table in `docs/measured.md` |
+
+All of them need `pip install -e ".[train]"`.
 
 The IMDB records were made from the same 50,000 labelled reviews, but in another order than tensorflow-
 datasets (and so `laya prepare imdb`) writes them. With `split="last"`, the validation split is therefore
@@ -99,7 +112,7 @@ Records = Sequence[Mapping[str, Any]]
 
 def table1_records(results: Path) -> Records:
     """Reads all finished records of Table 1."""
-    return finished(table1.jobs_of([*MODULES], HEADS, MOST_SEEDS), results)
+    return finished(head_accuracies.jobs_of([*MODULES], HEADS, MOST_SEEDS), results)
 
 
 def table2_records(results: Path) -> Records:
@@ -107,9 +120,14 @@ def table2_records(results: Path) -> Records:
     return finished(grids.jobs_of([*MODULES], grids.TUNED, grids.SEEDS), results)
 
 
+def artworks_records(results: Path) -> dict[str, Records]:
+    """Reads all finished records of the artworks, by training recipe."""
+    return artworks.records_of(configs_of(), results)
+
+
 def artworks_tables(results: Path) -> list[Table]:
     """Builds the table of the artworks, if there are records."""
-    by_way = artworks.records_of(artworks.configs_of(artworks.VIT, artworks.PAINTINGS), results)
+    by_way = artworks_records(results)
     return [artworks.table_of(by_way)] if by_way else []
 
 
@@ -138,7 +156,7 @@ def make(results: Path) -> str:
         INTRODUCTION,
         "## What was reproduced, what was not, and what was not run",
         items.summary(records, of_grids),
-        items.items(records, of_grids, results).as_markdown(),
+        items.items(records, of_grids, artworks_records(results)).as_markdown(),
         "## How it was trained",
         items.protocol().as_markdown(),
         HOW_CHOSEN,
@@ -167,7 +185,7 @@ def glance(records: Records) -> Table:
         "Test accuracy over seeds, mean ± standard deviation, and the paper's in parentheses",
         ("data set", *HEADS, "LAYA by paired tests, corrected for their number"),
     )
-    compared = [each for each in table1.comparisons(records) if each.dataset in PAPER]
+    compared = [each for each in head_accuracies.comparisons(records) if each.dataset in PAPER]
     for dataset in PAPER:
         of_heads = [items.accuracy(records, dataset, head) for head in HEADS]
         mine = [each for each in compared if each.dataset == dataset]
@@ -193,35 +211,8 @@ def with_glance(text: str, table: Table) -> str:
     return before + start + table.as_markdown() + end + after
 
 
-def measured(records: Records) -> str:
-    """Formats the line of a config's docstring that reports its runs."""
-    if not records:
-        return "Not measured yet."
-    accuracies = [record["test"]["accuracy"] for record in records]
-    seeds = f"{len(records)} seed{'s' * (len(records) > 1)}"
-    return (
-        f"Measured: test accuracy {summarize(accuracies).mean:.4f} ({min(accuracies):.4f} to "
-        f"{max(accuracies):.4f}), {seeds}; fastest epoch {fastest_epoch(records):.1f} s on a CPU's core."
-    )
-
-
-def with_measured(source: str, head: str, records: Records) -> str:
-    """Updates the docstring of one head in the source of a module of configs.
-
-    Raises:
-      ValueError: The docstring was not found or does not have the expected form.
-    """
-    docstring = rf'(--heads {head}\n\n    )[^"]*(\n    """)'
-    source, found = re.subn(docstring, rf"\g<1>{measured(records)}\g<2>", source)
-    if found != 1:
-        raise ValueError(
-            f"the docstring of {head} has no line with its command, and one below what was measured"
-        )
-    return source
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Writes the README of this folder, the documentation's table, and the docstrings of the configs."""
+    """Writes the README of this folder, and the documentation's table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -232,20 +223,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def write() -> None:
-    """Writes the README, the documentation's table, and the docstrings of the configs.
+    """Writes the README, and the documentation's table.
 
     Raises:
       ValueError: A record has a different config, or the documentation lacks the marks.
     """
-    records = table1_records(RESULTS)
-    for dataset in PAPER:
-        path = Path(str(MODULES[dataset].__file__))
-        source = path.read_text(encoding="utf-8")
-        for head in HEADS:
-            source = with_measured(source, head, select(records, dataset, head))
-        path.write_text(source, encoding="utf-8")
     README.write_text(make(RESULTS), encoding="utf-8")
-    front = with_glance(FRONT.read_text(encoding="utf-8"), glance(records))
+    front = with_glance(FRONT.read_text(encoding="utf-8"), glance(table1_records(RESULTS)))
     FRONT.write_text(front, encoding="utf-8")
 
 

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from experiments.command import errors_in_a_line, places_of, training_options
 from experiments.configs import MODULES, PAPER
-from experiments.figures import COLOUR, STYLE, TITLES, save
-from experiments.grids import (
+from experiments.lib.command import errors_in_a_line, places_of, training_options
+from experiments.lib.drawings import COLOUR, TITLES, save
+from experiments.lib.grids import (
     SEEDS,
     SETTINGS,
     TUNED,
@@ -36,10 +36,11 @@ from experiments.grids import (
     told_apart,
     validation,
 )
-from experiments.paper import TABLE_2
-from experiments.records import finished
-from experiments.runs import train_missing
-from experiments.tables import Table, write_tables
+from experiments.lib.paper import TABLE_2
+from experiments.lib.records import finished
+from experiments.lib.runs import train_missing
+from experiments.lib.tables import Table, write_tables
+from laya_jax.attribution import STYLE
 from laya_jax.training import HeadConfig
 
 

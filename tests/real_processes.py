@@ -1,8 +1,14 @@
 """Real processes that train together."""
 
+import os
 import socket
 import subprocess
 import sys
+
+CACHE = {
+    name: os.environ[name] for name in os.environ if name.startswith(("JAX_COMPILATION_", "JAX_PERSISTENT_"))
+}
+"""The variables by which processes share what they have compiled (conftest.py sets them)."""
 
 
 def free_port():
@@ -13,7 +19,8 @@ def free_port():
 
 def train_in_two_processes_and_one(tmp_path, arguments):
     """Runs ``laya train`` to the run directories "two" and "one": what the three processes print."""
-    environment = {"JAX_PLATFORMS": "cpu", "PATH": "", "XDG_CACHE_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    folder = str(tmp_path)
+    environment = {**CACHE, "JAX_PLATFORMS": "cpu", "PATH": "", "XDG_CACHE_HOME": folder, "HOME": folder}
 
     def laya(run, *more):
         return subprocess.Popen(

@@ -17,7 +17,7 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
-def test_importing_the_package_is_light():
+def test_importing_the_package_is_light_and_training_imports_nothing_that_only_reports_need():
     code = f"""
 import sys
 
@@ -30,10 +30,13 @@ sys.meta_path.insert(0, Blocked())
 import laya_jax, laya_jax.backbones, laya_jax.interop
 from laya_jax import *
 print(sorted(set({HEAVY!r}) & set(sys.modules)))
+sys.meta_path.pop(0)
+import laya_jax.training
+print([name for name in ("matplotlib", "scipy.stats") if name in sys.modules])
 """
     result = run(code)
     assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "[]"
+    assert result.stdout.split() == ["[]", "[]"]
 
 
 def test_the_heads_work_where_jaxtyping_is_not_installed():

@@ -22,8 +22,8 @@ def compare(alternatives: Mapping[str, Callable[[], Any]], rounds: int) -> dict[
       rounds: Number of times that each alternative is timed.
 
     Returns:
-      Dictionary by name with the medians over rounds, ``milliseconds`` and ``ratio``, and the range of the
-      ratio, ``lowest_ratio`` and ``highest_ratio``.
+      Dictionary by name with the medians over rounds, ``milliseconds`` and ``ratio``, the shortest time,
+      ``fastest_milliseconds``, and the range of the ratio, ``lowest_ratio`` and ``highest_ratio``.
     """
     seconds: dict[str, list[float]] = {name: [] for name in alternatives}
     for run in alternatives.values():
@@ -45,6 +45,7 @@ def table(seconds: Mapping[str, Sequence[float]]) -> dict[str, dict[str, float]]
         ratios = [mine / reference for mine, reference in zip(times, first, strict=True)]
         rows[name] = {
             "milliseconds": round(1e3 * statistics.median(times), 3),
+            "fastest_milliseconds": round(1e3 * min(times), 3),
             "ratio": round(statistics.median(ratios), 3),
             "lowest_ratio": round(min(ratios), 3),
             "highest_ratio": round(max(ratios), 3),

@@ -25,7 +25,7 @@ from jax.interpreters.partial_eval import dce_jaxpr
 
 from experiments.benchmarks.problems import BATCH, PROBLEMS, VOCABULARY, Problem
 from experiments.benchmarks.timing import report, results, table
-from experiments.command import errors_in_a_line
+from experiments.lib.command import errors_in_a_line
 from laya_jax.checks import check_choice
 from laya_jax.cost import count_flops
 from laya_jax.data import Dataset, Examples, Preprocessing, Vocabulary

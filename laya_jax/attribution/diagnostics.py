@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax, logsumexp, softmax
-from scipy.stats import rankdata
 
 from laya_jax.attribution.attention_similarity import jensen_shannon
 from laya_jax.attribution.contributions import margins
@@ -79,6 +78,8 @@ def detection(scores: NDArray, positive: NDArray) -> Detection:
     >>> detection(np.array([0.1, 0.2, 0.9]), np.array([False, False, True]))
     Detection(auroc=1.0, false_positive_rate=0.0, risk_coverage_area=0.1111111111111111)
     """
+    from scipy.stats import rankdata  # takes as long to import as JAX does
+
     positive = np.asarray(positive, bool)
     area = risk_coverage_area(scores, positive)
     number, others = int(positive.sum()), int((~positive).sum())

@@ -5,7 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import log_softmax
-from scipy.stats import rankdata
 
 from laya_jax.attribution.attention_similarity import centred
 from laya_jax.attribution.contributions import of_class
@@ -114,6 +113,8 @@ def rank_agreement(first: NDArray, second: NDArray) -> RankAgreement:
     >>> rank_agreement(np.array([[1.0, 2.0, 3.0]]), np.array([[1.0, 3.0, 2.0]]))
     RankAgreement(spearman=0.5, kendall=0.3333333333333333, samples=1.0)
     """
+    from scipy.stats import rankdata  # takes as long to import as JAX does
+
     left, right = np.triu_indices(first.shape[1], k=1)
     orders = [np.sign(values[:, left] - values[:, right]) for values in (first, second)]
     ranks = [rankdata(values, axis=1) for values in (first, second)]

@@ -5,14 +5,9 @@ Each layer has the same colour in every figure, from one sequential palette over
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
-from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from laya_jax.attribution.attention_similarity import similarity
@@ -21,8 +16,12 @@ from laya_jax.attribution.curves import LayerCurves
 from laya_jax.attribution.depth_profiles import ClassProfile, Profiles
 from laya_jax.attribution.explanation import Explanation
 
+if TYPE_CHECKING:
+    import matplotlib.axes
+    import matplotlib.figure
+    import matplotlib.image
+
 ANCHORS = ("#04a19b", "#00949e", "#0085a0", "#0076a1", "#00659f", "#00549c", "#134195", "#272d8c", "#31167e")
-DEPTH = LinearSegmentedColormap.from_list("depth", ANCHORS)
 """Sequential palette of the layers, from the first to the last: lightness falls with depth, so that the order
 also shows in grey and to colour-blind readers."""
 
@@ -38,7 +37,7 @@ STYLE: Any = {
 }
 
 
-def profile_bars(profiles: Profiles, of: str = "attention") -> Figure:
+def profile_bars(profiles: Profiles, of: str = "attention") -> "matplotlib.figure.Figure":
     """Plots the mean of each layer, with its standard deviation over the samples.
 
     Args:
@@ -56,7 +55,7 @@ def profile_bars(profiles: Profiles, of: str = "attention") -> Figure:
         return figure
 
 
-def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> Figure:
+def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> "matplotlib.figure.Figure":
     """Plots mean attention by true class: for all samples, correct predictions and wrong ones.
 
     A class without samples stays blank.
@@ -73,7 +72,9 @@ def class_heatmaps(profiles: Profiles, class_names: Sequence[str]) -> Figure:
         return figure
 
 
-def stacked_contributions(explanation: Explanation, ids: Sequence[str] | None = None) -> Figure:
+def stacked_contributions(
+    explanation: Explanation, ids: Sequence[str] | None = None
+) -> "matplotlib.figure.Figure":
     """Plots each layer's contribution to the predicted class as stacked bars, for a few dozen samples.
 
     Args:
@@ -98,7 +99,7 @@ def stacked_contributions(explanation: Explanation, ids: Sequence[str] | None = 
         return figure
 
 
-def faithfulness_curves(curves: LayerCurves) -> Figure:
+def faithfulness_curves(curves: LayerCurves) -> "matplotlib.figure.Figure":
     """Plots the predicted probability with layers left out, and kept alone, in three orders."""
     sides = {"without": "layers left out", "only": "layers alone"}
     with _figure(7, 2.6) as figure:
@@ -114,7 +115,7 @@ def faithfulness_curves(curves: LayerCurves) -> Figure:
         return figure
 
 
-def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> Figure:
+def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> "matplotlib.figure.Figure":
     """Plots the fraction of samples with the same top-attention layer, for each pair of runs.
 
     Args:
@@ -141,13 +142,17 @@ def stability_map(attentions: Sequence[NDArray], names: Sequence[str]) -> Figure
 
 
 @contextmanager
-def _figure(width: float, height: float) -> Iterator[Figure]:
+def _figure(width: float, height: float) -> Iterator["matplotlib.figure.Figure"]:
     """Makes a figure that is independent of pyplot's global state."""
+    # Takes as long to import as JAX does, and every command imports this package.
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
     with mpl.rc_context(STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def _heatmap(axes: Axes, group: ClassProfile) -> AxesImage:
+def _heatmap(axes: "matplotlib.axes.Axes", group: ClassProfile) -> "matplotlib.image.AxesImage":
     blank = np.broadcast_to(group.samples[:, None] == 0, group.attention.shape)
     shown = np.ma.masked_array(group.attention, blank)
     image = axes.imshow(shown, vmin=0, vmax=1, cmap="cividis", aspect="auto")
@@ -156,8 +161,10 @@ def _heatmap(axes: Axes, group: ClassProfile) -> AxesImage:
 
 
 def _colours(number: int) -> NDArray:
-    return DEPTH(np.linspace(0, 1, number))
+    from matplotlib.colors import LinearSegmentedColormap  # loaded late, like the rest of Matplotlib
+
+    return LinearSegmentedColormap.from_list("depth", ANCHORS)(np.linspace(0, 1, number))
 
 
-def _name_layers(axes: Axes, number: int) -> None:
+def _name_layers(axes: "matplotlib.axes.Axes", number: int) -> None:
     axes.set_xticks(range(number), [f"h{layer}" for layer in range(1, number + 1)])

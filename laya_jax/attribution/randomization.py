@@ -13,9 +13,9 @@ ADAPTERS = ("adapter_",)
 def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[str, Parameters]]:
     """Yields a classifier's parameters with one part after another randomised.
 
-    First come the parts of the head: scorer, adapters, both. Then come the layers of the backbone,
-    cumulatively from last to first with the head as trained: "backbone from h3" randomises the third layer
-    and all later ones.
+    First come the parts of the head, as far as it has them: scorer, adapters, both. Then come the layers of
+    the backbone, cumulatively from last to first with the head as trained: "backbone from h3" randomises the
+    third layer and all later ones.
 
     Args:
       parameters: Trained parameters of a ``Classifier``.
@@ -33,8 +33,15 @@ def randomizations(parameters: Parameters, fresh: Parameters) -> Iterator[tuple[
     >>> dict(randomizations(trained, fresh))["backbone from h2"]["backbone"]
     {'dense_0': 1, 'dense_1': 0}
     """
-    of_head = {"scorer": SCORER, "adapters": ADAPTERS, "scorer and adapters": (*SCORER, *ADAPTERS)}
-    for part, names in of_head.items():
+    present = {"scorer": SCORER, "adapters": ADAPTERS}
+    present = {
+        part: names
+        for part, names in present.items()
+        if any(map(partial(_starts, names), parameters["head"]))
+    }
+    if len(present) == 2:
+        present["scorer and adapters"] = (*SCORER, *ADAPTERS)
+    for part, names in present.items():
         yield part, _replaced(parameters, fresh, "head", partial(_starts, names))
     depths = {layer_number(name) for name in parameters.get("backbone", ())}
     # If the input counts as a hidden state, the first layer produces the second hidden state.

@@ -126,10 +126,9 @@ def check_pooling(pooling: str | None) -> None:
     >>> check_pooling("cls+sum")
     Traceback (most recent call last):
       ...
-    ValueError: pooling is 'cls+sum', expected some of 'mean', 'max', 'cls', 'last' joined by '+', or None
+    ValueError: pooling is 'cls+sum', expected some of mean, max, cls, last, std joined by '+', or None
     """
     if pooling is not None and not set(pooling.split("+")) <= set(POOLINGS):
         raise ValueError(
-            f"pooling is {pooling!r}, expected some of {', '.join(map(repr, POOLINGS))} joined by '+', "
-            "or None"
+            f"pooling is {pooling!r}, expected some of {', '.join(POOLINGS)} joined by '+', or None"
         )

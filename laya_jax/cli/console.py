@@ -86,6 +86,10 @@ class Console(Listener):
                 self.say(f"note: {note}")
                 self.known.append(note)
 
+    def noted(self, note: str) -> None:
+        """Prints a note."""
+        self.notes([note])
+
     def preparing(self, what: str, unit: str, done: int, total: int) -> None:
         """Shows the progress of downloading and writing a data set."""
         self._progress.move(what, unit, done, total)

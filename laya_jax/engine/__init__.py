@@ -28,7 +28,7 @@ from laya_jax.engine.parallel import (
 from laya_jax.engine.predictor import Predictor
 from laya_jax.engine.presets import EXPERIMENTS, backbone_named, config_for
 from laya_jax.engine.processes import any_process, barrier, connect, cores
-from laya_jax.engine.solving import Solver, caveats, make_engine, settled
+from laya_jax.engine.solving import Settled, Solver, caveats, make_engine, settled
 from laya_jax.engine.state import TrainState, checksum, initial_state, make_optimizer
 from laya_jax.engine.steps import Batch, Outputs, Reader, TrainChunk, make_train_chunk, output_reader
 from laya_jax.engine.trained_model import TrainedModel
@@ -57,6 +57,7 @@ __all__ = [
     "PlacedState",
     "Predictor",
     "Reader",
+    "Settled",
     "Solver",
     "TrainChunk",
     "TrainState",

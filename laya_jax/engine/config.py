@@ -41,7 +41,8 @@ class BackboneConfig:
       path: Path of the pretrained weights of a vit or bert: a folder in Hugging Face format, hub:OWNER/NAME,
         or Google's .npz of a ViT.
       pooling: Pooling of a vit or bert over positions. None uses the pooling of a sentence-transformers
-        model, and otherwise cls for vit and mean for bert.
+        model, and otherwise cls for vit and mean for bert. cls+mean and mean+std join the class token and
+        the mean, or the mean and the standard deviation, which doubles the width.
       freeze: Freeze the weights of a vit or bert. Hidden states are then computed once and cached for later
         runs.
     """
@@ -50,7 +51,7 @@ class BackboneConfig:
     widths: tuple[int, ...] = (512, 256, 128)
     embedding_dim: int = 128
     path: str | None = None
-    pooling: Literal["cls", "mean", "cls+mean"] | None = None
+    pooling: Literal["cls", "mean", "cls+mean", "mean+std"] | None = None
     freeze: bool = False
 
     def __post_init__(self) -> None:
@@ -64,7 +65,7 @@ class BackboneConfig:
             _check_width(f"backbone.widths[{index}]", width)
         _check_width("backbone.embedding_dim", self.embedding_dim)
         if self.pooling is not None:
-            check_choice("backbone.pooling", self.pooling, ("cls", "mean", "cls+mean"))
+            check_choice("backbone.pooling", self.pooling, ("cls", "mean", "cls+mean", "mean+std"))
         pretrained = self.kind in PRETRAINED
         if pretrained != (self.path is not None):
             expected = f"a pretrained {self.kind}" if pretrained else f"None for {self.kind!r}"
@@ -97,8 +98,9 @@ class HeadConfig:
       layer_normalized: Standardise every hidden state to mean 0 and variance 1 before the head reads it.
       dropout: Dropout rate of the projected layers; not for last_layer.
       layer_dropout: Probability of masking each layer of an example during training; not for last_layer.
-      kernel: Kernel of a kernel head: gated (linear classifiers of layers whose weights depend on the input),
-        additive (a Gaussian kernel per layer) or linear (ridge regression on all layers).
+      kernel: Kernel of a kernel head: linear (ridge regression on all layers), additive (a Gaussian kernel
+        per layer) or gated (linear classifiers of layers whose weights depend on the input). None chooses the
+        simplest within one standard error of the best on the validation split; the run's config says which.
       landmarks: Number of training examples whose hidden states a kernel head stores. None stores all, or
         4,000 if there are more than 20,000; the run's config says how many.
     """
@@ -114,7 +116,7 @@ class HeadConfig:
     layer_normalized: bool = False
     dropout: float = 0.0
     layer_dropout: float = 0.0
-    kernel: Literal["gated", "additive", "linear"] = "gated"
+    kernel: Literal["linear", "additive", "gated"] | None = None
     landmarks: int | None = None
 
     def __post_init__(self) -> None:

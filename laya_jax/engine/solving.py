@@ -1,9 +1,10 @@
 """Engine for heads that are solved in closed form on hidden states: one step, which needs no optimizer."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,18 @@ from laya_jax.engine.engine import Engine, PlacedState
 from laya_jax.engine.heads import HEADS
 from laya_jax.engine.parallel import ParallelConfig
 from laya_jax.engine.steps import StepMetrics
-from laya_jax.kernels import KERNELS, LANDMARKS, MOST_EXACT, KernelHead, fit_kernel_head, kernel_parameters
+from laya_jax.kernels import (
+    KERNELS,
+    LANDMARKS,
+    MOST_EXACT,
+    KernelFit,
+    KernelHead,
+    fit_kernel_head,
+    kernel_parameters,
+)
+
+SIMPLEST_FIRST = ("linear", "additive", "gated")
+"""Kernels in the order in which a simpler one is preferred."""
 
 
 class Solver(Engine):
@@ -31,16 +43,7 @@ class Solver(Engine):
         """Solves for the parameters; the penalty is chosen on the validation split."""
         del first_step, steps  # there is only one
         head, start = cast(KernelHead, self.classifier.head), time.monotonic()
-        train, held_out = _layers(self.dataset.train), _layers(self.dataset.validation)
-        stored, number = head.landmarks, len(self.dataset.train.labels)
-        fit = fit_kernel_head(
-            train,
-            self.dataset.train.labels,
-            kernel=head.kernel,
-            validation=(held_out, self.dataset.validation.labels),
-            landmarks=None if stored is None or stored >= number else stored,
-            num_classes=head.num_classes,
-        )
+        fit = _fit(self.dataset, str(head.kernel), head.landmarks)
         self.details = {
             "penalty": fit.best.penalty,
             "trials": [trial._asdict() for trial in fit.trials],
@@ -77,20 +80,65 @@ def make_engine(
     return kind(config, dataset, parallel, seeds, pretrained=pretrained)
 
 
-def settled(config: Config, examples: int) -> Config:
-    """Fills in what a config leaves to the number of training examples.
+class Settled(NamedTuple):
+    """Config without open choices.
 
-    >>> from laya_jax.engine.config import BackboneConfig, HeadConfig
-    >>> frozen = BackboneConfig(kind="vit", path="vit", freeze=True)
-    >>> settled(Config(backbone=frozen, head=HeadConfig(kind="kernel")), examples=500).head.landmarks
-    500
+    Attributes:
+      config: Config with a kernel and a number of landmarks.
+      note: Note on the choice of the kernel; empty if it was given.
     """
-    head = config.head
-    if not HEADS[head.kind].is_solved:
-        return config
-    most = examples if examples <= MOST_EXACT else LANDMARKS
-    stored = None if KERNELS[head.kernel].linear else min(head.landmarks or most, examples)
-    return dataclasses.replace(config, epochs=1, head=dataclasses.replace(head, landmarks=stored))
+
+    config: Config
+    note: str = ""
+
+
+def settled(config: Config, dataset: Dataset) -> Settled:
+    """Makes the choices that a config of a kernel head leaves to the data.
+
+    The kernel is the simplest whose accuracy on the validation split is within one standard error of the
+    best.
+
+    Args:
+      config: Config of the run; other heads leave nothing open.
+      dataset: Hidden states of the frozen backbone.
+    """
+    if not HEADS[config.head.kind].is_solved:
+        return Settled(config)
+    examples, note = len(dataset.train.labels), ""
+    most = min(config.head.landmarks or (examples if examples <= MOST_EXACT else LANDMARKS), examples)
+    kernel = config.head.kernel
+    if kernel is None:
+        kernel, note = _chosen_kernel(dataset, most)
+    stored = None if KERNELS[kernel].linear else most
+    head = dataclasses.replace(config.head, kernel=kernel, landmarks=stored)
+    return Settled(dataclasses.replace(config, epochs=1, head=head), note)
+
+
+def _chosen_kernel(dataset: Dataset, landmarks: int) -> tuple[Any, str]:
+    scores = {
+        kernel: _fit(dataset, kernel, None if KERNELS[kernel].linear else landmarks).best.score
+        for kernel in SIMPLEST_FIRST
+    }
+    best, number = max(scores.values()), len(dataset.validation.labels)
+    error = math.sqrt(best * (1 - best) / number)
+    chosen = next(kernel for kernel, score in scores.items() if score >= best - error)
+    tried = ", ".join(f"{kernel} {score:.4f}" for kernel, score in scores.items())
+    return chosen, (
+        f"the kernel is {chosen}, the simplest within one standard error ({error:.4f}) of the best accuracy "
+        f"on the validation split: {tried}"
+    )
+
+
+def _fit(dataset: Dataset, kernel: str, landmarks: int | None) -> KernelFit:
+    train, validation = dataset.train, dataset.validation
+    return fit_kernel_head(
+        _layers(train),
+        train.labels,
+        kernel=kernel,
+        validation=(_layers(validation), validation.labels),
+        landmarks=None if landmarks is None or landmarks >= len(train.labels) else landmarks,
+        num_classes=len(dataset.class_names),
+    )
 
 
 def caveats(config: Config) -> tuple[str, ...]:

@@ -20,8 +20,9 @@ def pool(
 
     Args:
       hidden_state: Hidden state [B, ..., D]; [B, D] is returned unchanged.
-      pooling: "mean" or "max" over all positions; "cls", the first token; "last", the last token.
-      mask: True for each valid position, [B, ...]; "mean", "max" and "last" ignore all others, and a sample
+      pooling: "mean", "max" or "std" (standard deviation) over all positions; "cls", the first token; "last",
+        the last token.
+      mask: True for each valid position, [B, ...]; all but "cls" ignore the other positions, and a sample
         without valid positions becomes zeros.
 
     Returns:
@@ -67,6 +68,14 @@ def _mean(tokens: Array, mask: Array) -> Array:
     return jnp.sum(jnp.where(mask[..., None], precise, 0), axis=1) / jnp.maximum(count, 1)
 
 
+def _std(tokens: Array, mask: Array) -> Array:
+    precise = tokens.astype(jnp.promote_types(tokens.dtype, jnp.float32))
+    centred = jnp.where(mask[..., None], precise - _mean(precise, mask)[:, None], 0)
+    variance = _mean(jnp.square(centred), mask)
+    # The square root has no derivative at zero.
+    return jnp.where(variance > 0, jnp.sqrt(jnp.where(variance > 0, variance, 1)), 0)
+
+
 def _max(tokens: Array, mask: Array) -> Array:
     largest = jnp.max(jnp.where(mask[..., None], tokens, -jnp.inf), axis=1)
     return jnp.where(jnp.any(mask, axis=1)[:, None], largest, 0)
@@ -89,4 +98,5 @@ POOLINGS: dict[str, Callable[[Array, Array], Array]] = {
     "max": _max,
     "cls": _cls,
     "last": _last,
+    "std": _std,
 }

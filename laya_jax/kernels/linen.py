@@ -28,7 +28,7 @@ class KernelHead(Head):
 
     Attributes:
       num_classes: Number of classes, K.
-      kernel: Name of the kernel: "gated", "additive" or "linear".
+      kernel: Name of the kernel: "gated", "additive" or "linear"; None if it is still to be chosen.
       landmarks: Number of training examples that the head stores; None for the linear kernel, which stores
         none.
     """
@@ -38,12 +38,13 @@ class KernelHead(Head):
     is_solved: ClassVar[bool] = True
 
     num_classes: int
-    kernel: str = "gated"
+    kernel: str | None = None
     landmarks: int | None = None
 
     def __post_init__(self) -> None:
         check_count("num_classes", self.num_classes)
-        check_choice("kernel", self.kernel, tuple(KERNELS))
+        if self.kernel is not None:
+            check_choice("kernel", self.kernel, tuple(KERNELS))
         if self.landmarks is not None:
             check_count("landmarks", self.landmarks)
         super().__post_init__()
@@ -52,8 +53,10 @@ class KernelHead(Head):
         """Returns the shapes of the parameters for hidden states of these widths.
 
         Raises:
-          ValueError: The number of stored examples is not known.
+          ValueError: The kernel or the number of stored examples is not known.
         """
+        if self.kernel is None:
+            raise ValueError(f"kernel is None, expected one of {', '.join(map(repr, KERNELS))}")
         points = self.num_classes if KERNELS[self.kernel].linear else self.landmarks
         if points is None:
             raise ValueError(f"landmarks is None, expected a number for the {self.kernel} kernel")
@@ -97,7 +100,9 @@ class KernelHead(Head):
         )
         classifier = parameters["classifier"]
         standardization = Standardization(means, scales)
-        return KernelLayaHead(standardization, points, classifier["kernel"], classifier["bias"], self.kernel)
+        return KernelLayaHead(
+            standardization, points, classifier["kernel"], classifier["bias"], str(self.kernel)
+        )
 
 
 def kernel_parameters(head: KernelLayaHead, points: int) -> Mapping[str, Any]:

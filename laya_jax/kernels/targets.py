@@ -1,4 +1,4 @@
-"""What a head learns to predict: classes, several labels at once, or numbers; and how well it does."""
+"""Targets of a kernel head (classes, several labels at once or numbers), and how predictions fit them."""
 
 import dataclasses
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,7 @@ SHARPEST = 7.0
 
 
 class Judgement(NamedTuple):
-    """How well predictions fit targets.
+    """Fit of predictions to targets.
 
     Attributes:
       loss: Mean log loss of calibrated probabilities, in nats; for numbers, the mean squared error.

@@ -1,4 +1,4 @@
-"""What all trackers share: names of metrics, identities of runs, and optional packages."""
+"""Names of metrics, identities of runs and optional packages, as all trackers share them."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module

@@ -4,8 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 NOISE = 0.05
-"""Standard deviation of the noise on images, features and cached hidden states, relative to that of the
-inputs; for texts, the fraction of words that are replaced by the unknown token."""
+"""Standard deviation of the noise, relative to that of the inputs: of all pixels for images, and of each
+entry over the examples for features and cached hidden states. For texts, the fraction of words that are
+replaced by the unknown token."""
 
 DRAWN_AT_ONCE = 128
 """Examples per draw of noise, which takes eight bytes per value where an image may take one."""
@@ -23,7 +24,7 @@ def with_noise(inputs: NDArray, unknown: int) -> NDArray:
     """
     generator, noisy = np.random.default_rng(0), np.empty_like(inputs)
     tokens = np.issubdtype(inputs.dtype, np.signedinteger)
-    deviation = 0.0 if tokens else NOISE * max(_deviation(inputs), 1e-12)
+    deviation = 0.0 if tokens else NOISE * np.maximum(_deviation(inputs), 1e-12)
     for start in range(0, len(inputs), DRAWN_AT_ONCE):
         part = inputs[start : start + DRAWN_AT_ONCE]
         if tokens:
@@ -36,10 +37,10 @@ def with_noise(inputs: NDArray, unknown: int) -> NDArray:
     return noisy
 
 
-def _deviation(inputs: NDArray) -> float:
+def _deviation(inputs: NDArray) -> float | NDArray:
     """Computes the standard deviation; for uint8 from a histogram, since NumPy would convert to float64."""
     if inputs.dtype != np.uint8:
-        return float(inputs.std())
+        return inputs.std(axis=0)
     counts = sum(
         np.bincount(inputs[start : start + DRAWN_AT_ONCE].ravel(), minlength=256)
         for start in range(0, len(inputs), DRAWN_AT_ONCE)

@@ -13,6 +13,9 @@ class Listener:
     def loaded(self, dataset: Dataset) -> None:
         """Called once the data set has been read, before anything is computed."""
 
+    def noted(self, note: str) -> None:
+        """Called with a note on a choice that was made for the user."""
+
     def extracted(self, done: int, total: int) -> None:
         """Called as hidden states of a frozen backbone are computed: ``done`` of ``total`` examples."""
 
@@ -55,6 +58,11 @@ class Listeners(Listener):
         """Forwards the data set."""
         for listener in self._listeners:
             listener.loaded(dataset)
+
+    def noted(self, note: str) -> None:
+        """Forwards a note."""
+        for listener in self._listeners:
+            listener.noted(note)
 
     def extracted(self, done: int, total: int) -> None:
         """Forwards the progress of computing hidden states."""

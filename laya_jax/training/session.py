@@ -15,6 +15,7 @@ from laya_jax.engine import (
     Config,
     Engine,
     ParallelConfig,
+    Settled,
     any_process,
     barrier,
     checksum,
@@ -67,7 +68,7 @@ def start(
     for path in folders:
         check_is_new(path)
     inputs, dataset = _gather(configs[0], parallel, listener)
-    configs = [settled(config, len(dataset.train.labels)) for config in configs]
+    configs = _settled(configs, dataset, listener)
     groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
     for _ in _engines(configs, groups, inputs, dataset, parallel):
         pass  # fails before anything is written if a config is invalid
@@ -149,6 +150,21 @@ def all_of(trainings: Iterable[Callable[[], T]]) -> list[T]:
     if diverged:
         raise NonFiniteLossError("; ".join(diverged))
     return results
+
+
+def _settled(configs: Sequence[Config], dataset: Dataset, listener: Listener) -> list[Config]:
+    """Makes the choices that configs leave to the data, once for configs that differ only in their seeds."""
+    made: dict[Config, Settled] = {}
+    for config in configs:
+        unseeded = dataclasses.replace(config, seed=0)
+        if unseeded not in made:
+            made[unseeded] = settled(config, dataset)
+            if made[unseeded].note:
+                listener.noted(made[unseeded].note)
+    return [
+        dataclasses.replace(made[dataclasses.replace(config, seed=0)].config, seed=config.seed)
+        for config in configs
+    ]
 
 
 def _gather(

@@ -8,6 +8,7 @@ from laya_jax.backbones.lstm import LSTM, STEPS, Weights, recur
 
 LENGTHS = (60, 1, 33, 17)
 MODEL = BiLSTM(vocabulary_size=50, embedding_dim=8, widths=(6, 5))
+APPLY = jax.jit(MODEL.apply)
 
 
 def padded(length, side="right"):
@@ -21,31 +22,33 @@ def padded(length, side="right"):
 
 @pytest.fixture(scope="module")
 def variables():
-    return MODEL.init(jax.random.key(0), padded(64))
+    return jax.jit(MODEL.init)(jax.random.key(0), padded(64))
 
 
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_padding_changes_not_one_bit(variables, jit, side):
-    apply = jax.jit(MODEL.apply) if jit else MODEL.apply
+    apply = APPLY if jit else MODEL.apply
     expected = apply(variables, padded(64))
     for length in (61, 128, 512):
         jax.tree.map(np.testing.assert_array_equal, apply(variables, padded(length, side)), expected)
 
 
 def test_a_batch_gives_what_each_text_alone_gives(variables):
-    states = MODEL.apply(variables, padded(64))
+    states = APPLY(variables, padded(64))
     for row, size in enumerate(LENGTHS):
-        alone = MODEL.apply(variables, padded(64)[row : row + 1, :size])
+        alone = APPLY(variables, padded(64)[row : row + 1, :size])
         for state, expected in zip(states, alone, strict=True):
             np.testing.assert_allclose(state[row], expected[0], atol=1e-6)
 
 
 def test_padding_gets_no_gradient(variables):
-    def loss(variables, tokens):
+    @jax.jit
+    @jax.grad
+    def gradient(variables, tokens):
         return sum(jnp.sum(state**2) for state in MODEL.apply(variables, tokens))
 
-    short, long = (jax.grad(loss)(variables, padded(length)) for length in (64, 128))
+    short, long = (gradient(variables, padded(length)) for length in (64, 128))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), short, long)
     assert not short["params"]["embedding"]["embedding"][0].any()
 
@@ -55,20 +58,22 @@ def test_a_mask_stands_in_for_the_padding_id(variables):
     disturbed = np.where(tokens == 0, 7, tokens)
     jax.tree.map(
         np.testing.assert_array_equal,
-        MODEL.apply(variables, disturbed, mask=tokens != 0),
-        MODEL.apply(variables, tokens),
+        APPLY(variables, disturbed, mask=tokens != 0),
+        APPLY(variables, tokens),
     )
 
 
 def test_a_text_without_tokens_gives_zeros(variables):
-    for state in MODEL.apply(variables, jnp.zeros((2, 9), "int32")):
+    for state in APPLY(variables, jnp.zeros((2, 9), "int32")):
         np.testing.assert_array_equal(state, np.zeros_like(state))
 
 
 @pytest.mark.parametrize("reverse", [False, True])
 def test_the_lstm_by_hand(reverse):
     sequence, present = jax.random.normal(jax.random.key(0), (7, 2, 3)), jnp.ones((7, 2), bool)
-    (states, final), variables = LSTM(4, reverse).init_with_output(jax.random.key(1), sequence, present)
+    (states, final), variables = jax.jit(LSTM(4, reverse).init_with_output)(
+        jax.random.key(1), sequence, present
+    )
     kernel, recurrent, bias = (
         np.asarray(variables["params"][name], "float64") for name in ("kernel", "recurrent_kernel", "bias")
     )
@@ -88,16 +93,17 @@ def test_the_lstm_by_hand(reverse):
 
 def test_both_directions_are_read():
     tokens = jnp.array([[3, 4, 5]])
-    (state,), variables = BiLSTM(50, 8, (6,)).init_with_output(jax.random.key(0), tokens)
+    model = BiLSTM(50, 8, (6,))
+    (state,), variables = jax.jit(model.init_with_output)(jax.random.key(0), tokens)
     swapped = dict(variables["params"])
     swapped["forward_0"], swapped["backward_0"] = swapped["backward_0"], swapped["forward_0"]
-    (mirrored,) = BiLSTM(50, 8, (6,)).apply({"params": swapped}, tokens[:, ::-1])
+    (mirrored,) = jax.jit(model.apply)({"params": swapped}, tokens[:, ::-1])
     np.testing.assert_allclose(mirrored, jnp.roll(state, 6, axis=1), atol=1e-6)
 
 
 def test_half_precision_parameters():
     model = BiLSTM(vocabulary_size=50, embedding_dim=8, widths=(6,), param_dtype=jnp.bfloat16)
-    (state,), variables = model.init_with_output(jax.random.key(0), padded(64))
+    (state,), variables = jax.jit(model.init_with_output)(jax.random.key(0), padded(64))
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {state.dtype} == {jnp.dtype("bfloat16")}
 
 
@@ -157,7 +163,7 @@ def test_the_gradient_is_that_of_automatic_differentiation(length, reverse):
         return jnp.sum(states * probes[:-1]) + jnp.sum(final * probes[-1])
 
     ours, expected = (
-        jax.value_and_grad(value, (1, 2))(run, sequence, weights)
+        jax.jit(jax.value_and_grad(value, (1, 2)), static_argnums=0)(run, sequence, weights)
         for run in (recur, one_position_after_another)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, expected)
@@ -166,10 +172,12 @@ def test_the_gradient_is_that_of_automatic_differentiation(length, reverse):
 def test_half_precision_adds_up_the_gradient_of_weights_in_float32():
     model = LSTM(3, dtype=jnp.bfloat16)
     sequence, present = jnp.ones((40 * STEPS, 8, 2)), jnp.ones((40 * STEPS, 8), bool)
-    variables = model.init(jax.random.key(0), sequence, present)
+    variables = jax.jit(model.init)(jax.random.key(0), sequence, present)
 
     def total(variables, model):
         return jnp.sum(model.apply(variables, sequence, present)[0].astype(jnp.float32))
 
-    half, full = (jax.grad(total)(variables, m)["params"]["bias"] for m in (model, LSTM(3)))
+    half, full = (
+        jax.jit(jax.grad(total), static_argnums=1)(variables, m)["params"]["bias"] for m in (model, LSTM(3))
+    )
     np.testing.assert_allclose(half, full, rtol=0.05, atol=0.05 * float(jnp.abs(full).max()))

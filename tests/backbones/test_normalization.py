@@ -16,13 +16,14 @@ def arguments(rows=16, width=6):
     return tuple(jax.random.normal(key, shape) for key, shape in zip(keys, shapes, strict=True))
 
 
+@jax.jit
 def flax_layers(inputs, scale, bias):
     norm = nn.LayerNorm(1e-3, use_fast_variance=False)
     return nn.gelu(norm.apply({"params": {"scale": scale, "bias": bias}}, inputs), approximate=False)
 
 
 def gradients(function):
-    return jax.grad(lambda *arguments: jnp.sum(jnp.sin(3 * function(*arguments))), argnums=(0, 1, 2))
+    return jax.jit(jax.grad(lambda *arguments: jnp.sum(jnp.sin(3 * function(*arguments))), argnums=(0, 1, 2)))
 
 
 def assert_same(a, b, **tolerance):
@@ -32,7 +33,8 @@ def assert_same(a, b, **tolerance):
 @pytest.mark.parametrize("width", [1, 6, 64])
 def test_it_and_its_gradient_are_those_of_the_two_layers(width):
     expected = flax_layers(*arguments(width=width))
-    np.testing.assert_allclose(normalized_gelu(*arguments(width=width), 1e-3), expected, atol=1e-6)
+    actual = jax.jit(normalized_gelu)(*arguments(width=width), 1e-3)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
     actual = gradients(lambda *a: normalized_gelu(*a, 1e-3))(*arguments(width=width))
     assert_same(actual, gradients(flax_layers)(*arguments(width=width)), atol=2e-4, rtol=1e-4)
 
@@ -40,7 +42,7 @@ def test_it_and_its_gradient_are_those_of_the_two_layers(width):
 def test_the_derivative_is_that_of_finite_differences_in_both_modes():
     with jax.enable_x64(True):
         inputs = tuple(array.astype("float64") for array in arguments())
-        check_grads(lambda *a: closed_form(1e-3, *a), inputs, order=2, atol=1e-6, rtol=1e-6)
+        check_grads(jax.jit(lambda *a: closed_form(1e-3, *a)), inputs, order=2, atol=1e-6, rtol=1e-6)
 
 
 def test_single_precision_can_be_differentiated_where_double_is_the_default():

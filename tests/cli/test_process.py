@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from real_processes import CACHE
 
 from laya_jax.cli import main
 
@@ -18,10 +19,10 @@ LAYA = [sys.executable, "-m", "laya_jax"]
 
 
 @pytest.fixture
-def environment(shared_compilations):
+def environment():
     """One device, nothing of the user's, and compilations that are kept."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
-    return {**kept, "JAX_COMPILATION_CACHE_DIR": str(shared_compilations)}
+    return {**kept, **CACHE}
 
 
 @pytest.fixture

@@ -16,10 +16,9 @@ EPOCHS = 30
 
 
 @pytest.fixture(scope="module", autouse=True)
-def environment(shared_compilations):
-    """One device, and compilations that are kept."""
+def environment():
+    """One device."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("JAX_COMPILATION_CACHE_DIR", str(shared_compilations))
         patch.setenv("XLA_FLAGS", "")
         yield
 

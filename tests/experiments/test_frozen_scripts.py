@@ -9,7 +9,7 @@ from PIL import Image
 from small_models import write_vit
 
 from experiments import artworks, frozen
-from experiments.frozen_tables import path_of, records_of
+from experiments.lib.frozen_tables import path_of, records_of
 from laya_jax.data import Dataset, Examples, Preprocessing
 from laya_jax.training import Config, HeadConfig
 

@@ -12,12 +12,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from experiments import figures, grids, readme, table2
+from experiments import figures, readme, table2
 from experiments.configs import HEADS, MODULES, PAPER, config_of
-from experiments.paper import TABLE_2
-from experiments.records import attention_statistics, finished, select
-from experiments.table1 import jobs_of
-from experiments.tables import as_files
+from experiments.lib import grids
+from experiments.lib.drawings import belief, figure_1
+from experiments.lib.head_accuracies import jobs_of
+from experiments.lib.paper import TABLE_2
+from experiments.lib.records import finished
+from experiments.lib.tables import as_files
 from laya_jax.training import HeadConfig
 
 
@@ -113,10 +115,10 @@ def test_figures_name_each_class_of_the_committed_records(committed):
 
 
 def test_each_panel_of_figure_1_says_its_faithfulness_and_covers_no_other(committed):
-    figure = figures.figure_1(committed)
+    figure = figure_1(committed)
     figure.draw_without_rendering()
     labels = [panel.xaxis.label for panel in figure.axes]
-    said = [figures.belief(records, "\n") for records in committed.values()]
+    said = [belief(records, "\n") for records in committed.values()]
     assert [label.get_text() for label in labels] == said
     boxes = [label.get_window_extent() for label in labels]
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
@@ -124,7 +126,7 @@ def test_each_panel_of_figure_1_says_its_faithfulness_and_covers_no_other(commit
 
 
 def test_whiskers_of_figure_1_end_at_0_and_1(committed):
-    figure = figures.figure_1(committed)
+    figure = figure_1(committed)
     ends = np.concatenate([np.ravel(panel.collections[0].get_segments())[1::2] for panel in figure.axes])
     assert (ends.min(), ends.max()) == pytest.approx((0, 1))
     plt.close(figure)
@@ -219,19 +221,6 @@ def test_laya_has_the_paper_s_best_setting():
         assert {name: getattr(head, name) for name in setting} == setting
 
 
-def test_the_classes_of_several_seeds_are_weighed_by_their_examples():
-    attention = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
-    labels = np.array([0, 0, 1])
-    one, two = (
-        {"attention": attention_statistics(attention, labels, np.array(predicted), 3)}
-        for predicted in ([0, 1, 0], [0, 0, 0])
-    )
-    np.testing.assert_allclose(
-        figures.class_profile([one, two], "correct"), [[2 / 3, 1 / 3], [np.nan] * 2, [np.nan] * 2]
-    )
-    np.testing.assert_allclose(figures.mean_profile([one, two])[0], [0.5, 0.5])
-
-
 def test_the_readmes_are_those_of_the_committed_records():
     assert readme.README.read_text(encoding="utf-8") == readme.make(readme.RESULTS)
     text = readme.FRONT.read_text(encoding="utf-8")
@@ -243,16 +232,6 @@ def test_the_committed_tables_are_those_of_the_committed_records(name):
     made = as_files(readme.TABLES[name](readme.RESULTS))
     written = {path.suffix: path.read_text("utf-8") for path in readme.RESULTS.glob(f"{name}.*")}
     assert written == made
-
-
-@pytest.mark.parametrize("dataset", PAPER)
-@pytest.mark.parametrize("head", HEADS)
-def test_the_docstring_of_a_config_says_what_was_measured(dataset, head):
-    records = select(readme.table1_records(readme.RESULTS), dataset, head)
-    docstring = getattr(MODULES[dataset], head).__doc__
-    assert readme.measured(records) in docstring
-    source = f'''    --heads {head}\n\n    Not measured yet.\n    """'''
-    assert readme.measured(records) in readme.with_measured(source, head, records)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ MASK = np.array([[True, True, True, False, False], [True] * 5, [False, True, Fal
         ("mean", lambda tokens: tokens.mean(axis=0)),
         ("max", lambda tokens: tokens.max(axis=0)),
         ("last", lambda tokens: tokens[-1]),
+        ("std", lambda tokens: tokens.std(axis=0)),
     ],
 )
 def test_masked_positions_are_passed_over(pooling, of_one):
@@ -40,7 +41,7 @@ def test_feature_maps_are_pooled_over_space():
     np.testing.assert_array_equal(pool(maps, "max"), maps.max(axis=(1, 2)))
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "last"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "last", "std"])
 def test_a_sample_with_nothing_in_it_becomes_zeros_with_a_finite_gradient(pooling):
     mask = np.zeros((3, 5), bool)
     np.testing.assert_array_equal(pool(TOKENS, pooling, mask), np.zeros((3, 4)))
@@ -48,18 +49,23 @@ def test_a_sample_with_nothing_in_it_becomes_zeros_with_a_finite_gradient(poolin
     np.testing.assert_array_equal(gradient, np.zeros(TOKENS.shape))
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "cls", "last"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls", "last", "std"])
 def test_what_is_pooled_already_stays_and_the_dtype_too(pooling):
     assert pool(TOKENS[:, 0], pooling) is not None
     np.testing.assert_array_equal(pool(TOKENS[:, 0], pooling), TOKENS[:, 0])
     assert pool(TOKENS.astype(jnp.bfloat16), pooling, MASK).dtype == jnp.bfloat16
 
 
+def test_the_gradient_of_a_deviation_of_zero_is_finite():
+    gradient = jax.grad(lambda tokens: pool(tokens, "std").sum())(jnp.ones((1, 3, 2)))
+    np.testing.assert_array_equal(gradient, np.zeros((1, 3, 2)))
+
+
 def test_a_long_mean_in_bfloat16_is_summed_in_float32():
     np.testing.assert_array_equal(pool(jnp.ones((1, 4096, 1), jnp.bfloat16), "mean"), jnp.ones((1, 1)))
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "cls", "last"])
+@pytest.mark.parametrize("pooling", ["mean", "max", "cls", "last", "std"])
 def test_an_empty_batch_and_numpy_arrays_are_fine(pooling):
     assert pool(np.zeros((0, 5, 4)), pooling).shape == (0, 4)
 

@@ -164,12 +164,19 @@ def test_noise_is_drawn_in_parts_as_it_would_be_at_once(dtype):
     if dtype == "int32":
         expected = np.where((whole.random(inputs.shape) < NOISE) & (inputs > 0), 1, inputs)
     else:
-        expected = inputs + whole.normal(0, NOISE * float(inputs.std()), inputs.shape)
+        deviation = inputs.std() if dtype == "uint8" else inputs.std(axis=0)
+        expected = inputs + NOISE * deviation * whole.normal(size=inputs.shape)
     if dtype == "uint8":
         expected = np.clip(np.round(expected), 0, 255)
     found = with_noise(inputs, unknown=1)
     assert found.dtype == inputs.dtype
-    np.testing.assert_array_equal(found, expected.astype(dtype))
+    np.testing.assert_allclose(found, expected.astype(dtype), rtol=1e-5)
+
+
+def test_noise_on_hidden_states_has_the_scale_of_each_layer():
+    states = np.random.default_rng(1).normal(size=(2000, 2, 3)).astype("f4") * [[[1.0], [1000.0]]]
+    noise = with_noise(states, unknown=0) - states
+    np.testing.assert_allclose(noise.std(axis=(0, 2)), [NOISE, 1000 * NOISE], rtol=0.05)
 
 
 def test_noise_on_images_takes_little_more_memory_than_they():

@@ -69,7 +69,8 @@ class Killer(Listener):
 
 
 def test_a_run_that_was_killed_is_solved_again_to_the_same_bits(frozen_vit, tmp_path, told):
-    configs = [kernel_config(frozen_vit), dataclasses.replace(kernel_config(frozen_vit), seed=1)]
+    config = kernel_config(frozen_vit, kernel="gated")
+    configs = [config, dataclasses.replace(config, seed=1)]
     with pytest.raises(KeyboardInterrupt):
         start(configs, [tmp_path / "a", tmp_path / "b"], ONE_DEVICE, Killer())
     for name in "ab":
@@ -78,8 +79,33 @@ def test_a_run_that_was_killed_is_solved_again_to_the_same_bits(frozen_vit, tmp_
     jax.tree.map(np.testing.assert_array_equal, first, second)
 
 
+class Notes(Listener):
+    """Remembers what it is told of."""
+
+    def __init__(self):
+        self.told = []
+
+    def noted(self, note):
+        self.told.append(note)
+
+
+def test_an_open_kernel_is_chosen_on_validation_once_for_all_seeds_and_told(frozen_vit, tmp_path, told):
+    configs = [dataclasses.replace(kernel_config(frozen_vit), seed=seed) for seed in (0, 1)]
+    notes = Notes()
+    start(configs, [tmp_path / "a", tmp_path / "b"], ONE_DEVICE, notes)
+    (note,) = notes.told
+    found = re.match(
+        r"the kernel is (\w+), the simplest within one standard error \((.*)\) of the best", note
+    )
+    scores = {name: float(score) for name, score in re.findall(r"(\w+) ([01]\.\d{4})", note)}
+    assert list(scores) == ["linear", "additive", "gated"]
+    near = [name for name, score in scores.items() if score >= max(scores.values()) - float(found[2]) - 1e-4]
+    assert found[1] == near[0]
+    assert load_model(tmp_path / "b").config.head.kernel == found[1]
+
+
 def test_landmarks_bound_what_is_stored_and_their_error_is_told(frozen_vit, tmp_path):
-    config = kernel_config(frozen_vit, landmarks=5)
+    config = kernel_config(frozen_vit, kernel="gated", landmarks=5)
     start([config], [tmp_path / "run"], ONE_DEVICE)
     with pytest.warns(UserWarning, match="stores the hidden states of 5 training examples"):
         model = load_model(tmp_path / "run")

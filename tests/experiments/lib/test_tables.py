@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from experiments.tables import Table, write_tables
+from experiments.lib.tables import Table, write_tables
 
 
 def table():

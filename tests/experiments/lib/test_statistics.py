@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.statistics import compare_paired, compare_published, holm, interval, summarize
+from experiments.lib.statistics import compare_paired, compare_published, holm, interval, summarize
 
 
 def test_a_summary_is_the_paper_s_interval():

@@ -34,7 +34,7 @@ def train(asked: dict[str, Any]) -> int:
     # Set before JAX is first imported, when XLA counts the cores available to the process.
     if asked["core"] is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {asked["core"]})
-    from experiments.records import Job, write_record
+    from experiments.lib.records import Job, write_record
     from laya_jax.cli.process import prepare_jax
     from laya_jax.engine import from_json
     from laya_jax.inputs import load_for

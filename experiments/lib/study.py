@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments.command import Places, errors_in_a_line, places_of, training_options
 from experiments.configs import MODULES
-from experiments.records import Job, check_config
-from experiments.runs import train_missing
-from experiments.tables import Table, write_tables
+from experiments.lib.command import Places, errors_in_a_line, places_of, training_options
+from experiments.lib.records import Job, check_config
+from experiments.lib.runs import train_missing
+from experiments.lib.tables import Table, write_tables
 from laya_jax.engine import to_json
 from laya_jax.files import write_json
 

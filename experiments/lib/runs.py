@@ -16,9 +16,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from experiments.command import Interrupted, Places
-from experiments.records import Job
-from experiments.worker import WRONG_INPUT
+from experiments.lib.command import Interrupted, Places
+from experiments.lib.records import Job
+from experiments.lib.worker import WRONG_INPUT
 from laya_jax.engine import to_json
 from laya_jax.training import RESULT
 
@@ -111,7 +111,7 @@ def _start(job: Job, core: int | None, places: Places) -> _Worker:
     with log.open("ab") as output:
         logged = output.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "experiments.worker"],
+            [sys.executable, "-m", "experiments.lib.worker"],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments.tables import Table
+from experiments.lib.tables import Table
 
 Measured = Sequence[Mapping[str, Any]]
 Value = Callable[[Mapping[str, Any]], float | None]

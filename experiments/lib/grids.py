@@ -10,8 +10,8 @@ import numpy as np
 from scipy import stats
 
 from experiments.configs import MODULES, config_of
-from experiments.records import Job, select
-from experiments.statistics import Summary, summarize
+from experiments.lib.records import Job, select
+from experiments.lib.statistics import Summary, summarize
 from laya_jax.training import HeadConfig
 
 TUNED = ("laya", "concat", "scalar_mix")

@@ -17,9 +17,9 @@ from laya_jax.training.run_directory import RunDirectory
 COMMAND = """
 import json, sys
 from pathlib import Path
-from experiments.command import Places, errors_in_a_line
-from experiments.records import Job
-from experiments.runs import train_missing
+from experiments.lib.command import Places, errors_in_a_line
+from experiments.lib.records import Job
+from experiments.lib.runs import train_missing
 from laya_jax.training import Config
 from laya_jax.engine.config import from_json
 

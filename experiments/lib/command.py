@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from experiments.records import RESULTS
+from experiments.lib.records import RESULTS
 from laya_jax.engine import cores
 
 RUNS = Path("runs") / "experiments"

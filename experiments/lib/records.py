@@ -16,7 +16,7 @@ from laya_jax.engine import ParallelConfig, differences, from_json, to_json
 from laya_jax.files import read_json, write_text
 from laya_jax.training import ENVIRONMENT, Config, RunDirectory, load_model, predict
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(__file__).parents[1] / "results"
 MOST_SEEDS = 20
 """Maximum number of seeds whose records are read."""
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from experiments.configs.frozen import CANDIDATES, LABELS, ORACLE, RECOMMENDED, SINGLE
-from experiments.statistics import compare_paired, holm, summarize
-from experiments.tables import Table
+from experiments.lib.statistics import compare_paired, holm, summarize
+from experiments.lib.tables import Table
 from laya_jax.files import read_json
 
 HOW = (

@@ -1,20 +1,20 @@
 """Item-by-item comparison with the paper: each reported value is reproduced, not reproduced or not run."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from experiments import artworks, grids, table1
 from experiments.configs import HEADS, PAPER, config_of
-from experiments.figures import TITLES, class_profile, mean_profile
-from experiments.paper import FIGURE_1, FIGURE_2, FIGURE_3, PROTOCOL, SEEDS, TABLE_1, TABLE_2
-from experiments.pilots import schedule_of
-from experiments.records import MOST_SEEDS, finished, select
-from experiments.statistics import summarize
-from experiments.tables import Table
-from laya_jax.training import HeadConfig
+from experiments.configs.artworks import configs_of
+from experiments.lib import grids
+from experiments.lib.drawings import TITLES, class_profile, mean_profile
+from experiments.lib.head_accuracies import accuracies, comparisons, reproduced, verdict
+from experiments.lib.paper import FIGURE_1, FIGURE_2, FIGURE_3, PROTOCOL, SEEDS, TABLE_1, TABLE_2
+from experiments.lib.records import select
+from experiments.lib.statistics import summarize
+from experiments.lib.tables import Table
+from laya_jax.training import HeadConfig, OptimizerConfig
 
 Records = Sequence[Mapping[str, Any]]
 NOT_RUN = "not run"
@@ -76,7 +76,7 @@ def _classes(records: Records) -> Iterator[Share]:
             yield Share(item, dataset, paper, ours, seeds)
 
 
-def items(records: Records, grid_records: Records, results: Path) -> Table:
+def items(records: Records, grid_records: Records, artworks_records: Mapping[str, Records]) -> Table:
     """Builds the table of all items: the command, the paper's value, ours, and the verdict."""
     table = Table("The paper's items", ("item", "command", "paper", "ours", "how it stands"))
     for dataset in PAPER:
@@ -96,7 +96,7 @@ def items(records: Records, grid_records: Records, results: Path) -> Table:
         ours = "" if share.ours is None else f"{share.ours:.2f}"
         command = f"`python -m experiments.figures --datasets {share.dataset}`"
         table.add(share.item, command, f"{share.paper:.2f}", ours, share.stands)
-    for row in _artworks(results):
+    for row in _artworks(artworks_records):
         table.add(*row)
     return table
 
@@ -105,11 +105,11 @@ def accuracy(records: Records, dataset: str, head: str) -> tuple[str, str, str]:
     """Formats the paper's accuracy, ours, and the verdict on their difference."""
     paper = TABLE_1[dataset][head]
     theirs = f"{paper.accuracy:.4f} ± {paper.deviation:.4f}"
-    mine = table1.accuracies(records, dataset, head)
+    mine = accuracies(records, dataset, head)
     if not mine:
         return theirs, "", NOT_RUN
-    (found,) = table1.reproduced(select(records, dataset, head))
-    stands = f"{table1.verdict(found.ours, paper.low, paper.high)} the paper's interval"
+    (found,) = reproduced(select(records, dataset, head))
+    stands = f"{verdict(found.ours, paper.low, paper.high)} the paper's interval"
     if found.gap is not None:
         stands = f"{found.gap.verdict} ({found.gap}); {stands}"
     if len(mine) < SEEDS:
@@ -137,10 +137,10 @@ def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
     return grids.shown(theirs), grids.shown(order[0]), stands
 
 
-def _artworks(results: Path) -> Iterator[tuple[str, ...]]:
+def _artworks(by_recipe: Mapping[str, Records]) -> Iterator[tuple[str, ...]]:
     """Yields the rows of Figures 3 and 4, one per training recipe."""
-    for name, config in artworks.configs_of(artworks.VIT, artworks.PAINTINGS).items():
-        records = finished(artworks.jobs_of(name, config, MOST_SEEDS), results)
+    for name in configs_of():
+        records = by_recipe.get(name, ())
         ours, stands = "", NOT_RUN
         if records:
             mean, _ = mean_profile(records)
@@ -176,6 +176,16 @@ def protocol() -> Table:
     return table
 
 
+def schedule_of(optimizer: OptimizerConfig) -> str:
+    """Describes a learning-rate schedule in words.
+
+    >>> schedule_of(OptimizerConfig(schedule="cosine", warmup_steps=10))
+    'cosine, rises over 10 steps'
+    """
+    warmup = f", rises over {optimizer.warmup_steps} steps" if optimizer.warmup_steps else ""
+    return optimizer.schedule + warmup
+
+
 def summary(records: Records, grid_records: Records) -> str:
     """Summarizes as a Markdown list which results were reproduced, not reproduced or not run."""
     lines = [*_accuracies(records), *_lead(records), *_shares(records), *_not_run(records, grid_records)]
@@ -183,7 +193,7 @@ def summary(records: Records, grid_records: Records) -> str:
 
 
 def _accuracies(records: Records) -> Iterator[str]:
-    gaps = [each.gap for each in table1.reproduced(records) if each.gap is not None]
+    gaps = [each.gap for each in reproduced(records) if each.gap is not None]
     count = {name: sum(gap.verdict == name for gap in gaps) for name in ("higher", "lower")}
     yield (
         f"**Table 1, accuracies:** of the {len(gaps)} that were run, {count['higher']} are higher than the "
@@ -195,11 +205,11 @@ def _accuracies(records: Records) -> Iterator[str]:
 def _lead(records: Records) -> Iterator[str]:
     best = {}
     for dataset in PAPER:
-        means = {head: list(table1.accuracies(records, dataset, head).values()) for head in HEADS}
+        means = {head: list(accuracies(records, dataset, head).values()) for head in HEADS}
         if all(means.values()):
             best[dataset] = max(means, key=lambda head: np.mean(means[head]))
     highest = ", ".join(f"{head} on {TITLES[dataset]}" for dataset, head in best.items())
-    compared = [each for each in table1.comparisons(records) if each.dataset in PAPER]
+    compared = [each for each in comparisons(records) if each.dataset in PAPER]
     shown = [each for each in compared if each.p < 0.05]
     differ = "".join(f" {each.verdict} than {each.head} on {TITLES[each.dataset]}," for each in shown)
     yield (
@@ -210,8 +220,8 @@ def _lead(records: Records) -> Iterator[str]:
 
 
 def _shares(records: Records) -> Iterator[str]:
-    for reproduced, word in ((True, "within"), (False, "outside of")):
-        found = [each for each in shares(records) if each.seeds and each.reproduced == reproduced]
+    for within, word in ((True, "within"), (False, "outside of")):
+        found = [each for each in shares(records) if each.seeds and each.reproduced == within]
         if found:
             told = "; ".join(f"{each.item} ({each.paper:.2f}, ours {each.ours:.2f})" for each in found)
             yield f"**Figures 1 and 2, attention as the text tells it, {word} our seeds' range:** {told}."

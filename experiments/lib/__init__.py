@@ -1,0 +1,1 @@
+"""Code that the commands share. Nothing here imports a command."""

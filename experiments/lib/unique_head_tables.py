@@ -1,0 +1,115 @@
+"""Tables of ``experiments.unique_head``, built from its records."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from experiments.lib.statistics import compare_paired, holm, summarize
+from experiments.lib.tables import Table
+from laya_jax.files import read_json
+
+REFERENCE = "linear"
+"""Head that the others are compared with."""
+
+HOW = (
+    "training and validation drawn anew, test fixed; p over draws of a paired t test, which is optimistic, "
+    "since draws overlap; p over items of a paired t test over test examples, averaged over draws, corrected "
+    "for the number of heads in the table (Holm)"
+)
+COLUMNS = (
+    "head",
+    "draws",
+    "validation",
+    "test accuracy",
+    "log loss",
+    "calibration error",
+    f"minus {REFERENCE}",
+    "p over draws",
+    "p over items",
+    "penalties chosen",
+    "seconds",
+)
+STABILITY = ("over", "head", "attributed", "same top layer", "by chance", "centred correlation", "by chance")
+
+
+def tables_of(results: Path) -> list[Table]:
+    """Builds a table of accuracies per pooling, and one of stability."""
+    records = [read_json(path) for path in sorted((results / "unique_head").glob("*.json"))]
+    tables = []
+    for pooling in sorted({record["pooling"] for record in records}):
+        of_pooling = {record["head"]: record for record in records if record["pooling"] == pooling}
+        ordered = dict(sorted(of_pooling.items(), key=lambda pair: _accuracy(pair[1])))
+        tables.append(_accuracies(ordered, f"Paintings, frozen ViT, pooling {pooling}; {HOW}"))
+        tables.append(
+            _stability(ordered, f"Stability over draws and over solutions of one draw, pooling {pooling}")
+        )
+    return tables
+
+
+def _accuracies(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
+    table = Table(title, COLUMNS)
+    compared = _compared(records)
+    for name, record in records.items():
+        runs = record["runs"]
+        test = [run["test"] for run in runs]
+        chosen = [run["setting"].get("penalty") for run in runs]
+        table.add(
+            name,
+            str(len(runs)),
+            f"{np.mean([run['validation'] for run in runs]):.4f}",
+            str(summarize([each["accuracy"] for each in test])),
+            f"{np.mean([each['loss'] for each in test]):.4f}",
+            f"{np.mean([each['calibration_error'] for each in test]):.4f}",
+            *compared.get(name, ("", "", "")),
+            ", ".join(f"{penalty:g}" for penalty in sorted(set(chosen) - {None})),
+            f"{min(run['seconds'] for run in runs):.1f}",
+        )
+    return table
+
+
+def _compared(records: Mapping[str, Mapping[str, Any]]) -> dict[str, tuple[str, str, str]]:
+    """Formats each head minus the reference, with p over draws, and p over items corrected."""
+    if REFERENCE not in records:
+        return {}
+    reference = records[REFERENCE]
+    pairs = {name: compare_paired(_by_seed(each), _by_seed(reference)) for name, each in records.items()}
+    found = {name: pair for name, pair in pairs.items() if pair is not None and name != REFERENCE}
+    items = [float(stats.ttest_rel(_by_item(records[name]), _by_item(reference)).pvalue) for name in found]
+    return {
+        name: (str(difference), f"{difference.p:.2g}", f"{p:.2g}")
+        for (name, difference), p in zip(found.items(), holm(items), strict=True)
+    }
+
+
+def _stability(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
+    table = Table(title, STABILITY)
+    for over in ("draws", "solutions"):
+        for name, record in records.items():
+            for attributed, found in (record[over] or {}).items():
+                cells = [
+                    _number(found[which][key])
+                    for key in ("same_top_layer", "centred_correlation")
+                    for which in ("between", "chance")
+                ]
+                table.add(over, name, attributed, *cells)
+    return table
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _accuracy(record: Mapping[str, Any]) -> float:
+    return float(np.mean([run["test"]["accuracy"] for run in record["runs"]]))
+
+
+def _by_seed(record: Mapping[str, Any]) -> dict[int, float]:
+    return {run["seed"]: run["test"]["accuracy"] for run in record["runs"]}
+
+
+def _by_item(record: Mapping[str, Any]) -> Any:
+    """Share of the draws in which each test example is predicted correctly."""
+    return np.mean([[int(digit) for digit in run["correct"]] for run in record["runs"]], axis=0)

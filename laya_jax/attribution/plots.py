@@ -37,6 +37,17 @@ STYLE: Any = {
 }
 
 
+def depth_colours(number: int) -> NDArray:
+    """Returns the colours of a number of layers, from the first to the last, as RGBA from 0 to 1.
+
+    >>> depth_colours(3).shape
+    (3, 4)
+    """
+    from matplotlib.colors import LinearSegmentedColormap  # loaded late, like the rest of Matplotlib
+
+    return LinearSegmentedColormap.from_list("depth", ANCHORS)(np.linspace(0, 1, number))
+
+
 def profile_bars(profiles: Profiles, of: str = "attention") -> "matplotlib.figure.Figure":
     """Plots the mean of each layer, with its standard deviation over the samples.
 
@@ -49,7 +60,9 @@ def profile_bars(profiles: Profiles, of: str = "attention") -> "matplotlib.figur
     with _figure(4, 2.4) as figure:
         axes = figure.subplots()
         number = len(profiles.mean)
-        axes.bar(range(number), profiles.mean, yerr=profiles.deviation, color=_colours(number), capsize=3)
+        axes.bar(
+            range(number), profiles.mean, yerr=profiles.deviation, color=depth_colours(number), capsize=3
+        )
         _name_layers(axes, number)
         axes.set(ylim=(0, None), ylabel=of, xlabel="layer")
         return figure
@@ -86,7 +99,7 @@ def stacked_contributions(
     with _figure(max(4, 0.25 * number), 3) as figure:
         axes = figure.subplots()
         above, below = np.zeros(number), np.zeros(number)
-        for layer, colour in enumerate(_colours(layers)):
+        for layer, colour in enumerate(depth_colours(layers)):
             column = values[:, layer]
             start = np.where(column >= 0, above, below)
             axes.bar(range(number), column, bottom=start, color=colour, label=f"h{layer + 1}")
@@ -158,12 +171,6 @@ def _heatmap(axes: "matplotlib.axes.Axes", group: ClassProfile) -> "matplotlib.i
     image = axes.imshow(shown, vmin=0, vmax=1, cmap="cividis", aspect="auto")
     _name_layers(axes, group.attention.shape[1])
     return image
-
-
-def _colours(number: int) -> NDArray:
-    from matplotlib.colors import LinearSegmentedColormap  # loaded late, like the rest of Matplotlib
-
-    return LinearSegmentedColormap.from_list("depth", ANCHORS)(np.linspace(0, 1, number))
 
 
 def _name_layers(axes: "matplotlib.axes.Axes", number: int) -> None:

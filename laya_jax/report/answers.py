@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from scipy.stats import binomtest
-
 from laya_jax.report.verdicts import Numbers, Verdict, judged, percent, top_layer
 from laya_jax.report.wording import in_words, most_read
 
@@ -86,7 +84,8 @@ class Reading(NamedTuple):
             return "The head reads a single layer."
         if self.uniform:
             subject = {"contributions": "contributions are", "attention": "attention is"}[self.name]
-            return f"The head singles out no layer: its {subject} nearly uniform over the {layers} layers."
+            spread = f"its {subject} nearly uniform over the {layers} layers"
+            return f"On average, the head singles out no layer: {spread}."
         most = most_read(self.mean)
         share = percent(sum(self.mean[layer - 1] for layer in most))
         return f"The head reads {in_words(most)} of {layers} most: {share} of its {self.name}."
@@ -147,6 +146,8 @@ def interval(accuracy: float, examples: int) -> tuple[float, float]:
     >>> round(low, 3), round(high, 3)
     (0.826, 0.945)
     """
+    from scipy.stats import binomtest  # loaded late: it takes half a second, and every command imports this
+
     found = binomtest(round(accuracy * examples), examples).proportion_ci(method="wilson")
     return float(found.low), float(found.high)
 

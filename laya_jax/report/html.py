@@ -5,6 +5,7 @@ and any script but the page's own.
 """
 
 import base64
+import dataclasses
 import hashlib
 import json
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ DETECTIONS = (("mistakes", "Detecting mistakes"), ("outliers", "Detecting out-of
 KINDS = {"vit": "ViT", "bert": "BERT", "mlp": "MLP", "bilstm": "BiLSTM", "separable_cnn": "separable CNN"}
 
 HEADS = {
+    "kernel": "Kernel head",
     "laya": "LAYA head",
     "scalar_mix": "Scalar-mix head",
     "concat": "Concatenation head",
@@ -156,12 +158,11 @@ def _maps(numbers: Numbers) -> list[dict[str, Any]]:
 def _facts(model: TrainedModel) -> list[tuple[str, str]]:
     backbone, head = model.config.backbone, model.config.head
     sizes = backbone.path or " - ".join(map(str, backbone.widths))
-    facts = [("backbone", f"{backbone.kind} {sizes}"), ("head", head.kind)]
-    facts.insert(1, ("backbone's parameters", "frozen" if backbone.freeze else "trained"))
-    if head.kind != "last_layer":
-        facts.append(("shared width of the layers", str(head.dim)))
-    if head.kind == "laya":
-        facts += [("temperature", str(head.temperature)), ("psi", head.psi)]
+    trained = "frozen" if backbone.freeze else "trained"
+    facts = [("backbone", f"{backbone.kind} {sizes}, {trained}"), ("head", head.kind)]
+    names = (field.name for field in dataclasses.fields(head))
+    has = [name for name in names if hasattr(model.classifier.head, name)]
+    facts += [(name.replace("_", " "), str(getattr(head, name))) for name in has]
     facts.append(("data", model.config.data.source))
     return facts + [("warning", warning) for warning in model.warnings]
 

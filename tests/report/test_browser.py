@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from laya_jax.attribution.plots import DEPTH
+from laya_jax.attribution.plots import depth_colours
 from laya_jax.report import Explained, render
 
 PIXELS = """
@@ -91,7 +91,7 @@ def test_one_palette_for_depth_is_ordered_by_lightness_and_stands_out(
     assert len(set(np.sign(steps))) == 1
     assert np.all(contrast(layers, behind) >= 3)
     if scheme == "light":
-        of_figures = DEPTH(np.linspace(0, 1, len(layers)))[:, :3] * 255
+        of_figures = depth_colours(len(layers))[:, :3] * 255
         np.testing.assert_allclose(layers, of_figures, atol=7)
 
 

@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 import pytest
-from real_processes import CACHE
+from real_processes import COMPILATION
 
 from laya_jax.cli import main
 
@@ -22,7 +22,7 @@ LAYA = [sys.executable, "-m", "laya_jax"]
 def environment():
     """One device, nothing of the user's, and compilations that are kept."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
-    return {**kept, **CACHE}
+    return {**kept, **COMPILATION}
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from real_processes import COMPILATION
 
 from laya_jax.cli import main
 
+pytestmark = pytest.mark.slow
+
 LAYA = [sys.executable, "-m", "laya_jax"]
 
 

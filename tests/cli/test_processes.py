@@ -12,6 +12,8 @@ from real_processes import COMPILATION, free_port
 
 from experiments import kill_and_resume
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 30
 
 

@@ -5,10 +5,15 @@ import socket
 import subprocess
 import sys
 
-CACHE = {
-    name: os.environ[name] for name in os.environ if name.startswith(("JAX_COMPILATION_", "JAX_PERSISTENT_"))
+COMPILATION = {
+    **{
+        name: os.environ[name]
+        for name in os.environ
+        if name.startswith(("JAX_COMPILATION_", "JAX_PERSISTENT_"))
+    },
+    "XLA_FLAGS": " ".join(flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag),
 }
-"""The variables by which processes share what they have compiled (conftest.py sets them)."""
+"""Variables with which a process of one device compiles as tests do, and nothing twice: see conftest.py."""
 
 
 def free_port():
@@ -20,7 +25,13 @@ def free_port():
 def train_in_two_processes_and_one(tmp_path, arguments):
     """Runs ``laya train`` to the run directories "two" and "one": what the three processes print."""
     folder = str(tmp_path)
-    environment = {**CACHE, "JAX_PLATFORMS": "cpu", "PATH": "", "XDG_CACHE_HOME": folder, "HOME": folder}
+    environment = {
+        **COMPILATION,
+        "JAX_PLATFORMS": "cpu",
+        "PATH": "",
+        "XDG_CACHE_HOME": folder,
+        "HOME": folder,
+    }
 
     def laya(run, *more):
         return subprocess.Popen(

@@ -18,10 +18,15 @@ WORDS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "film", "a", "##s", 
 
 def tensors(backbone, inputs, seed=1):
     """Random parameters by path."""
-    variables = backbone.init(jax.random.key(0), inputs)
-    leaves, structure = jax.tree.flatten(variables["params"])
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    drawn = [jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+    shapes = jax.eval_shape(backbone.init, jax.random.key(0), inputs)["params"]
+    leaves, structure = jax.tree.flatten(shapes)
+
+    @jax.jit
+    def draw(key):
+        keys = jax.random.split(key, len(leaves))
+        return [jax.random.normal(key, leaf.shape) for leaf, key in zip(leaves, keys, strict=True)]
+
+    drawn = draw(jax.random.key(seed))
     return flatten_dict(jax.tree.map(np.asarray, jax.tree.unflatten(structure, drawn)), sep="/")
 
 

@@ -50,6 +50,7 @@ def reader(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "page", [page for page in PAGES if BLOCK.search(page.read_text("utf-8"))], ids=lambda p: p.stem
 )

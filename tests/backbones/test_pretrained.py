@@ -32,6 +32,7 @@ def read_golden(name):
         return dict(arrays)
 
 
+@pytest.mark.slow
 def test_a_real_vit_gives_what_another_program_computed():
     golden = read_golden("vit_s14")
     backbone, parameters = load_pretrained(model_folder("vit-s14"), pooling="cls+mean")
@@ -42,6 +43,7 @@ def test_a_real_vit_gives_what_another_program_computed():
     np.testing.assert_allclose(found[:, :, 384:], golden["mean"], atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_real_bert_gives_what_another_program_computed():
     golden = read_golden("minilm_l6")
     backbone, parameters = load_pretrained(model_folder("minilm-l6"), pooling="cls+mean")
@@ -227,6 +229,7 @@ def test_a_model_of_the_hub_is_downloaded_first(folder, monkeypatch):
         load_pretrained("hub:somebody/vit")
 
 
+@pytest.mark.slow
 def test_real_images_and_texts_through_our_own_preprocessing_give_what_other_programs_computed(tmp_path):
     golden, path = read_golden("vit_s14"), model_folder("vit-s14")
     mean, deviation = read_normalization(path)

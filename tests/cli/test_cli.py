@@ -16,6 +16,7 @@ from laya_jax.data import load
 from laya_jax.training import EXPERIMENTS, Config, LossConfig
 
 
+@pytest.mark.slow
 def test_the_first_command_compares_with_the_last_layer_and_tells_where_everything_is(laya, tmp_path):
     status, out, err = laya("train", *SMALL, "--devices", "1")
     assert status == 0
@@ -28,6 +29,7 @@ def test_the_first_command_compares_with_the_last_layer_and_tells_where_everythi
         assert (tmp_path / "runs" / "digits" / name / "result.json").exists()
 
 
+@pytest.mark.slow
 def test_json_is_one_object_on_standard_output_and_seeds_get_runs_of_their_own(laya, tmp_path):
     status, out, _ = laya(
         "train", "digits", "--run-dir", "here", "--seeds", 1, 2, "--side-by-side", *QUICK, "--json"
@@ -43,6 +45,7 @@ def test_json_is_one_object_on_standard_output_and_seeds_get_runs_of_their_own(l
     assert json.loads(out)["runs"] == results
 
 
+@pytest.mark.slow
 def test_every_field_can_be_set(laya, tmp_path):
     fields = {
         "--head.temperature": 0.5,
@@ -131,6 +134,7 @@ def test_tensorboard_is_written_on_request(laya, tmp_path):
     assert b"validation/attention/h2" in content
 
 
+@pytest.mark.slow
 def test_images_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
     generator = np.random.default_rng(0)
     for name, level in (("dark", 60), ("light", 190)):
@@ -152,6 +156,7 @@ def test_images_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
     assert "label" not in rows[0]  # a folder without folders of classes
 
 
+@pytest.mark.slow
 def test_texts_of_ones_own_train_in_one_flag_and_predict(laya, tmp_path):
     with (tmp_path / "reviews.csv").open("w", newline="") as file:
         rows = [(f"a {word} film, number {n}", word) for n in range(40) for word in ("good", "bad")]
@@ -187,6 +192,7 @@ def test_help_is_there_without_a_command_and_for_each(laya):
         assert not stopped.value.code
 
 
+@pytest.mark.slow
 def test_a_head_on_a_frozen_backbone_from_training_to_its_report(laya, frozen, tmp_path):
     status, out, err = laya("train", *frozen, "--run-dir", "run", "--json")
     assert status == 0, err

@@ -10,6 +10,7 @@ from small_runs import QUICK
 from laya_jax.cli import main
 
 
+@pytest.mark.slow
 def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
     second = tmp_path / "second"
     assert main(["train", "digits", "--run-dir", str(second), "--seed", "1", *QUICK]) == 0
@@ -62,6 +63,7 @@ def test_what_cannot_be_explained_is_told_in_a_line(laya, run, arguments, messag
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_runs_on_other_data_are_not_compared(laya, run, tmp_path):
     np.savez(tmp_path / "d.npz", inputs=np.random.default_rng(0).random((80, 5)), labels=np.arange(80) % 2)
     assert laya("train", "npz:d.npz", "--run-dir", "other", *QUICK)[0] == 0

@@ -11,9 +11,11 @@ import subprocess
 import sys
 
 import pytest
-from real_processes import CACHE
+from real_processes import COMPILATION
 
 from laya_jax.cli import main
+
+pytestmark = pytest.mark.slow
 
 LAYA = [sys.executable, "-m", "laya_jax"]
 
@@ -22,7 +24,7 @@ LAYA = [sys.executable, "-m", "laya_jax"]
 def environment():
     """One device, nothing of the user's, and compilations that are kept."""
     kept = {name: os.environ[name] for name in ("PATH", "PYTHONPATH", "HOME") if name in os.environ}
-    return {**kept, **CACHE}
+    return {**kept, **COMPILATION}
 
 
 @pytest.fixture

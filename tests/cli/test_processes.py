@@ -8,9 +8,11 @@ import sys
 import time
 
 import pytest
-from real_processes import free_port
+from real_processes import COMPILATION, free_port
 
 from experiments import kill_and_resume
+
+pytestmark = pytest.mark.slow
 
 EPOCHS = 30
 
@@ -19,7 +21,7 @@ EPOCHS = 30
 def environment():
     """One device."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XLA_FLAGS", "")
+        patch.setenv("XLA_FLAGS", COMPILATION["XLA_FLAGS"])
         yield
 
 

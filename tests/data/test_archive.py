@@ -146,6 +146,7 @@ def test_what_is_not_asked_for_does_not_keep_the_rest_from_being_read(tmp_path):
         read_npz(path)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_before_it_takes_memory(tmp_path):
     size = 2**30 + 2**20
     path = tmp_path / "x.npz"

@@ -98,6 +98,7 @@ def test_classes_are_in_natural_order(values, names):
     assert labels_among(values, names, WHERE)[0].tolist() == found.labels.tolist()
 
 
+@pytest.mark.slow
 def test_the_order_of_classes_is_the_same_in_every_process():
     code = (
         "from laya_jax.data.labels import classes_of;"

@@ -359,6 +359,7 @@ def solid(size):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_many_large_images_at_once_take_little_memory(tmp_path):
     (tmp_path / "large").mkdir()

@@ -227,6 +227,7 @@ Console.preparing = moved
 """
 
 
+@pytest.mark.slow
 def test_killed_while_downloading_it_goes_on(server, tmp_path):
     arguments = ("prepare", "cifar10", "--data.directory", tmp_path)
     killed = run_laya(server, "cifar10", *arguments, before=DIES.format(when="'downloading' in what"))
@@ -238,6 +239,7 @@ def test_killed_while_downloading_it_goes_on(server, tmp_path):
     assert len(rows("cifar10", tmp_path, "test")) == 10
 
 
+@pytest.mark.slow
 def test_killed_while_records_are_written_nothing_is_there_and_the_next_one_tidies_up(server, tmp_path):
     arguments = ("prepare", "cifar10", "--data.directory", tmp_path)
     killed = run_laya(server, "cifar10", *arguments, before=DIES.format(when="'writing' in what"))
@@ -249,6 +251,7 @@ def test_killed_while_records_are_written_nothing_is_there_and_the_next_one_tidi
     assert [path.name for path in (tmp_path / "cifar10").iterdir()] == ["3.0.2"]
 
 
+@pytest.mark.slow
 def test_neither_tensorflow_nor_torch_is_imported_even_if_they_are_there(server, tmp_path):
     for name in ("tensorflow", "torch"):
         (tmp_path / "bait" / name).mkdir(parents=True)

@@ -27,6 +27,7 @@ def is_prepared(name):
     return tfds.builder(name, file_format="array_record").is_prepared()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "shape", "dtype", "sizes", "labels"),
     [

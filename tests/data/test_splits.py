@@ -125,6 +125,7 @@ def test_large_fractions_leave_an_example_of_each_class_for_every_split():
     assert counts(labels, splits) == [[1] * 10, [1] * 10, [8] * 10]
 
 
+@pytest.mark.slow
 def test_digits_are_stratified_and_the_same_in_every_process():
     dataset = load(DataConfig(source="digits"))
     train, validation, test = (

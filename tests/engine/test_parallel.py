@@ -112,6 +112,7 @@ def test_what_cannot_be_is_refused(make, message):
         make()
 
 
+@pytest.mark.slow
 def test_two_processes_train_as_one(tmp_path):
     options = [
         "--epochs",

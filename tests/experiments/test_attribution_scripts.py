@@ -26,6 +26,7 @@ def measured(tmp_path_factory):
     return folder, done.stdout
 
 
+@pytest.mark.slow
 def test_faithfulness_is_measured_of_every_seed(measured):
     folder, printed = measured
     found = json.loads((folder / "results/faithfulness/digits.json").read_text())
@@ -40,6 +41,7 @@ def test_faithfulness_is_measured_of_every_seed(measured):
     assert f"{np.mean(changes):.3f} ({min(changes):.3f} to {max(changes):.3f})" in printed
 
 
+@pytest.mark.slow
 def test_what_was_not_measured_to_the_end_is_measured_again(measured):
     folder, _ = measured
     path = folder / "results/faithfulness/digits.json"
@@ -52,6 +54,7 @@ def test_what_was_not_measured_to_the_end_is_measured_again(measured):
     assert json.loads(path.read_text()) == json.loads(whole)
 
 
+@pytest.mark.slow
 def test_the_table_is_made_again_from_the_results_alone(measured, tmp_path):
     folder, printed = measured
     done = run("faithfulness", folder, "--seeds", "0", "--epochs", "2", "--runs", tmp_path)
@@ -59,6 +62,7 @@ def test_the_table_is_made_again_from_the_results_alone(measured, tmp_path):
     assert done.stdout.strip() == printed[printed.index("LAYA's runs, mean") :].strip()
 
 
+@pytest.mark.slow
 def test_runs_that_are_gone_are_trained_again_to_the_same_numbers(measured):
     folder, _ = measured
     path = folder / "results/faithfulness/digits.json"
@@ -73,6 +77,7 @@ def test_runs_that_are_gone_are_trained_again_to_the_same_numbers(measured):
     assert (folder / "results/table1/digits/laya-seed1.json").read_bytes() == record
 
 
+@pytest.mark.slow
 def test_what_was_measured_of_another_config_is_refused(measured):
     folder, _ = measured
     done = run("faithfulness", folder, "--seeds", "2", "--epochs", "3")
@@ -80,6 +85,7 @@ def test_what_was_measured_of_another_config_is_refused(measured):
     assert "faithfulness/digits.json is of another config: epochs: 2 -> 3" in done.stderr
 
 
+@pytest.mark.slow
 def test_wrong_labels_are_looked_for(tmp_path):
     done = run("label_noise", tmp_path, "--seeds", "2", "--epochs", "4")
     assert done.returncode == 0, done.stderr

@@ -31,6 +31,7 @@ def place(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_heads_on_frozen_backbones_are_compared_and_tabulated(place, monkeypatch):
     small = {
         name: [frozen.Setting(dataclasses.replace(settings[0].head, dim=24), rate) for rate in (1e-3, 1e-2)]
@@ -134,6 +135,7 @@ def test_a_missing_path_is_named(tmp_path, capsys):
     assert capsys.readouterr().err == "frozen: --bert is not given, expected a path\n"
 
 
+@pytest.mark.slow
 def test_the_artworks_figures_are_drawn_from_real_runs(place, monkeypatch, capsys):
     monkeypatch.setattr("laya_jax.engine.presets.PRETRAINED_IMAGE_SIZE", 12)
     given = ["--vit", str(place / "vit"), "--paintings", str(place / "photos"), "--epochs", "2"]

@@ -52,6 +52,7 @@ def made(tmp_path_factory):
     return folder, done.stdout
 
 
+@pytest.mark.slow
 def test_table_1_trains_what_is_missing_and_tells_how_far_it_is(made):
     folder, printed = made
     records = sorted((folder / "results/table1/digits").glob("*.json"))
@@ -73,6 +74,7 @@ def test_table_1_trains_what_is_missing_and_tells_how_far_it_is(made):
     assert {path.suffix for path in (folder / "results").glob("table1.*")} == {".txt", ".md", ".csv", ".tex"}
 
 
+@pytest.mark.slow
 def test_nothing_is_trained_twice(made):
     folder, printed = made
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -82,6 +84,7 @@ def test_nothing_is_trained_twice(made):
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_a_record_of_another_config_is_refused(made):
     folder, _ = made
     before = {path for path in folder.rglob("*") if path.is_file()}
@@ -91,6 +94,7 @@ def test_a_record_of_another_config_is_refused(made):
     assert before == {path for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_figures_are_drawn_from_the_records_alone(made):
     folder, _ = made
     done = run("figures", folder, "--epochs", "2")
@@ -140,6 +144,7 @@ def test_figures_are_the_same_bytes_each_time(committed, tmp_path):
             assert one.with_suffix(suffix).read_bytes() == other.with_suffix(suffix).read_bytes()
 
 
+@pytest.mark.slow
 def test_what_was_cut_off_goes_on(tmp_path):
     arguments = ("--heads", "laya", "--seeds", "2", "--epochs", "400", "--runs", tmp_path / "runs")
     process = subprocess.Popen(
@@ -165,6 +170,7 @@ def test_what_was_cut_off_goes_on(tmp_path):
         assert len(epochs) >= before
 
 
+@pytest.mark.slow
 def test_table_2_searches_the_grid(tmp_path):
     done = run("table2", tmp_path, "--heads", "concat", "--seeds", "3", "--epochs", "1")
     assert done.returncode == 0, done.stderr
@@ -193,6 +199,7 @@ def test_the_best_setting_of_the_grid_is_that_of_validation():
     assert row[4:6] == ("d* 16", "0.9000 ± 0.0000")
 
 
+@pytest.mark.slow
 def test_sensitivity_is_drawn(made, tmp_path):
     folder, _ = made
     records = [json.loads(path.read_text()) for path in folder.rglob("laya-seed*.json")]
@@ -235,6 +242,7 @@ def test_the_committed_tables_are_those_of_the_committed_records(name):
     assert written == made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

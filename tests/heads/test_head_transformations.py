@@ -33,8 +33,8 @@ def test_numpy_arrays_serve_as_hidden_states(make_hidden_states, name):
 def test_bfloat16_stays_within_its_precision(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS, batch=64)
     variables = randomised(HEADS[name], hidden_states)
-    exact = HEADS[name].apply(variables, hidden_states)
-    rounded = HEADS[name].clone(dtype=jnp.bfloat16).apply(variables, hidden_states)
+    half = HEADS[name].clone(dtype=jnp.bfloat16)
+    exact, rounded = (jax.jit(head.apply)(variables, hidden_states) for head in (HEADS[name], half))
     assert rounded.logits.dtype == rounded.aggregate.dtype == jnp.bfloat16
     scale = float(jnp.abs(exact.logits).max())
     np.testing.assert_allclose(rounded.logits.astype("float32"), exact.logits, atol=0.03 * scale)
@@ -76,7 +76,9 @@ def test_gradients_agree_with_finite_differences(name):
             attention = 0.0 if output.attention is None else jnp.sum(output.attention**3)
             return jnp.sum(jax.nn.log_softmax(output.logits)[:, 0]) + attention
 
-        check_grads(loss, (variables, hidden_states), order=1, modes=["rev", "fwd"], atol=1e-5, rtol=1e-5)
+        check_grads(
+            jax.jit(loss), (variables, hidden_states), order=1, modes=["rev", "fwd"], atol=1e-5, rtol=1e-5
+        )
 
 
 @pytest.mark.parametrize("name", HEADS)
@@ -98,11 +100,15 @@ def test_jit_remat_and_grad_change_nothing(make_hidden_states, name):
 def test_vmap_over_seeds_gives_what_each_seed_gives(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS)
     keys = jax.random.split(jax.random.key(3), 3)
-    variables = jax.vmap(HEADS[name].init, (0, None))(keys, hidden_states)
-    logits = jax.vmap(lambda v: HEADS[name].apply(v, hidden_states).logits)(variables)
+    variables = jax.jit(jax.vmap(HEADS[name].init, (0, None)))(keys, hidden_states)
+    logits = jax.jit(jax.vmap(lambda v: HEADS[name].apply(v, hidden_states).logits))(variables)
+
+    @jax.jit
+    def alone(key):
+        return HEADS[name].apply(HEADS[name].init(key, hidden_states), hidden_states).logits
+
     for i, key in enumerate(keys):
-        expected = HEADS[name].apply(HEADS[name].init(key, hidden_states), hidden_states).logits
-        np.testing.assert_allclose(logits[i], expected, atol=1e-5)
+        np.testing.assert_allclose(logits[i], alone(key), atol=1e-5)
 
 
 @pytest.mark.parametrize("name", HEADS)

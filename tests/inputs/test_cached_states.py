@@ -27,6 +27,7 @@ ONE_DEVICE = ParallelConfig(devices=1)
 pytestmark = pytest.mark.usefixtures("cache_home")
 
 
+@pytest.mark.slow
 def test_a_killed_extraction_goes_on_where_it_was(frozen_vit, tmp_path, cache_home, monkeypatch):
     """Killed for good after some batches, from outside."""
     code = f"""
@@ -68,6 +69,7 @@ def test_several_devices_compute_the_same(frozen_vit, cache_home):
     np.testing.assert_allclose(found[1][:], found[8][:], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_two_processes_compute_the_same(frozen_vit, photos, tmp_path):
     backbone = f"vit:{frozen_vit.backbone.path}"
     options = ["--freeze", "--head.dim", "24", "--batch-size", "16", "--epochs", "2", "--json"]
@@ -176,6 +178,7 @@ def test_another_model_other_pixels_or_another_pooling_are_not_in_the_cache(froz
     assert len({key, *keys}) == 5
 
 
+@pytest.mark.slow
 def test_predicting_reads_the_cache(frozen_vit, tmp_path, cache_home):
     start([frozen_vit], [tmp_path / "a"], ONE_DEVICE)
     model, dataset = load_model(tmp_path / "a"), load_for(frozen_vit, decode=False)
@@ -186,6 +189,7 @@ def test_predicting_reads_the_cache(frozen_vit, tmp_path, cache_home):
     assert len(list(cache_home.iterdir())) == len(before) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [False, True])
 def test_splits_of_changed_data_are_noticed_without_computing_anything(
     frozen_vit, tmp_path, cache_home, photos, exported

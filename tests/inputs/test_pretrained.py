@@ -28,6 +28,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 pytestmark = pytest.mark.usefixtures("cache_home")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["vit", "bert"])
 def test_a_frozen_backbone_stays_as_it_was_and_its_hidden_states_are_computed_once(
     kind, tmp_path, request, cache_home
@@ -53,6 +54,7 @@ def test_the_head_alone_predicts_what_the_whole_model_does(frozen_vit, tmp_path)
     np.testing.assert_allclose(outputs.attention, whole.attention, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_export_needs_no_pretrained_model(frozen_vit, frozen_bert, tmp_path):
     for name, asked in (("vit", frozen_vit), ("bert", frozen_bert)):
         start([asked], [tmp_path / f"run-{name}"], ONE_DEVICE)
@@ -67,6 +69,7 @@ def test_an_export_needs_no_pretrained_model(frozen_vit, frozen_bert, tmp_path):
             np.testing.assert_array_equal(found, [[2, 7, 4, 6, 3, 0]])
 
 
+@pytest.mark.slow
 def test_an_unfrozen_backbone_starts_from_the_weights_and_leaves_them(frozen_vit, tmp_path):
     unfrozen = dataclasses.replace(
         frozen_vit, backbone=dataclasses.replace(frozen_vit.backbone, freeze=False), epochs=1
@@ -91,6 +94,7 @@ def test_a_run_does_not_go_on_with_other_weights(frozen_vit, tmp_path):
         resume(RunDirectory.open(tmp_path / "a"), ONE_DEVICE)
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_where_its_data_and_weights_have_moved(frozen_vit, tmp_path, photos):
     (result,) = start([frozen_vit], [tmp_path / "a"], ONE_DEVICE)
     photos.rename(tmp_path / "moved")
@@ -143,6 +147,7 @@ def sentence_transformers(folder, flag="pooling_mode_cls_token"):
     change_json(folder / "1_Pooling" / "config.json", **{flag: True})
 
 
+@pytest.mark.slow
 def test_a_run_takes_the_pooling_of_sentence_transformers_and_so_does_its_export(frozen_bert, tmp_path):
     sentence_transformers(tmp_path / "bert")
     start([frozen_bert], [tmp_path / "a"], ONE_DEVICE)
@@ -251,6 +256,7 @@ def test_what_does_not_go_together_is_refused(frozen_vit, tmp_path, section, cha
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.slow
 def test_grey_images_of_a_fitting_size_are_read_as_grey_colours(frozen_vit, tmp_path):
     digits = dataclasses.replace(frozen_vit, data=DataConfig(source="digits"), epochs=1)
     assert start([digits], [tmp_path / "a"], ONE_DEVICE)[0]["test"]["examples"] > 0

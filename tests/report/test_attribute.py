@@ -49,6 +49,7 @@ def test_the_numbers_are_those_of_the_models_own_predictions(measured, train, di
     assert strict(run.numbers) == run.numbers
 
 
+@pytest.mark.slow
 def test_a_global_mix_is_the_same_for_every_sample(measured):
     numbers = measured("scalar_mix").numbers
     assert numbers["profiles"]["mutual_information"] == pytest.approx(0, abs=1e-6)
@@ -79,6 +80,7 @@ def test_the_top_layer_of_attention_that_depends_on_no_sample_is_not_compared(me
         assert (named[name].value, named[name].verdict) == ("undefined", "unknown")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["concat", "last_layer"])
 def test_a_head_that_does_not_weigh_layers_gets_what_there_is(measured, kind):
     run = measured(kind)
@@ -90,6 +92,7 @@ def test_a_head_that_does_not_weigh_layers_gets_what_there_is(measured, kind):
     assert stability([run, run]) is None
 
 
+@pytest.mark.slow
 def test_one_layer_is_no_news(measured):
     numbers = measured("laya", 0, (16,)).numbers
     assert numbers["profiles"]["effective_depth"] == pytest.approx(1)
@@ -117,6 +120,7 @@ def test_runs_of_other_seeds_are_compared(measured):
     assert stability([runs[0], measured("laya", 0, (16,))]) is None
 
 
+@pytest.mark.slow
 def test_only_runs_that_differ_in_their_seed_alone_are_compared(measured, tmp_path):
     first, other, mix = measured(), measured("laya", 1), measured("scalar_mix", 1)
     assert stability([first, first]) is None
@@ -213,6 +217,7 @@ def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_pa
     assert json.loads((tmp_path / "numbers.json").read_text())["runs"][0] == run.numbers
 
 
+@pytest.mark.slow
 def test_sampled_shapley_values_say_so(explainer, digits, few, monkeypatch, tmp_path):
     monkeypatch.setattr(shapley, "EXHAUSTIVE", 2)
     some = few(digits, 20)

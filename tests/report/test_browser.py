@@ -9,6 +9,8 @@ import pytest
 from laya_jax.attribution.plots import depth_colours
 from laya_jax.report import Explained, render
 
+pytestmark = pytest.mark.slow
+
 PIXELS = """
     const canvas = document.createElement('canvas').getContext('2d', { willReadFrequently: true });
     return arguments[0].map((colour) => {

@@ -37,6 +37,7 @@ def test_every_finding_and_every_profile_is_shown(page, measured):
             assert f"{share:.3f}" in page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("asked", "charts"), [(("concat",), 0), (("scalar_mix",), 5), (("laya", 0, (16,)), 3)]
 )
@@ -88,6 +89,7 @@ def test_class_names_and_texts_cannot_break_the_page(hostile_page):
     assert "{{ 7 * 7 }}" in text
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_and_nothing_runs_whatever_the_names(hostile_page, open_page):
     requests = []
 
@@ -171,6 +173,7 @@ def test_features_have_no_picture(measured):
     assert len(shown["layers"]["attention"]) == 2
 
 
+@pytest.mark.slow
 def test_explaining_runs_on_several_devices_as_on_one(train, digits):
     from laya_jax.report import Explainer
     from laya_jax.training import load_model

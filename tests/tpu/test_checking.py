@@ -146,6 +146,7 @@ def test_without_libtpu_it_says_what_to_install(monkeypatch):
         find_topology("v5e:2x4")
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_two_processes_at_once_stay_quiet_and_leave_nothing_in_the_cache(tmp_path):
     program = (
@@ -172,6 +173,7 @@ def test_two_processes_at_once_stay_quiet_and_leave_nothing_in_the_cache(tmp_pat
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_lowers_for_a_gpu(name):
     exported = lower(EXPERIMENTS[name])

@@ -169,6 +169,7 @@ def damage_latest(run):
     return latest
 
 
+@pytest.mark.slow
 def test_a_run_whose_latest_checkpoint_is_damaged_goes_on_from_the_one_before(
     unfinished_run, finished_run, silent
 ):
@@ -204,6 +205,7 @@ def test_a_run_of_which_nothing_can_be_read_is_left_as_it_is(unfinished_run, fin
     assert result["test"] == json.loads((finished_run / "result.json").read_text())["test"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", [ParallelConfig(), ParallelConfig(parallel="pmap")], ids=["jit", "pmap"])
 def test_what_one_device_saved_goes_on_on_eight_and_back(unfinished_run, finished_run, silent, parallel):
     latest = damage_latest(unfinished_run)

@@ -28,6 +28,7 @@ def test_an_exported_model_is_the_run_to_the_bit(exported, finished_run):
     assert load_model(exported).schema == model.schema
 
 
+@pytest.mark.slow
 def test_it_predicts_where_there_is_no_orbax(exported, finished_run):
     code = f"""
 import sys

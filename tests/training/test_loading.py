@@ -53,6 +53,7 @@ def test_what_is_left_of_a_directory_half_made_is_no_run(run_copy):
     assert [run.path for run in find_runs(run_copy.parent)] == [run_copy]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exported", [False, True])
 def test_a_model_is_not_tested_on_splits_of_other_data(tmp_path, exported):
     inputs = np.random.default_rng(0).random((200, 4)).astype(np.float32)
@@ -172,6 +173,7 @@ def test_a_model_tells_that_its_best_checkpoint_was_lost(run_copy, tmp_path, los
     assert exported.warnings == model.warnings
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("split", "told"), [("shuffled", True), ("last", False)])
 def test_splits_of_an_earlier_version_that_can_no_longer_be_had_are_told(tmp_path, split, told):
     inputs = np.random.default_rng(0).random((200, 4)).astype(np.float32)

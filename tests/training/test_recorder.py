@@ -147,6 +147,7 @@ def test_metrics_that_do_not_go_with_the_checkpoint_are_told_before_anything_is_
     ]
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_write_goes_on_and_ends_the_same(tmp_path):
     """In processes that end at once, after the first, the second ... write to the disk."""
     code = f"""
@@ -212,6 +213,7 @@ def contents(path):
     return list(run.lines()), {**run.result(), "run": None}, steps, run.config
 
 
+@pytest.mark.slow
 def test_a_run_that_had_stopped_ends_with_the_best_that_is_left(small_config, silent, tmp_path):
     config = dataclasses.replace(
         small_config, epochs=30, patience=2, optimizer=OptimizerConfig(learning_rate=0.03)

@@ -38,6 +38,7 @@ def test_a_new_run_tells_what_made_it(run):
     assert len(environment["commit"].rstrip("+")) == 40
 
 
+@pytest.mark.slow
 def test_the_commit_says_whether_any_file_of_the_package_differs_from_it(tmp_path):
     package = Path(laya_jax.__file__).parent
     copied = shutil.copytree(package, tmp_path / "laya_jax", ignore=shutil.ignore_patterns("__pycache__"))

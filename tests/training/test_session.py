@@ -143,6 +143,7 @@ def test_a_process_waits_until_it_sees_what_another_one_wrote(tmp_path, monkeypa
     assert session._is_seen(tmp_path / "late")
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_are_runs_of_their_own(small_config, finished_run, silent, tmp_path):
     configs = [dataclasses.replace(small_config, seed=seed) for seed in (4, 0)]
     paths = [tmp_path / "runs" / str(config.seed) for config in configs]
@@ -175,6 +176,7 @@ def test_further_seeds_neither_compile_nor_move_data_again(small_config, tmp_pat
     assert first._feed("train") is second._feed("train")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side_by_side", [True, False])
 def test_one_seed_that_diverges_keeps_no_other_from_training(
     small_config, silent, tmp_path, monkeypatch, side_by_side
@@ -245,6 +247,7 @@ def test_runs_that_start_together_read_the_same(small_config, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_data_set_smaller_than_a_batch_is_taken_whole_and_it_is_told(small_config, silent, tmp_path):
     inputs = np.random.default_rng(0).normal(size=(40, 3)) + np.arange(40)[:, None] % 2
     np.savez(tmp_path / "small.npz", X=inputs, y=np.arange(40) % 2)
@@ -265,6 +268,7 @@ def test_a_batch_larger_than_a_named_data_set_is_refused_before_anything_is_writ
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parallel",
     [ONE_DEVICE, ParallelConfig(devices=1, microbatches=4), ParallelConfig(devices=2, parallel="pmap")],
@@ -285,6 +289,7 @@ def test_what_dropout_leaves_out_is_the_same_after_a_kill(small_config, tmp_path
     jax.tree.map(np.testing.assert_array_equal, *(load_model(run.path).parameters for run in runs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("microbatches", [None, 4])
 def test_seeds_side_by_side_leave_out_what_each_alone_does(small_config, tmp_path, microbatches):
     head = dataclasses.replace(small_config.head, dropout=0.3, layer_dropout=0.2)

@@ -14,6 +14,8 @@ from laya_jax.engine.config import to_json
 from laya_jax.training import BackboneConfig, OptimizerConfig
 from laya_jax.training.run_directory import RunDirectory
 
+pytestmark = pytest.mark.slow
+
 COMMAND = """
 import json, sys
 from pathlib import Path

@@ -1,7 +1,6 @@
 """A backbone and a head as one Linen module."""
 
 import inspect
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -35,7 +34,7 @@ class Classifier(nn.Module):
     freeze_backbone: bool = False
 
     def __call__(
-        self, *inputs: Any, layer_mask: Any = None, deterministic: bool = True, **options: Any
+        self, *inputs: object, layer_mask: object = None, deterministic: bool = True, **options: object
     ) -> HeadOutput:
         """Predicts.
 
@@ -52,7 +51,7 @@ class Classifier(nn.Module):
         states = self.hidden_states(*inputs, deterministic=deterministic, **options)
         return self.head(states, layer_mask, deterministic=deterministic)
 
-    def hidden_states(self, *inputs: Any, deterministic: bool = True, **options: Any) -> Any:
+    def hidden_states(self, *inputs: object, deterministic: bool = True, **options: object) -> object:
         """Returns the hidden states: ``classifier.apply(variables, x, method="hidden_states")``."""
         if "deterministic" in inspect.signature(type(self.backbone).__call__).parameters:
             options["deterministic"] = deterministic or self.freeze_backbone

@@ -4,10 +4,11 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Examples
@@ -25,6 +26,7 @@ from laya_jax.kernels import (
     fit_kernel_head,
     kernel_parameters,
 )
+from laya_jax.typing import Parameters
 
 SIMPLEST_FIRST = ("linear", "additive", "gated")
 """Kernels in the order in which a simpler one is preferred."""
@@ -33,13 +35,20 @@ SIMPLEST_FIRST = ("linear", "additive", "gated")
 class Solver(Engine):
     """Solves for the parameters of a kernel head in one step; nothing depends on the random seed."""
 
-    def __init__(self, config: Config, *arguments: Any, **options: Any) -> None:
-        super().__init__(config, *arguments, **options)
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        parallel: ParallelConfig,
+        seeds: Sequence[int] = (),
+        pretrained: Pretrained | None = None,
+    ) -> None:
+        super().__init__(config, dataset, parallel, seeds, pretrained=pretrained)
         self.steps_per_epoch = 1
 
     def train(
         self, placed: PlacedState, first_step: int, steps: int
-    ) -> Iterator[tuple[PlacedState, StepMetrics]]:
+    ) -> Iterator[tuple[PlacedState, StepMetrics[NDArray]]]:
         """Solves for the parameters; the penalty is chosen on the validation split."""
         del first_step, steps  # there is only one
         head, start = cast(KernelHead, self.classifier.head), time.monotonic()
@@ -53,19 +62,21 @@ class Solver(Engine):
         points = len(placed.parameters["head"]["classifier"]["kernel"])
         yield self._solved(placed, {"head": kernel_parameters(fit.head, points)})
 
-    def _solved(self, placed: PlacedState, parameters: Any) -> tuple[PlacedState, StepMetrics]:
+    def _solved(
+        self, placed: PlacedState, parameters: Parameters
+    ) -> tuple[PlacedState, StepMetrics[NDArray]]:
         solved = {"step": jnp.int32(1), "parameters": parameters}
         states = [dataclasses.replace(state, **solved) for state in self.fetch(placed)]
         placed = self.place(states)
         metrics = [self._on_training_split(output.logits) for output in self.outputs(placed, "train")]
         return placed, StepMetrics(*(np.stack(part)[:, None] for part in zip(*metrics, strict=True)))
 
-    def _on_training_split(self, logits: Any) -> StepMetrics:
+    def _on_training_split(self, logits: NDArray) -> StepMetrics[NDArray]:
         labels = self.dataset.train.labels
         shifted = logits - logits.max(axis=1, keepdims=True)
         losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
         right = np.sum(np.argmax(logits, axis=1) == labels)
-        return StepMetrics(np.mean(losses), right, np.float64(len(labels)))
+        return StepMetrics(*map(np.asarray, (np.mean(losses), right, np.float64(len(labels)))))
 
 
 def make_engine(

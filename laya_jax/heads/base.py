@@ -1,6 +1,6 @@
 """Base classes of the heads: Linen modules that hold and check parameters and call a pure function."""
 
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -89,7 +89,7 @@ class Head(nn.Module, kw_only=True):
 
     @nn.compact
     def __call__(
-        self, hidden_states: Any, layer_mask: Any = None, *, deterministic: bool = True
+        self, hidden_states: object, layer_mask: object = None, *, deterministic: bool = True
     ) -> HeadOutput:
         """Predicts from the hidden states.
 

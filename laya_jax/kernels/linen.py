@@ -1,7 +1,7 @@
 """The kernel head as a Linen module, which gives it the interface of the other heads."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 
@@ -74,7 +74,7 @@ class KernelHead(Head):
         self,
         parameters: Parameters,
         hidden_states: HiddenStates,
-        layer_mask: Any,
+        layer_mask: object,
         key: Array | None = None,
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""
@@ -105,7 +105,7 @@ class KernelHead(Head):
         )
 
 
-def kernel_parameters(head: KernelLayaHead, points: int) -> Mapping[str, Any]:
+def kernel_parameters(head: KernelLayaHead, points: int) -> Mapping[str, object]:
     """Returns a kernel head as parameters of a ``KernelHead``.
 
     Args:
@@ -113,7 +113,7 @@ def kernel_parameters(head: KernelLayaHead, points: int) -> Mapping[str, Any]:
       points: Number of points to store; those beyond the head's own are zero.
     """
     missing = ((0, points - len(head.coefficients)), (0, 0))
-    parameters: dict[str, Any] = {
+    parameters: dict[str, object] = {
         "classifier": {"kernel": jnp.pad(head.coefficients, missing), "bias": head.bias}
     }
     standardize = head.standardization

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 
 from laya_jax.heads import Head, HeadOutput, check_hidden_states
+from laya_jax.typing import HiddenStates, LayerMask, PyTree
 
 
 class Classifier(nn.Module):
@@ -34,7 +35,11 @@ class Classifier(nn.Module):
     freeze_backbone: bool = False
 
     def __call__(
-        self, *inputs: object, layer_mask: object = None, deterministic: bool = True, **options: object
+        self,
+        *inputs: PyTree,
+        layer_mask: LayerMask | None = None,
+        deterministic: bool = True,
+        **options: object,
     ) -> HeadOutput:
         """Predicts.
 
@@ -51,7 +56,7 @@ class Classifier(nn.Module):
         states = self.hidden_states(*inputs, deterministic=deterministic, **options)
         return self.head(states, layer_mask, deterministic=deterministic)
 
-    def hidden_states(self, *inputs: object, deterministic: bool = True, **options: object) -> object:
+    def hidden_states(self, *inputs: PyTree, deterministic: bool = True, **options: object) -> HiddenStates:
         """Returns the hidden states: ``classifier.apply(variables, x, method="hidden_states")``."""
         if "deterministic" in inspect.signature(type(self.backbone).__call__).parameters:
             options["deterministic"] = deterministic or self.freeze_backbone

@@ -18,7 +18,7 @@ from laya_jax.engine.parallel import ParallelConfig, make_parallel
 from laya_jax.engine.predictor import Predictor
 from laya_jax.engine.state import TrainState, initial_state, make_optimizer
 from laya_jax.engine.steps import Outputs, StepMetrics, make_train_chunk, output_reader
-from laya_jax.typing import Parameters, PyTree
+from laya_jax.typing import JsonObject, Parameters, PyTree
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 
@@ -60,7 +60,7 @@ class Engine:
         self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
         self._pretrained = pretrained.parameters if pretrained else {}
         self.optimizer = make_optimizer(config, config.epochs * self.steps_per_epoch)
-        self.details: dict[str, object] = {}
+        self.details: JsonObject = {}
         self._largest_resident = largest_resident
         self._feeds: dict[Split, Feed] = {}
         sizes = {"batch_size": self.batch_size, "seeds": len(self.seeds)}

@@ -174,7 +174,7 @@ def _run(
     return outputs_of(run, survey, enough, given, _LOST, _FAILING)
 
 
-def _with(mutable: CollectionFilter, key: str) -> object:
+def _with(mutable: CollectionFilter, key: str) -> CollectionFilter:
     """Adds intermediates to the mutable collections, and a key that makes nn.jit trace this run anew."""
     if mutable is True or isinstance(mutable, DenyList):
         return DenyList(union_filters(getattr(mutable, "deny", False), key))

@@ -20,7 +20,7 @@ from laya_jax.data import PADDING, Examples, Preprocessing, Rows
 from laya_jax.engine import LARGEST_RESIDENT, Feed, Parallel, Predictor, any_process, cores
 from laya_jax.files import cache_home, locked
 from laya_jax.inputs.states_file import StatesFile
-from laya_jax.typing import Array, Parameters
+from laya_jax.typing import Array, Parameters, PyTree
 
 VERSION = 1
 """Version of the computation of hidden states; a new version invalidates the cache."""
@@ -167,7 +167,7 @@ def hidden_shape(backbone: nn.Module, preprocessing: Preprocessing) -> tuple[int
       ValueError: The backbone does not accept such inputs.
     """
 
-    def initial() -> object:
+    def initial() -> PyTree:
         stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
         return backbone.init_with_output(jax.random.key(0), preprocessing(stored))
 

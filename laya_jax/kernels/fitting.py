@@ -14,6 +14,7 @@ from laya_jax.kernels.ridge import Solution
 from laya_jax.kernels.similarity import KERNELS
 from laya_jax.kernels.standardizing import Standardization, on_host, standardization_of, standardized
 from laya_jax.kernels.targets import Classes, Targets, targets_of
+from laya_jax.typing import ArrayLike, HiddenStates
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties that are tried, relative to the mean square of the centred features."""
@@ -75,12 +76,12 @@ class KernelFit(NamedTuple):
 
 
 def fit_kernel_head(
-    hidden_states: object,
-    targets: object,
+    hidden_states: HiddenStates,
+    targets: ArrayLike,
     *,
     kernel: str = "gated",
     penalties: Sequence[float] = PENALTIES,
-    validation: tuple[object, object] | None = None,
+    validation: tuple[HiddenStates, ArrayLike] | None = None,
     landmarks: int | None = None,
     num_classes: int | None = None,
 ) -> KernelFit:

@@ -84,7 +84,7 @@ def standardized(standardize: Standardization, hidden_states: tuple[NDArray, ...
     return tuple(np.concatenate(layer) for layer in zip(*blocks, strict=True))
 
 
-def on_host(name: str, hidden_states: object) -> tuple[NDArray, ...]:
+def on_host(name: str, hidden_states: HiddenStates) -> tuple[NDArray, ...]:
     """Checks hidden states and returns them as NumPy arrays, L of shape [N, d_i].
 
     >>> on_host("hidden_states", jnp.ones((3, 2, 4)))[0].shape

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
 
+from laya_jax.typing import ArrayLike
+
 SHARPEST = 7.0
 """Maximum natural logarithm of the factor, the inverse of the temperature, on the outputs."""
 
@@ -105,7 +107,7 @@ class Numbers:
         return Judgement(loss, 1 - loss / variance if variance else float("nan"), 1.0)
 
 
-def targets_of(name: str, targets: object, number: int, num_classes: int | None = None) -> Targets:
+def targets_of(name: str, targets: ArrayLike, number: int, num_classes: int | None = None) -> Targets:
     """Checks targets, and tells from their dtype what they are.
 
     Args:

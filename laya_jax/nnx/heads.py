@@ -25,7 +25,7 @@ from laya_jax.heads import (
     initial_value,
     promote,
 )
-from laya_jax.typing import Array, Parameters
+from laya_jax.typing import Array, HiddenStates, LayerMask, Parameters
 
 
 class Head(nnx.Module):
@@ -59,8 +59,8 @@ class Head(nnx.Module):
 
     def __call__(
         self,
-        hidden_states: object,
-        layer_mask: object = None,
+        hidden_states: HiddenStates,
+        layer_mask: LayerMask | None = None,
         *,
         deterministic: bool | None = None,
         rngs: nnx.Rngs | None = None,

@@ -15,7 +15,7 @@ from laya_jax.cost import count_flops
 from laya_jax.engine import Batch, Config, MeshParallel, TrainState
 from laya_jax.tpu.chips import EXTRA, Chip, find_topology
 from laya_jax.tpu.lowering import AbstractTraining, abstract_training
-from laya_jax.typing import PyTree
+from laya_jax.typing import JsonObject, PyTree
 
 
 class DoesNotFitError(Exception):
@@ -70,7 +70,7 @@ class CompileReport:
         """Upper bound on the examples per second on all chips."""
         return self.batch_size / self.seconds[self.limit]
 
-    def to_json(self) -> dict[str, object]:
+    def to_json(self) -> JsonObject:
         """Returns the report as JSON-compatible values."""
         derived = ("seconds", "limit", "examples_per_second")
         fields = {**dataclasses.asdict(self), "chip": self.chip._asdict()}

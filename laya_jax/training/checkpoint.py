@@ -264,7 +264,7 @@ def _ignore_closed_loops() -> None:
 
 
 def _unless_closed_loop(
-    hook: Callable[[sys.UnraisableHookArgs], object], unraisable: sys.UnraisableHookArgs
+    hook: "Callable[[sys.UnraisableHookArgs], object]", unraisable: "sys.UnraisableHookArgs"
 ) -> None:
     if "Event loop is closed" not in str(unraisable.exc_value):
         hook(unraisable)

@@ -3,7 +3,7 @@
 import dataclasses
 import typing
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from laya_jax.backbones import BACKBONES
 from laya_jax.checks import check_choice, check_count, check_counts, check_number
@@ -20,6 +20,9 @@ LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
 
 PRETRAINED = tuple(kind for kind, row in BACKBONES.items() if row.pretrained)
 """Kinds of backbones with pretrained weights."""
+
+KernelName: TypeAlias = Literal["linear", "additive", "gated"]
+"""Kernels between examples, for a head that is solved in closed form."""
 
 
 def _check_literal(section: str, config: object, field: str) -> None:
@@ -120,7 +123,7 @@ class HeadConfig:
     layer_normalized: bool = False
     dropout: float = 0.0
     layer_dropout: float = 0.0
-    kernel: Literal["linear", "additive", "gated"] | None = None
+    kernel: KernelName | None = None
     landmarks: int | None = None
 
     def __post_init__(self) -> None:

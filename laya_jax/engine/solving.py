@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Examples
-from laya_jax.engine.config import Config
+from laya_jax.engine.config import Config, KernelName
 from laya_jax.engine.engine import Engine, PlacedState
 from laya_jax.engine.heads import HEADS
 from laya_jax.engine.parallel import ParallelConfig
@@ -28,7 +28,7 @@ from laya_jax.kernels import (
 )
 from laya_jax.typing import Parameters
 
-SIMPLEST_FIRST = ("linear", "additive", "gated")
+SIMPLEST_FIRST: tuple[KernelName, ...] = ("linear", "additive", "gated")
 """Kernels in the order in which a simpler one is preferred."""
 
 
@@ -125,7 +125,7 @@ def settled(config: Config, dataset: Dataset) -> Settled:
     return Settled(dataclasses.replace(config, epochs=1, head=head), note)
 
 
-def _chosen_kernel(dataset: Dataset, landmarks: int) -> tuple[Any, str]:
+def _chosen_kernel(dataset: Dataset, landmarks: int) -> tuple[KernelName, str]:
     scores = {
         kernel: _fit(dataset, kernel, None if KERNELS[kernel].linear else landmarks).best.score
         for kernel in SIMPLEST_FIRST

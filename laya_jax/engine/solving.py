@@ -14,6 +14,7 @@ from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Examples
 from laya_jax.engine.config import Config, KernelName
 from laya_jax.engine.engine import Engine, PlacedState
+from laya_jax.engine.feed import LARGEST_RESIDENT
 from laya_jax.engine.heads import HEADS
 from laya_jax.engine.parallel import ParallelConfig
 from laya_jax.engine.steps import StepMetrics
@@ -41,9 +42,10 @@ class Solver(Engine):
         dataset: Dataset,
         parallel: ParallelConfig,
         seeds: Sequence[int] = (),
+        largest_resident: int = LARGEST_RESIDENT,
         pretrained: Pretrained | None = None,
     ) -> None:
-        super().__init__(config, dataset, parallel, seeds, pretrained=pretrained)
+        super().__init__(config, dataset, parallel, seeds, largest_resident, pretrained)
         self.steps_per_epoch = 1
 
     def train(

@@ -183,7 +183,7 @@ def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
 
         output = predict()
         logits = output.logits.astype(jnp.float32)
-        if output.attention is None:
+        if not head.weighs_layers or output.attention is None:
             return Outputs(logits)
         attention = output.attention.astype(jnp.float32)
         if not explain:

@@ -17,7 +17,7 @@ from experiments.lib.records import Job
 from experiments.lib.statistics import summarize
 from experiments.lib.study import Study
 from experiments.lib.tables import Table
-from laya_jax.attribution import detection, label_suspicion, precision_at
+from laya_jax.attribution import by_name, detection, label_suspicion, precision_at
 from laya_jax.data import load
 from laya_jax.report import Explainer
 from laya_jax.training import ParallelConfig, load_model
@@ -51,7 +51,7 @@ def measure(jobs: Sequence[Job], places: Places) -> dict[str, Any]:
                 "auroc": detection(values, wrong).auroc,
                 "precision": precision_at(values, wrong, int(wrong.sum())),
             }
-            for name, values in scores.items()
+            for name, values in by_name(scores).items()
         }
         record = job.record(places.results)
         assert record is not None

@@ -1,13 +1,13 @@
 """Checks of arguments: each raises an error that names the argument, its value and what was expected.
 
-Values to check may be anything and are therefore typed as Any.
+Values to check may be anything and are therefore objects.
 """
 
 import math
 import operator
 from collections.abc import Callable, Sequence
 from numbers import Real
-from typing import Any
+from typing import SupportsIndex, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ import numpy as np
 from laya_jax.typing import Array
 
 
-def check_count(name: str, value: Any, least: int = 1) -> None:
+def check_count(name: str, value: object, least: int = 1) -> None:
     """Raises unless ``value`` is a whole number of at least ``least``.
 
     >>> check_count("dim", 0)
@@ -25,14 +25,14 @@ def check_count(name: str, value: Any, least: int = 1) -> None:
     ValueError: dim is 0, expected at least 1
     """
     try:
-        whole = operator.index(value)
+        whole = operator.index(cast(SupportsIndex, value))
     except TypeError:
         raise TypeError(f"{name} is {value!r}, expected a whole number") from None
     if whole < least:
         raise ValueError(f"{name} is {value}, expected at least {least}")
 
 
-def check_counts(name: str, values: Any) -> None:
+def check_counts(name: str, values: object) -> None:
     """Raises unless ``values`` are one or more whole numbers of at least 1.
 
     >>> check_counts("widths", ())
@@ -49,7 +49,7 @@ def check_counts(name: str, values: Any) -> None:
 
 
 def check_number(
-    name: str, value: Any, valid: Callable[[float], bool] = math.isfinite, expected: str = "that is finite"
+    name: str, value: object, valid: Callable[[float], bool] = math.isfinite, expected: str = "that is finite"
 ) -> None:
     """Raises unless ``value`` is a finite number for which ``valid`` holds; ``expected`` describes it.
 
@@ -64,7 +64,7 @@ def check_number(
         raise ValueError(f"{name} is {value}, expected a number {expected}")
 
 
-def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
+def check_choice(name: str, value: object, choices: Sequence[str]) -> None:
     """Raises unless ``value`` is one of ``choices``.
 
     >>> check_choice("psi", "mpl", ("identity", "mlp"))
@@ -76,7 +76,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
         raise ValueError(f"{name} is {value!r}, expected one of {', '.join(map(repr, choices))}")
 
 
-def check_position_mask(mask: Any, shape: tuple[int, ...]) -> Array:
+def check_position_mask(mask: object, shape: tuple[int, ...]) -> Array:
     """Returns a mask over positions (tokens, pixels) as a boolean array of this shape, or raises.
 
     >>> check_position_mask([[True]], (1, 2))

@@ -1,12 +1,12 @@
 """A backbone and a head as one Linen module."""
 
 import inspect
-from typing import Any
 
 import flax.linen as nn
 import jax
 
 from laya_jax.heads import Head, HeadOutput, check_hidden_states
+from laya_jax.typing import HiddenStates, LayerMask, PyTree
 
 
 class Classifier(nn.Module):
@@ -35,7 +35,11 @@ class Classifier(nn.Module):
     freeze_backbone: bool = False
 
     def __call__(
-        self, *inputs: Any, layer_mask: Any = None, deterministic: bool = True, **options: Any
+        self,
+        *inputs: PyTree,
+        layer_mask: LayerMask | None = None,
+        deterministic: bool = True,
+        **options: object,
     ) -> HeadOutput:
         """Predicts.
 
@@ -52,7 +56,7 @@ class Classifier(nn.Module):
         states = self.hidden_states(*inputs, deterministic=deterministic, **options)
         return self.head(states, layer_mask, deterministic=deterministic)
 
-    def hidden_states(self, *inputs: Any, deterministic: bool = True, **options: Any) -> Any:
+    def hidden_states(self, *inputs: PyTree, deterministic: bool = True, **options: object) -> HiddenStates:
         """Returns the hidden states: ``classifier.apply(variables, x, method="hidden_states")``."""
         if "deterministic" in inspect.signature(type(self.backbone).__call__).parameters:
             options["deterministic"] = deterministic or self.freeze_backbone

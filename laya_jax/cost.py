@@ -9,7 +9,7 @@ import jax
 from jax.extend.core import Jaxpr, jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
-from laya_jax.typing import HiddenStates
+from laya_jax.typing import HiddenStates, PyTree
 
 
 class Cost(NamedTuple):
@@ -44,7 +44,11 @@ class Description(NamedTuple):
 
 
 def describe(
-    head: Any, backbone: Any, *inputs: Any, hidden_states: HiddenStates | None = None, **options: Any
+    head: object,
+    backbone: object,
+    *inputs: PyTree,
+    hidden_states: HiddenStates | None = None,
+    **options: object,
 ) -> Description:
     """Counts parameters and FLOPs of a head and its backbone, by tracing; nothing is computed.
 
@@ -86,15 +90,15 @@ def describe(
 
 
 def _functional(
-    name: str, module: Any, inputs: tuple[Any, ...], options: dict[str, Any]
-) -> tuple[Callable[..., Any], Any]:
+    name: str, module: object, inputs: tuple[PyTree, ...], options: dict[str, Any]
+) -> tuple[Callable[..., PyTree], dict[str, PyTree]]:
     """Converts a module to a function of (variables, *inputs) and its variables (for Linen, shapes only)."""
     if isinstance(module, nn.Module):
         keys = dict.fromkeys(("params", "dropout"), jax.random.key(0))
         variables = jax.eval_shape(lambda *inputs: module.init(keys, *inputs, **options), *inputs)
         state = [name for name in variables if name != "params"]
 
-        def apply(variables: dict[str, Any], *inputs: Any) -> Any:
+        def apply(variables: dict[str, PyTree], *inputs: PyTree) -> PyTree:
             return module.apply(variables, *inputs, rngs=keys, mutable=state, **options)[0]
 
         return apply, variables
@@ -105,13 +109,13 @@ def _functional(
         raise TypeError(f"{name} is a {type(module).__name__}, expected a Linen or NNX module")
     graph, parameters, *rest = nnx.split(module, nnx.Param, ...)
 
-    def run(variables: dict[str, Any], *inputs: Any) -> Any:
+    def run(variables: dict[str, PyTree], *inputs: PyTree) -> PyTree:
         return nnx.merge(graph, variables["params"], *variables["rest"])(*inputs, **options)
 
     return run, {"params": parameters, "rest": rest}
 
 
-def _cost(batch: int, run: Callable[..., Any], variables: Any, *inputs: Any) -> Cost:
+def _cost(batch: int, run: Callable[..., PyTree], variables: dict[str, PyTree], *inputs: PyTree) -> Cost:
     jaxpr = jax.make_jaxpr(run)(variables, *inputs).jaxpr
     needed, _ = dce_jaxpr(jaxpr, [True] * len(jaxpr.outvars))
     parameters = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(variables.get("params", {})))

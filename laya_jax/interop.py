@@ -4,7 +4,7 @@ import re
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import numpy as np
 from laya_jax.backbones import MLP
 from laya_jax.classifier import Classifier
 from laya_jax.heads import LayaHead, check_temperature
-from laya_jax.typing import Parameters
+from laya_jax.typing import ArrayLike, Parameters
 
 
 class Weight(NamedTuple):
@@ -24,7 +24,7 @@ class Weight(NamedTuple):
     axes: tuple[str, ...]
 
 
-def from_keras(weights: Mapping[str, Any], temperature: float) -> tuple[Classifier, Parameters]:
+def from_keras(weights: Mapping[str, ArrayLike], temperature: float) -> tuple[Classifier, Parameters]:
     """Converts the weights of the author's Fashion-MNIST notebook to a classifier and its parameters.
 
     Sizes and psi are inferred from the shapes.
@@ -108,7 +108,7 @@ def _dense(name: str, path: str, inputs: str, outputs: str) -> Iterator[Weight]:
     yield Weight(f"{name}/bias", f"{path}/bias", (outputs,))
 
 
-def _arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _arrays(weights: Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
     if not isinstance(weights, Mapping):
         raise TypeError(
             f"weights is a {type(weights).__name__}, expected a mapping from weight paths to arrays"
@@ -122,7 +122,7 @@ def _arrays(weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _check_names(arrays: Mapping[str, Any], expected: list[str]) -> None:
+def _check_names(arrays: Mapping[str, object], expected: list[str]) -> None:
     problems = []
     if missing := [name for name in expected if name not in arrays]:
         problems.append(f"lack {', '.join(missing)}")

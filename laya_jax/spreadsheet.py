@@ -3,13 +3,13 @@
 import csv
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import IO, Any
+from typing import IO
 
 TRIGGERS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Characters with which a formula begins, in their usual and in their full-width form."""
 
 
-def write_rows(file: IO[str], header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_rows(file: IO[str], header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Writes a table; texts are quoted, and made ``harmless``, and numbers stay numbers.
 
     Args:

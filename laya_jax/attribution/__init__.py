@@ -42,6 +42,9 @@ from laya_jax.attribution.depth_profiles import (
 )
 from laya_jax.attribution.diagnostics import (
     Detection,
+    LabelSuspicion,
+    Uncertainty,
+    by_name,
     detection,
     label_suspicion,
     precision_at,
@@ -50,6 +53,7 @@ from laya_jax.attribution.diagnostics import (
 )
 from laya_jax.attribution.explanation import Explanation, explain
 from laya_jax.attribution.faithfulness import (
+    ReplacedAttention,
     Replacement,
     completeness_gap,
     deletion_flips,
@@ -58,6 +62,7 @@ from laya_jax.attribution.faithfulness import (
 )
 from laya_jax.attribution.layer_agreement import (
     Agreement,
+    Attributions,
     RankAgreement,
     agreement,
     attributions,
@@ -72,24 +77,29 @@ from laya_jax.attribution.subsets import all_masks, masked_logits
 __all__ = [
     "STYLE",
     "Agreement",
+    "Attributions",
     "ClassProfile",
     "Curve",
     "DepthAccuracy",
     "Detection",
     "Explanation",
+    "LabelSuspicion",
     "LayerCurves",
     "Overlap",
     "Profiles",
     "RankAgreement",
+    "ReplacedAttention",
     "Replacement",
     "Rescaling",
     "ShapleyValues",
     "Similarity",
     "Stability",
+    "Uncertainty",
     "accuracy_over_depth",
     "agreement",
     "all_masks",
     "attributions",
+    "by_name",
     "centred_correlation",
     "class_profile",
     "completeness_gap",

@@ -1,10 +1,12 @@
 """Depth profiles: mean attention over all samples, by class, and by correctness of the prediction."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr
+
+from laya_jax.typing import JsonObject
 
 
 class ClassProfile(NamedTuple):
@@ -18,7 +20,7 @@ class ClassProfile(NamedTuple):
     samples: NDArray
     attention: NDArray
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Converts to JSON values, with None for a class without samples.
 
         >>> ClassProfile(np.array([1, 0]), np.array([[0.2, 0.8], [0.0, 0.0]])).to_json()["by_class"]
@@ -54,9 +56,9 @@ class Profiles(NamedTuple):
     sample_depth: float
     mutual_information: float
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Converts to JSON values."""
-        values: dict[str, Any] = {}
+        values: JsonObject = {}
         for name, value in self._asdict().items():
             if isinstance(value, ClassProfile):
                 values[name] = value.to_json()

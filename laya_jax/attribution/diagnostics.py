@@ -28,16 +28,56 @@ class Detection(NamedTuple):
     risk_coverage_area: float
 
 
+class Uncertainty(NamedTuple):
+    """Scores [N] that should be higher for wrong predictions and unusual inputs.
+
+    Attributes:
+      max_softmax: 1 - max softmax.
+      energy: -log sum exp of the logits.
+      attention_entropy: Entropy of the attention; like all that follow, None for a head without attention.
+      profile_distance: Jensen-Shannon divergence from the mean attention of the predicted class.
+      contribution_conflict: ``1 - |sum m| / sum |m|``, where m are the layers' contributions to the margin
+        over the runner-up.
+      lens_disagreement: Attention on layers that alone would predict another class.
+    """
+
+    max_softmax: NDArray
+    energy: NDArray
+    attention_entropy: NDArray | None = None
+    profile_distance: NDArray | None = None
+    contribution_conflict: NDArray | None = None
+    lens_disagreement: NDArray | None = None
+
+
+class LabelSuspicion(NamedTuple):
+    """Scores [N] that should be higher for wrong labels.
+
+    Attributes:
+      self_confidence: ``-log p(label)``.
+      profile_distance: Jensen-Shannon divergence from the mean attention of the label's class; like the next,
+        None for a head without attention.
+      opposing_layers: Fraction of the layers' contributions to the margin between the label and the best
+        other class that opposes the label.
+    """
+
+    self_confidence: NDArray
+    profile_distance: NDArray | None = None
+    opposing_layers: NDArray | None = None
+
+
+def by_name(scores: Uncertainty | LabelSuspicion) -> dict[str, NDArray]:
+    """Returns the scores that a head has, by name.
+
+    >>> list(by_name(uncertainty(np.array([[2.0, 1.0]]))))
+    ['max_softmax', 'energy']
+    """
+    return {name: values for name, values in scores._asdict().items() if values is not None}
+
+
 def uncertainty(
     logits: NDArray, explanation: Explanation | None = None, profile: ClassProfile | None = None
-) -> dict[str, NDArray]:
-    """Computes scores [N] that should be higher for wrong predictions and unusual inputs.
-
-    From the logits alone: ``max_softmax``, 1 - max softmax, and ``energy``, -log sum exp. For a head with
-    attention also ``attention_entropy``; ``profile_distance``, the Jensen-Shannon divergence from the mean
-    attention of the predicted class; ``contribution_conflict``, ``1 - |sum m| / sum |m|`` where m are the
-    layers' contributions to the margin over the runner-up; ``lens_disagreement``, the attention on layers
-    that alone would predict another class.
+) -> Uncertainty:
+    """Computes scores that should be higher for wrong predictions and unusual inputs.
 
     Args:
       logits: Logits [N, K].
@@ -46,11 +86,11 @@ def uncertainty(
 
     Reference: Hendrycks and Gimpel 2017 (maximum softmax probability); Liu et al. 2020 (energy).
 
-    >>> sorted(uncertainty(np.array([[2.0, 1.0]])))
-    ['energy', 'max_softmax']
+    >>> uncertainty(np.array([[2.0, 1.0]])).max_softmax.round(2)
+    array([0.27])
     """
     logits = np.asarray(logits, np.float64)
-    scores = {"max_softmax": 1 - softmax(logits, axis=1).max(axis=1), "energy": -logsumexp(logits, axis=1)}
+    scores = Uncertainty(1 - softmax(logits, axis=1).max(axis=1), -logsumexp(logits, axis=1))
     if explanation is None:
         return scores
     attention, predicted = explanation.attention, np.argmax(logits, axis=1)
@@ -59,13 +99,12 @@ def uncertainty(
     shares = margins(explanation)
     total = np.abs(shares).sum(axis=1)
     alone = np.argmax(explanation.lens, axis=2)
-    return {
-        **scores,
-        "attention_entropy": entropy(attention),
-        "profile_distance": jensen_shannon(attention, profile.attention[predicted]),
-        "contribution_conflict": 1 - np.abs(shares.sum(axis=1)) / np.where(total > 0, total, 1),
-        "lens_disagreement": np.sum(attention * (alone != predicted[:, None]), axis=1),
-    }
+    return scores._replace(
+        attention_entropy=entropy(attention),
+        profile_distance=jensen_shannon(attention, profile.attention[predicted]),
+        contribution_conflict=1 - np.abs(shares.sum(axis=1)) / np.where(total > 0, total, 1),
+        lens_disagreement=np.sum(attention * (alone != predicted[:, None]), axis=1),
+    )
 
 
 def detection(scores: NDArray, positive: NDArray) -> Detection:
@@ -106,12 +145,8 @@ def risk_coverage_area(scores: NDArray, positive: NDArray) -> float:
 
 def label_suspicion(
     logits: NDArray, labels: NDArray, explanation: Explanation | None = None
-) -> dict[str, NDArray]:
-    """Computes scores [N] that should be higher for wrong labels.
-
-    ``self_confidence``, ``-log p(label)``, uses the logits alone; ``profile_distance`` is the Jensen-Shannon
-    divergence from the mean attention of the label's class; ``opposing_layers`` is the fraction of the
-    layers' contributions to the margin between the label and the best other class that opposes the label.
+) -> LabelSuspicion:
+    """Computes scores that should be higher for wrong labels.
 
     Args:
       logits: Logits [N, K].
@@ -120,22 +155,21 @@ def label_suspicion(
 
     Reference: Northcutt et al. 2021, Confident learning (self-confidence).
 
-    >>> label_suspicion(np.array([[2.0, 0.0], [2.0, 0.0]]), np.array([0, 1]))["self_confidence"].round(2)
+    >>> label_suspicion(np.array([[2.0, 0.0], [2.0, 0.0]]), np.array([0, 1])).self_confidence.round(2)
     array([0.13, 2.13])
     """
     logits, rows = np.asarray(logits, np.float64), np.arange(len(labels))
-    scores = {"self_confidence": -log_softmax(logits, axis=1)[rows, labels]}
+    scores = LabelSuspicion(-log_softmax(logits, axis=1)[rows, labels])
     if explanation is None:
         return scores
     attention = explanation.attention
     profile = class_profile(attention, labels, logits.shape[1])
     shares = margins(explanation, labels)
     against, total = np.maximum(-shares, 0).sum(axis=1), np.abs(shares).sum(axis=1)
-    return {
-        **scores,
-        "profile_distance": jensen_shannon(attention, profile.attention[labels]),
-        "opposing_layers": against / np.where(total > 0, total, 1),
-    }
+    return scores._replace(
+        profile_distance=jensen_shannon(attention, profile.attention[labels]),
+        opposing_layers=against / np.where(total > 0, total, 1),
+    )
 
 
 def precision_at(scores: NDArray, wrong: NDArray, number: int) -> float:

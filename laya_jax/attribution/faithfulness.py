@@ -25,6 +25,26 @@ class Replacement(NamedTuple):
     flips: float
 
 
+class ReplacedAttention(NamedTuple):
+    """Predictions with attention replaced by versions that depend less, or differently, on the sample.
+
+    Attributes:
+      own: Predictions with the attention itself.
+      uniform: Predictions with equal attention to all layers.
+      mean: Predictions with the mean attention over all samples.
+      class_mean: Predictions with the mean attention over samples of the same predicted class.
+      permuted: Predictions with the attention of another sample.
+      top_layer: Predictions with all attention on the top layer.
+    """
+
+    own: Replacement
+    uniform: Replacement
+    mean: Replacement
+    class_mean: Replacement
+    permuted: Replacement
+    top_layer: Replacement
+
+
 def deletion_flips(
     predict: Callable[[Bool[Array, "batch layer"]], Float[Array, "batch classes"]],
     attention: Float[Array, "batch layer"],
@@ -66,12 +86,8 @@ def completeness_gap(explanation: Explanation, logits: NDArray) -> float:
     return float(np.abs(explanation.logits - logits).max()) / largest
 
 
-def replaced_attention(explanation: Explanation, labels: NDArray, seed: int = 0) -> dict[str, Replacement]:
+def replaced_attention(explanation: Explanation, labels: NDArray, seed: int = 0) -> ReplacedAttention:
     """Predicts with attention replaced by versions that depend less, or differently, on the sample.
-
-    ``own``: unchanged; ``uniform``; ``mean``: mean over all samples; ``class_mean``: mean over samples of the
-    same predicted class; ``permuted``: attention of another sample; ``top_layer``: all attention on the top
-    layer.
 
     Args:
       explanation: Explanation of N samples.
@@ -84,19 +100,19 @@ def replaced_attention(explanation: Explanation, labels: NDArray, seed: int = 0)
     by_class = np.stack(
         [class_profile(attention[..., head], before, classes).attention for head in range(heads)], axis=2
     )
-    replaced = {
-        "own": attention,
-        "uniform": np.full_like(attention, 1 / layers),
-        "mean": np.broadcast_to(attention.mean(axis=0), attention.shape),
-        "class_mean": by_class[before],
-        "permuted": attention[np.random.default_rng(seed).permutation(number)],
-        "top_layer": np.eye(layers)[np.argmax(explanation.attention, axis=1)],
-    }
-    found = {}
-    for name, other in replaced.items():
+
+    def replaced(other: NDArray) -> Replacement:
         after = np.argmax(explanation.logits_with(other), axis=1)
-        found[name] = Replacement(float(np.mean(after == labels)), float(np.mean(after != before)))
-    return found
+        return Replacement(float(np.mean(after == labels)), float(np.mean(after != before)))
+
+    return ReplacedAttention(
+        own=replaced(attention),
+        uniform=replaced(np.full_like(attention, 1 / layers)),
+        mean=replaced(np.broadcast_to(attention.mean(axis=0), attention.shape)),
+        class_mean=replaced(by_class[before]),
+        permuted=replaced(attention[np.random.default_rng(seed).permutation(number)]),
+        top_layer=replaced(np.eye(layers)[np.argmax(explanation.attention, axis=1)]),
+    )
 
 
 def opposing_top_layer(explanation: Explanation) -> float:

@@ -45,24 +45,37 @@ class Agreement(NamedTuple):
     zeroed_centred: RankAgreement
 
 
-def attributions(explanation: Explanation, shapley: ShapleyValues) -> dict[str, NDArray]:
-    """Computes every attribution of the predicted class to layers, [N, L] each.
+class Attributions(NamedTuple):
+    """Attributions of the predicted class to layers, [N, L] each.
 
-    ``attention``; ``attention_norm``, ``attention_i |z_i|``; ``contribution``, a layer's contribution to the
-    logit of the predicted class minus its mean contribution to all classes; ``shapley``, likewise for Shapley
-    values.
+    Attributes:
+      attention: Attention.
+      attention_norm: ``attention_i |z_i|``.
+      contribution: Contribution of a layer to the logit of the predicted class, minus its mean contribution
+        to all classes.
+      shapley: Shapley values of the same logit.
+    """
+
+    attention: NDArray
+    attention_norm: NDArray
+    contribution: NDArray
+    shapley: NDArray
+
+
+def attributions(explanation: Explanation, shapley: ShapleyValues) -> Attributions:
+    """Computes every attribution of the predicted class to layers.
 
     Args:
       explanation: Explanation of N samples.
       shapley: Shapley values of the predicted classes, from ``shapley_of_class``.
     """
     attention, predicted = explanation.attention, np.argmax(explanation.logits, axis=1)
-    return {
-        "attention": attention,
-        "attention_norm": attention * explanation.norms,
-        "contribution": of_class(explanation.contributions, predicted),
-        "shapley": shapley.values,
-    }
+    return Attributions(
+        attention=attention,
+        attention_norm=attention * explanation.norms,
+        contribution=of_class(explanation.contributions, predicted),
+        shapley=shapley.values,
+    )
 
 
 def leave_one_out(explanation: Explanation) -> tuple[NDArray, NDArray]:

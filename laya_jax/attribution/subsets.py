@@ -6,7 +6,6 @@ attention changes, so one compiled program serves all 2^L subsets of many sample
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from laya_jax.attribution.explanation import Explanation
 from laya_jax.heads import EXACT, attend
-from laya_jax.typing import Array
+from laya_jax.typing import Array, PyTree
 
 EXHAUSTIVE = 12
 """Largest number of layers for which all subsets are tried; beyond it, subsets are sampled."""
@@ -63,7 +62,9 @@ def all_masks(layers: int) -> NDArray:
     return (np.arange(2**layers)[:, None] >> np.arange(layers)) % 2 == 1
 
 
-def in_parts(function: Callable[..., Any], explanation: Explanation, masks: NDArray, *more: NDArray) -> list:
+def in_parts(
+    function: Callable[..., PyTree], explanation: Explanation, masks: NDArray, *more: NDArray
+) -> list:
     """Applies a compiled function to the samples in parts, as many samples at a time as memory allows.
 
     Args:

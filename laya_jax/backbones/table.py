@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 
@@ -32,7 +32,7 @@ class BackboneKind(NamedTuple):
     pretrained: bool = False
     fits_in_cache: int | None = None
 
-    def make(self, settings: object, **given: Any) -> nn.Module:
+    def make(self, settings: object, **given: object) -> nn.Module:
         """Builds the module from settings, of which it takes those that have the names of its fields.
 
         >>> from types import SimpleNamespace

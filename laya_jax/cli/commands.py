@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from laya_jax import __version__
 from laya_jax.checks import check_choice
@@ -33,6 +32,7 @@ from laya_jax.training import (
     resume,
     start,
 )
+from laya_jax.typing import JsonObject
 
 USAGE = f"""\
 laya {__version__}: classifiers that read all layers of a network and show which ones they use.
@@ -117,12 +117,12 @@ def _variants(asked: Train) -> list[Config]:
 def _resume(arguments: Sequence[str]) -> None:
     # Parsed with the run's own config as defaults, because some options need others: --backbone.path a kind.
     named = find_runs(arguments[0])[0] if arguments and not arguments[0].startswith("-") else None
-    default = named and Resume(run=arguments[0], config=named.config)
+    default = None if named is None else Resume(run=arguments[0], config=named.config)
     asked = parse(Resume, arguments, program="laya resume", default=default)
     with started(asked.output, asked.parallel) as console:
         listener = _listeners(console, asked.log)
 
-        def go_on(run: RunDirectory) -> dict[str, Any]:
+        def go_on(run: RunDirectory) -> JsonObject:
             default = Resume(run=asked.run, config=run.config, parallel=run.started_on())
             given = parse(Resume, arguments, program="laya resume", default=default)
             console.start(f"resuming {run.path}", given.parallel.devices)

@@ -1,8 +1,7 @@
 """Human-readable output: results on standard output; progress, warnings and notes on standard error."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 from rich.console import Console as RichConsole
@@ -12,6 +11,7 @@ from laya_jax.cli.progress import Progress
 from laya_jax.cli.text import printable
 from laya_jax.data import Dataset
 from laya_jax.training import Listener, RunDirectory
+from laya_jax.typing import JsonObject
 
 BAR = 24
 """Number of characters of a bar for an attention of 1."""
@@ -115,7 +115,7 @@ class Console(Listener):
         """Shows the progress of the epoch."""
         self._progress.move("training", "steps of the epoch", done, total)
 
-    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+    def epoch(self, run: RunDirectory, line: JsonObject) -> None:
         """Prints a line for an epoch of a run."""
         self._progress.stop()
         validation, depth = line["validation"], line["validation"]["effective_depth"]
@@ -141,7 +141,7 @@ class Console(Listener):
         for layer, share in enumerate(attention, 1):
             self.tell(f"  h{layer:<3}{share:.2f} {block * round(BAR * share)}")
 
-    def print_json(self, value: Mapping[str, Any]) -> None:
+    def print_json(self, value: JsonObject) -> None:
         """Prints the command's JSON object, including the notes, if requested."""
         if self.as_json and not self._silent:
             print(json.dumps({**value, "notes": self.known}), flush=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,7 +45,7 @@ class Measured(NamedTuple):
     explainer: Explainer
     examples: Examples
     ids: Sequence[str]
-    stability: dict[str, Any] | None
+    stability: dict[str, object] | None
 
 
 def attribute_command(arguments: Sequence[str]) -> None:
@@ -162,7 +162,7 @@ def _paths(path: Path) -> Iterator[Path]:
         yield from (run.path for run in find_runs(path))
 
 
-def _numbers(measured: Measured) -> dict[str, Any]:
+def _numbers(measured: Measured) -> dict[str, object]:
     return {"runs": [run.numbers for run in measured.runs], "stability": measured.stability}
 
 

@@ -48,7 +48,7 @@ def without_backbone(arguments: Sequence[str]) -> tuple[list[str], Backbone]:
     return rest, Backbone(known.backbone, known.freeze)
 
 
-def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: Any = None) -> T:
+def parse(kind: type[T], arguments: Sequence[str], *, program: str, default: T | None = None) -> T:
     """Parses a command's arguments.
 
     Raises:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from laya_jax.data import Unlabelled
 from laya_jax.engine import Outputs, softmax
@@ -16,7 +17,9 @@ from laya_jax.spreadsheet import write_rows
 SUFFIXES = (".csv", ".jsonl", ".npz")
 
 
-def write_predictions(path: Path, given: Unlabelled, outputs: Outputs, class_names: Sequence[str]) -> None:
+def write_predictions(
+    path: Path, given: Unlabelled, outputs: Outputs[NDArray], class_names: Sequence[str]
+) -> None:
     """Writes the predictions for examples, in order, with labels where these are known.
 
     In a .csv, names that a spreadsheet might evaluate are escaped; .jsonl and .npz are exact.
@@ -45,7 +48,11 @@ def write_predictions(path: Path, given: Unlabelled, outputs: Outputs, class_nam
 
 
 def _write_npz(
-    path: Path, given: Unlabelled, outputs: Outputs, probabilities: Any, class_names: Sequence[str]
+    path: Path,
+    given: Unlabelled,
+    outputs: Outputs[NDArray],
+    probabilities: NDArray,
+    class_names: Sequence[str],
 ) -> None:
     known: dict[str, Any] = {"labels": given.labels, "attention": outputs.attention, "flips": outputs.flips}
     with writing(path, binary=True, new=True) as file:
@@ -60,11 +67,11 @@ def _write_npz(
 
 
 def _rows(
-    given: Unlabelled, probabilities: Any, outputs: Outputs, class_names: Sequence[str]
-) -> Iterator[dict[str, Any]]:
+    given: Unlabelled, probabilities: NDArray, outputs: Outputs[NDArray], class_names: Sequence[str]
+) -> Iterator[dict[str, object]]:
     """Yields a row per example: classes, probabilities, attention, and the effect of the top layer."""
     for index, (name, row) in enumerate(zip(given.ids, probabilities, strict=True)):
-        shares: Any = [] if outputs.attention is None else outputs.attention[index]
+        shares = [] if outputs.attention is None else outputs.attention[index]
         yield {
             "id": name,
             **({} if given.labels is None else {"label": class_names[given.labels[index]]}),

@@ -15,10 +15,13 @@ import warnings
 from functools import cache
 from pathlib import Path
 from types import FrameType
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from laya_jax.cli.text import printable
 from laya_jax.files import cache_home, check_writable
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _shown: set[str] = set()
 """Warnings that have been shown."""
@@ -104,7 +107,7 @@ class Standard(io.FileIO):
         self.label = label
         self._lost = False
 
-    def write(self, data: Any) -> int:
+    def write(self, data: "ReadableBuffer") -> int:
         """Writes bytes, or drops them."""
         if not self._lost:
             try:
@@ -140,7 +143,7 @@ def _text(descriptor: int, label: str, before: TextIO | None) -> TextIO:
     )
 
 
-def _show_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+def _show_warning(message: Warning | str, *where: object, **more: object) -> None:
     """Shows a warning once, in one line, without its location in the source."""
     text = printable(" ".join(str(message).split()))
     # JAX warns about every program that a full disk rejects, or that a killed process has left damaged.

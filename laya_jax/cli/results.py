@@ -1,15 +1,13 @@
 """Human-readable results of the commands."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from laya_jax.cli.console import Console
 from laya_jax.report import WORDS, Finding
+from laya_jax.typing import JsonObject
 
-Result = Mapping[str, Any]
 
-
-def show_trainings(console: Console, results: Sequence[Result]) -> None:
+def show_trainings(console: Console, results: Sequence[JsonObject]) -> None:
     """Prints accuracies, depth profiles with their faithfulness, warnings, and the paths of the runs."""
     columns = ("head", "seed", "accuracy", "macro-F1", "calibration error", "best epoch", "seconds")
     rows = []
@@ -30,7 +28,7 @@ def show_trainings(console: Console, results: Sequence[Result]) -> None:
         console.tell(f"wrote {result['run']}")
 
 
-def show_evaluation(console: Console, result: Result) -> None:
+def show_evaluation(console: Console, result: JsonObject) -> None:
     """Prints the metrics of one evaluation."""
     metrics = result["metrics"]
     console.tell(f"{result['run']} on {result['data']}: {metrics['examples']:,} examples")
@@ -41,7 +39,7 @@ def show_evaluation(console: Console, result: Result) -> None:
     _profile(console, result["head"], metrics["attention"], result["faithfulness"])
 
 
-def show_prediction(console: Console, result: Result, class_names: Sequence[str]) -> None:
+def show_prediction(console: Console, result: JsonObject, class_names: Sequence[str]) -> None:
     """Prints the number of predictions of each class, and the faithfulness of the attention."""
     console.tell(f"predicted {result['examples']:,} examples of {result['data']}, wrote {result['out']}")
     for name, number in zip(class_names, result["classes"], strict=True):

@@ -8,6 +8,7 @@ from laya_jax.data.encoder import PADDING, TextEncoder
 from laya_jax.data.originals import megabytes, original_files
 from laya_jax.data.preparation import prepare
 from laya_jax.data.prepared import find_builder
+from laya_jax.data.rows import Rows
 from laya_jax.data.sources import load, read_inputs
 from laya_jax.data.splits import VERSION, held_out
 from laya_jax.data.tokenizer import Tokenizer
@@ -21,6 +22,7 @@ __all__ = [
     "Dataset",
     "Examples",
     "Preprocessing",
+    "Rows",
     "Schema",
     "TextEncoder",
     "Tokenizer",

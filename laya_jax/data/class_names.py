@@ -4,7 +4,6 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -32,7 +31,7 @@ NUMBER = re.compile(r"[+-]?(\d{1,300}([.,]\d{0,300})?|[.,]\d{1,300})(e[+-]?\d{1,
 """Pattern of numbers with a decimal point or comma."""
 
 
-def class_name(value: Any) -> str | None:
+def class_name(value: object) -> str | None:
     r"""Returns the class name of a single label, or None if the label is missing.
 
     >>> class_name(" pos\u00a0"), class_name(3.0), class_name(b"cat"), class_name(float("nan"))

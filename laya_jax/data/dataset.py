@@ -1,7 +1,7 @@
 """Data set of examples in three splits, common to all sources, and the preprocessing of model inputs."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax.numpy as jnp
@@ -13,8 +13,9 @@ from laya_jax.data.coverage import check_trained, coverage_notes, without_untrai
 from laya_jax.data.duplicates import duplicates, keys_of
 from laya_jax.data.encoder import TextEncoder
 from laya_jax.data.moments import moments
+from laya_jax.data.rows import Rows
 from laya_jax.data.splits import Splits, split_rows
-from laya_jax.typing import Array
+from laya_jax.typing import Array, JsonObject
 
 
 class Examples(NamedTuple):
@@ -93,7 +94,7 @@ class Preprocessing:
         return (inputs.astype(jnp.float32) - mean) / scale
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> "Preprocessing":
+    def from_json(cls, values: JsonObject) -> "Preprocessing":
         """Constructs a preprocessing from the values of ``dataclasses.asdict``."""
         tuples = {name: tuple(values[name]) for name in ("shape", "mean", "scale")}
         return cls(kind=values["kind"], **tuples)
@@ -130,7 +131,7 @@ class Dataset:
         labels = np.concatenate([split.labels for split in (self.train, self.validation, self.test)])
         return tuple(np.bincount(labels, minlength=len(self.class_names)).tolist())
 
-    def with_inputs(self, change: Callable[[Any], Any]) -> "Dataset":
+    def with_inputs(self, change: Callable[[Any], object]) -> "Dataset":
         """Returns the data set with ``change`` applied to the inputs of each split."""
         train, validation, test = (
             Examples(change(split.inputs), split.labels) for split in (self.train, self.validation, self.test)
@@ -226,12 +227,12 @@ def make_dataset(
     )
 
 
-def scale_of(inputs: Any) -> tuple[float, ...]:
+def scale_of(inputs: Rows) -> tuple[float, ...]:
     """Returns the scale that stored inputs are divided by: 255 for uint8, 1 for floating point."""
     return (255.0,) if inputs.dtype == np.uint8 else (1.0,)
 
 
-def _normalizes(config: DataConfig, preprocessing: Preprocessing, dtype: Any) -> bool:
+def _normalizes(config: DataConfig, preprocessing: Preprocessing, dtype: np.dtype) -> bool:
     """Returns True if inputs are standardised: by default, all but uint8 images, whose scale is known."""
     if preprocessing.kind == "tokens":
         return False

@@ -1,7 +1,6 @@
 """Detection of duplicates across splits or classes."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +30,7 @@ def duplicates(keys: Splits[NDArray], labels: Splits[NDArray]) -> Iterator[str]:
     ['1 of 2 test examples is also in the training split', '2 examples are in several classes']
     """
     for name in ("validation", "test"):
-        held_out: Any = getattr(keys, name)
+        held_out: NDArray = getattr(keys, name)
         if copies := int(np.isin(held_out, keys.train).sum()):
             is_in = "is" if copies == 1 else "are"
             yield f"{copies:,} of {len(held_out):,} {name} examples {is_in} also in the training split"

@@ -3,13 +3,13 @@
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from laya_jax.data.folders import readable
 from laya_jax.data.pictures import DEEP_GREY, LARGE, TRANSPARENT, UPRIGHT, Picture, read_pixels
+from laya_jax.data.rows import Rows
 
 LARGEST_DECODED = 2**31
 """Maximum number of bytes of pixels for decoding all images in advance."""
@@ -49,7 +49,7 @@ class ImageFiles:
         some = self.pictures[rows] if isinstance(rows, slice) else [self.pictures[row] for row in rows]
         return ImageFiles(some, self.shape[1:], resize=self.resize, background=self.background)
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         """Decodes all images, for NumPy."""
         del copy  # decoding makes a new array
         pixels = self.decode()
@@ -85,7 +85,8 @@ class ImageFiles:
         return [*found, *([f"on {self.background}"] if TRANSPARENT in picture.traits else ())]
 
 
-def decoded(inputs: Any) -> Any:
+def decoded(inputs: Rows) -> Rows:
     """Decodes images in files if they are small enough to hold in memory; returns other inputs unchanged."""
-    is_small = isinstance(inputs, ImageFiles) and inputs.nbytes <= LARGEST_DECODED
-    return inputs.decode() if is_small else inputs
+    if isinstance(inputs, ImageFiles) and inputs.nbytes <= LARGEST_DECODED:
+        return inputs.decode()
+    return inputs

@@ -2,13 +2,16 @@
 
 import struct
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
 
 from laya_jax.data.budget import MEMORY
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 HEIF = frozenset({".heic", ".heif", ".hif"})
 """Suffixes of images from phones, for which Pillow needs pillow-heif."""
@@ -58,7 +61,7 @@ class TooLargeError(ValueError):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator["Image"]:
     """Opens an image by content and checks its size, without decoding its pixels.
 
     Pillow's own ``open`` warns about images that are accepted here, and only warns about some that are not.
@@ -97,7 +100,7 @@ def memory_of(kind: str, pixels: int) -> int:
 
 
 @cache
-def pillow_formats() -> dict[str, tuple[Any, Any]]:
+def pillow_formats() -> dict[str, tuple[Callable[..., "Image"], Callable[[bytes], bool | str] | None]]:
     """Configures Pillow, once per process, and lists its image formats.
 
     Returns:
@@ -142,7 +145,7 @@ def has_to_be_image(path: Path) -> bool:
     return suffix in SUFFIXES and suffix in Image.registered_extensions()
 
 
-def _accepts(accepts: Any, prefix: bytes) -> bool:
+def _accepts(accepts: Callable[[bytes], bool | str] | None, prefix: bytes) -> bool:
     try:
         answer = accepts is None or accepts(prefix)
     except (IndexError, struct.error):  # the file is too short
@@ -150,7 +153,7 @@ def _accepts(accepts: Any, prefix: bytes) -> bool:
     return bool(answer) and not isinstance(answer, str)  # a string is the reason why a format is unsupported
 
 
-def _first(formats: Sequence[str], file: IO[bytes], name: str) -> Any:
+def _first(formats: Sequence[str], file: IO[bytes], name: str) -> "Image":
     for each in formats:
         file.seek(0)
         try:
@@ -160,7 +163,7 @@ def _first(formats: Sequence[str], file: IO[bytes], name: str) -> Any:
     return None
 
 
-def _check_size(path: Path, image: Any) -> None:
+def _check_size(path: Path, image: "Image") -> None:
     width, height = image.size
     most = LARGEST_MEMORY // MEMORY_PER_PIXEL.get(image.format, LEAST_PER_PIXEL)
     if width * height > most:

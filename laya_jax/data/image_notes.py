@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from laya_jax.data.class_names import listed
 from laya_jax.data.folders import counted_suffixes, lookalikes, names_of
@@ -34,7 +33,7 @@ def on_beside(paths: Sequence[Path], folder: Path) -> list[str]:
     return [f"skipped {_files(paths)} outside the class folders: {_counted(paths, folder)}"] if paths else []
 
 
-def on_classes(found: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+def on_classes(found: Mapping[str, Sequence[object]]) -> Iterator[str]:
     """Yields notes on class folders without images, and on those with similar names.
 
     >>> list(on_classes({"a": [1], "A": [2], "b": []}))

@@ -1,7 +1,6 @@
 """Labels in arrays: one number or name each, columns, one-hot rows, or indices of class names."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from laya_jax.data.class_names import clean, listed, quoted
 
 
-def label_values(array: NDArray, examples: int, where: str) -> list[Any]:
+def label_values(array: NDArray, examples: int, where: str) -> list[object]:
     """Returns the label of every example: values of a vector, row or column, or the argmax of one-hot rows.
 
     Args:
@@ -39,7 +38,7 @@ def label_values(array: NDArray, examples: int, where: str) -> list[Any]:
     return array.tolist()
 
 
-def are_numbers(values: Sequence[Any]) -> bool:
+def are_numbers(values: Sequence[object]) -> bool:
     """Returns True if all labels are numbers, or strings of numbers.
 
     >>> are_numbers([0, 1.0]), are_numbers(("0", "1")), are_numbers([True]), are_numbers(("cat", "1"))
@@ -48,7 +47,7 @@ def are_numbers(values: Sequence[Any]) -> bool:
     return all(str(value).removesuffix(".0").removeprefix("-").isdecimal() for value in values)
 
 
-def named_values(values: Sequence[Any], class_names: Sequence[str], where: str) -> list[Any]:
+def named_values(values: Sequence[object], class_names: Sequence[str], where: str) -> list[object]:
     """Replaces labels that are class indices by class names, and leaves others unchanged.
 
     Raises:
@@ -59,7 +58,7 @@ def named_values(values: Sequence[Any], class_names: Sequence[str], where: str) 
     """
     number = len(class_names)
 
-    def name(row: int, value: Any) -> Any:
+    def name(row: int, value: object) -> object:
         if not isinstance(value, int | float) or value != value:
             return value
         if value not in range(number):

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence, Set
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,7 @@ DOUBTFUL = ("None", "?", "-")
 
 
 def label_notes(
-    values: Sequence[Any], labels: NDArray[np.int32], class_names: Sequence[str], where: str
+    values: Sequence[object], labels: NDArray[np.int32], class_names: Sequence[str], where: str
 ) -> Iterator[str]:
     """Yields notes on ambiguous labels of training data, with numbers of examples.
 
@@ -44,7 +43,7 @@ def label_notes(
         )
 
 
-def missing_notes(values: Sequence[Any], labels: NDArray[np.int32], where: str) -> Iterator[str]:
+def missing_notes(values: Sequence[object], labels: NDArray[np.int32], where: str) -> Iterator[str]:
     """Yields a note on missing labels and their spellings, if there are any."""
     missing = np.flatnonzero(labels < 0).tolist()
     if missing:
@@ -53,7 +52,7 @@ def missing_notes(values: Sequence[Any], labels: NDArray[np.int32], where: str) 
         yield f"{len(missing):,} of {len(labels):,} {where} {spelled}; their examples are left out"
 
 
-def _spellings(values: Sequence[Any], labels: NDArray[np.int32], class_names: Sequence[str]) -> list[str]:
+def _spellings(values: Sequence[object], labels: NDArray[np.int32], class_names: Sequence[str]) -> list[str]:
     """Lists spellings of the same class that differ in white space and decimal points."""
     found: dict[str, set[str]] = {}
     for value, label in zip(values, labels.tolist(), strict=True):
@@ -68,7 +67,7 @@ def _spellings(values: Sequence[Any], labels: NDArray[np.int32], class_names: Se
 
 def _lookalikes(class_names: Sequence[str]) -> list[list[str]]:
     """Groups classes that differ only in case, inner white space or leading zeros."""
-    groups: dict[Any, list[str]] = {}
+    groups: dict[object, list[str]] = {}
     for name in class_names:
         folded = re.sub(r"[\s_]", "", unicodedata.normalize("NFKC", name).casefold())
         whole = WHOLE.fullmatch(folded)

@@ -1,7 +1,7 @@
 """Conversion of raw labels to classes, for all sources."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ def row_place(row: int) -> str:
     return f"row {row}"
 
 
-def classes_of(values: Iterable[Any], where: str, place: Place = row_place) -> Labels:
+def classes_of(values: Iterable[object], where: str, place: Place = row_place) -> Labels:
     """Determines the classes of training labels, in natural order: numbers by value, then words.
 
     Leading and trailing white space is stripped, and "1.0" is the class "1", since pandas writes integers as
@@ -73,7 +73,7 @@ def classes_of(values: Iterable[Any], where: str, place: Place = row_place) -> L
 
 
 def labels_of(
-    values: Iterable[Any], class_names: Sequence[str], where: str, place: Place = row_place
+    values: Iterable[object], class_names: Sequence[str], where: str, place: Place = row_place
 ) -> Labels:
     """Converts labels of held-out data with the classes of the training data.
 
@@ -108,7 +108,7 @@ def labels_of(
 
 
 def labels_among(
-    values: Iterable[Any], class_names: Sequence[str], where: str, place: Place = row_place
+    values: Iterable[object], class_names: Sequence[str], where: str, place: Place = row_place
 ) -> tuple[NDArray[np.int32] | None, tuple[str, ...]]:
     """Converts labels of data to evaluate or predict, which are used only if none is missing.
 
@@ -136,7 +136,7 @@ def labels_among(
     return None, (f"{missing:,} of {len(labels):,} {where} are missing, so no labels are used",)
 
 
-def _text(value: Any, where: str, place: Place, row: int) -> str | None:
+def _text(value: object, where: str, place: Place, row: int) -> str | None:
     try:
         return class_name(value)
     except ValueError as error:

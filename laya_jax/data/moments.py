@@ -1,9 +1,11 @@
 """Per-channel mean and scale of stored inputs, for normalisation."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from laya_jax.data.rows import Rows
 
 CONSTANT = 2.0**-22
 """Standard deviation relative to the mean up to which a channel is constant: float32 rounding error."""
@@ -28,7 +30,7 @@ class Moments(NamedTuple):
     scale: tuple[float, ...]
 
 
-def moments(inputs: Any) -> Moments:
+def moments(inputs: Rows) -> Moments:
     """Computes mean and standard deviation per channel, the last axis; the scale of a constant channel is 1.
 
     Args:
@@ -43,7 +45,7 @@ def moments(inputs: Any) -> Moments:
     return Moments(tuple(mean.tolist()), tuple(np.where(varies, deviation, 1).tolist()))
 
 
-def _mean_and_deviation(inputs: Any) -> tuple[NDArray, NDArray]:
+def _mean_and_deviation(inputs: Rows) -> tuple[NDArray, NDArray]:
     """Computes both to float64 precision for any offset, merging chunks as Chan, Golub and LeVeque do."""
     channels = inputs.shape[-1]
     mean, squares, count = np.zeros(channels), np.zeros(channels), 0

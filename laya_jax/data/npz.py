@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,7 +119,7 @@ class _File:
         """Reads stored inputs, and notes."""
         return read_inputs(self._array(name), self.where(name))
 
-    def labels(self, name: str, examples: int) -> list[Any]:
+    def labels(self, name: str, examples: int) -> list[object]:
         """Reads raw labels, replaced by class names if the file has them."""
         values = label_values(self._array(name), examples, self.where(name))
         return named_values(values, self.class_names, self.where(name)) if self.class_names else values

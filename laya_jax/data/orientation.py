@@ -4,13 +4,16 @@ import os
 import struct
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 LONGEST_EXIF = 2**20
 """Maximum number of bytes of EXIF in a PNG that are searched for the orientation."""
 
 
-def orientation_of(path: Path, image: Any) -> int:
+def orientation_of(path: Path, image: "Image") -> int:
     """Returns the EXIF orientation of an opened image, from 1 (upright) to 8.
 
     It is 1 for TIFF, which Pillow rotates while decoding.
@@ -44,7 +47,7 @@ def orientation_in(exif: bytes) -> int:
     return 1
 
 
-def turned(image: Any, orientation: int) -> Any:
+def turned(image: "Image", orientation: int) -> "Image":
     """Rotates and flips an image of this orientation upright."""
     from PIL.Image import Transpose
 
@@ -60,7 +63,7 @@ def turned(image: Any, orientation: int) -> Any:
     return image.transpose(turns[orientation]) if orientation in turns else image
 
 
-def _exif(path: Path, image: Any) -> bytes:
+def _exif(path: Path, image: "Image") -> bytes:
     if image.format == "TIFF":
         return b""
     exif: bytes = image.info.get("exif") or b""  # pillow-heif sets None

@@ -11,12 +11,15 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from laya_jax.data.download import RemoteFile
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
 
 LARGEST = 2**29
 """Maximum number of bytes read from one file, after decompression."""
@@ -31,7 +34,7 @@ class Split(NamedTuple):
     """
 
     number: int
-    examples: Iterable[tuple[Any, dict[str, Any]]]
+    examples: Iterable[tuple[object, dict[str, object]]]
 
 
 def original_files(source: str, mirror: str | None = None) -> list[RemoteFile]:
@@ -65,7 +68,7 @@ def megabytes(files: Iterable[RemoteFile]) -> int:
     return math.ceil(sum(file.size for file in files) / 10**6)
 
 
-def read_originals(builder: Any, folder: Path) -> dict[str, Split]:
+def read_originals(builder: "DatasetBuilder", folder: Path) -> dict[str, Split]:
     """Reads the original files of a data set.
 
     Args:
@@ -84,7 +87,7 @@ def read_originals(builder: Any, folder: Path) -> dict[str, Split]:
         raise ValueError(f"the originals of {builder.name} in {folder} cannot be read: {error}") from error
 
 
-def _fashion_mnist(builder: Any, folder: Path) -> dict[str, Split]:
+def _fashion_mnist(builder: "DatasetBuilder", folder: Path) -> dict[str, Split]:
     del builder
     splits = {}
     for split, prefix in (("train", "train"), ("test", "t10k")):
@@ -104,7 +107,7 @@ def _idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     return values.reshape(shape)
 
 
-def _cifar10(builder: Any, folder: Path) -> dict[str, Split]:
+def _cifar10(builder: "DatasetBuilder", folder: Path) -> dict[str, Split]:
     path = folder / "cifar-10-binary.tar.gz"
     content = dict(_members(path, lambda name: name.startswith("cifar-10-batches-bin/")))
 
@@ -126,7 +129,7 @@ def _cifar10(builder: Any, folder: Path) -> dict[str, Split]:
 
 def _images(
     images: NDArray[np.uint8], labels: NDArray[np.uint8], prefix: str | None = None
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, dict[str, object]]]:
     """Yields images as examples with their index as key, and with an id if a prefix is given."""
     from PIL import Image
 
@@ -136,7 +139,7 @@ def _images(
         yield index, example if prefix is None else {**example, "id": f"{prefix}{index:05d}"}
 
 
-def _imdb_reviews(builder: Any, folder: Path) -> dict[str, Split]:
+def _imdb_reviews(builder: "DatasetBuilder", folder: Path) -> dict[str, Split]:
     path = folder / "aclImdb_v1.tar.gz"
     folders = ("train/neg/", "train/pos/", "train/unsup/", "test/neg/", "test/pos/")
     wanted = tuple(f"aclImdb/{name}" for name in folders)

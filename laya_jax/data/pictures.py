@@ -3,7 +3,7 @@
 import hashlib
 import zlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from laya_jax.data.image_kinds import (
     opened,
 )
 from laya_jax.data.orientation import orientation_of, turned
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 UPRIGHT, TRANSPARENT, DEEP_GREY, LARGE = "upright", "transparent", "16-bit grey", "large"
 """Traits of images that are not read as stored, or not as in earlier versions."""
@@ -124,7 +127,7 @@ class _DepthError(ValueError):
     """Raised for pixels of an unsupported bit depth."""
 
 
-def _described(path: Path, image: Any) -> Picture:
+def _described(path: Path, image: "Image") -> Picture:
     width, height = image.size
     deep = _is_deep_grey(image)
     if image.mode in ("I", "F") and not deep:
@@ -147,12 +150,12 @@ def _described(path: Path, image: Any) -> Picture:
     return Picture(path, *_checksums(path), size, image.format, grey, orientation, held)
 
 
-def _is_deep_grey(image: Any) -> bool:
+def _is_deep_grey(image: "Image") -> bool:
     # Pillow scales a .pgm to 16 bits, in mode I.
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 
-def _is_transparent(image: Any) -> bool:
+def _is_transparent(image: "Image") -> bool:
     """Returns True if any pixel is transparent."""
     with MEMORY.holding(memory_of(image.format, image.width * image.height)):
         image.load()
@@ -161,7 +164,7 @@ def _is_transparent(image: Any) -> bool:
         return bool(alpha.getchannel("A").getextrema()[0] < 255)
 
 
-def _flat(image: Any, picture: Picture, background: str) -> Any:
+def _flat(image: "Image", picture: Picture, background: str) -> "Image":
     """Returns the image upright, with 8 bits per channel, on the background."""
     from PIL import Image
 
@@ -177,7 +180,7 @@ def _flat(image: Any, picture: Picture, background: str) -> Any:
     return canvas
 
 
-def _eight_bits(image: Any) -> Any:
+def _eight_bits(image: "Image") -> "Image":
     """Reduces a 16-bit grey image to its upper 8 bits, as Pillow does for 16-bit colours."""
     from PIL import Image
 
@@ -199,5 +202,5 @@ def _checksums(path: Path) -> tuple[int, bytes]:
     return checksum, known.digest()
 
 
-def _unreadable(path: Path, reason: Any) -> ValueError:
+def _unreadable(path: Path, reason: object) -> ValueError:
     return ValueError(f"{path} cannot be read as an image: {reason}")

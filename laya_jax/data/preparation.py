@@ -8,7 +8,6 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 from laya_jax.data.download import RemoteFile, fetch
 from laya_jax.data.originals import Split, megabytes, original_files, read_originals
@@ -123,7 +122,7 @@ def _write(source: str, folder: Path, draft: Path, root: Path, moved: Moved) -> 
     total = sum(split.number for split in splits.values())
     before = 0
 
-    def counted(split: Split, before: int) -> Iterator[tuple[Any, dict[str, Any]]]:
+    def counted(split: Split, before: int) -> Iterator[tuple[object, dict[str, object]]]:
         for number, example in enumerate(split.examples, before + 1):
             if not number % SHOW_EVERY or number == total:
                 moved(f"writing {source}", "examples", number, total)

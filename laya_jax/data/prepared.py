@@ -5,7 +5,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from laya_jax.data.encoder import TextEncoder
 from laya_jax.data.originals import megabytes, original_files
 from laya_jax.data.texts import make_text_dataset
 from laya_jax.data.words import without_breaks
+
+if TYPE_CHECKING:
+    from tensorflow_datasets.core import DatasetBuilder
 
 
 def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dataset:
@@ -48,7 +51,7 @@ def load_prepared(config: DataConfig, encoder: TextEncoder | None = None) -> Dat
     return make_dataset(examples, test_examples, class_names, preprocessing, config)
 
 
-def find_builder(source: str, directory: str | Path | None = None) -> Any:
+def find_builder(source: str, directory: str | Path | None = None) -> "DatasetBuilder":
     """Creates the builder of a data set of tensorflow-datasets, whether or not the data set is prepared.
 
     Args:
@@ -95,14 +98,14 @@ def _readable(path: str, source: str) -> Iterator[None]:
         ) from error
 
 
-def _class_names(builder: Any) -> tuple[str, ...]:
+def _class_names(builder: "DatasetBuilder") -> tuple[str, ...]:
     labels = builder.info.features["label"]
     if len(labels.names) != labels.num_classes:
         raise ValueError(f"it names {len(labels.names)} of {labels.num_classes} classes")
     return tuple(labels.names)
 
 
-def _read(builder: Any, split: str) -> tuple[Any, NDArray[np.int32]]:
+def _read(builder: "DatasetBuilder", split: str) -> tuple[Any, NDArray[np.int32]]:
     """Reads the texts or the images of a split, and their labels."""
     import tensorflow_datasets as tfds
 

@@ -126,7 +126,7 @@ def read_texts(path: Path, config: DataConfig) -> tuple[Table, list[str]]:
             raise ValueError(
                 f"{path}, {table.place(row)}: {config.text_column!r} is {str(text)[:60]}, expected a text"
             )
-    return table, [without_breaks(text) for text in texts]
+    return table, [without_breaks(str(text)) for text in texts]
 
 
 def _known_labels(

@@ -1,7 +1,7 @@
 """Encoding of texts with a pretrained model's tokenizer."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ class Tokenizer(TextEncoder):
 
         self.content = content
         try:
-            self._reader: Any = Reader.from_str(content)
+            self._reader = Reader.from_str(content)
         except Exception as error:  # tokenizers raises nothing more specific
             raise ValueError(f"tokenizer is not a readable tokenizer.json: {error}") from error
         padding = self._reader.padding or {"pad_id": self._reader.token_to_id("[PAD]")}

@@ -3,7 +3,10 @@
 import re
 import unicodedata
 from functools import cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from regex import Pattern
 
 Segmentation = Literal["unicode", "letters"]
 """Word segmentation: Unicode's (UAX #29), or runs of letters and digits, which earlier versions used and
@@ -48,7 +51,7 @@ def split_into_words(text: str, segmentation: Segmentation = "unicode") -> list[
 
 
 @cache
-def _patterns() -> tuple[Any, Any, Any]:
+def _patterns() -> tuple["Pattern", "Pattern", "Pattern"]:
     """Compiles the patterns of invisible characters, joining marks, and words."""
     # Imported here because images and arrays do not need regex.
     import regex

@@ -3,13 +3,17 @@
 import dataclasses
 import typing
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from laya_jax.backbones import BACKBONES
 from laya_jax.checks import check_choice, check_count, check_counts, check_number
 from laya_jax.data import PATHS, DataConfig, kind_of
 from laya_jax.engine.heads import HEADS, make_head
 from laya_jax.engine.typed import from_json as from_json  # the inverse of ``to_json``
+from laya_jax.typing import JsonObject
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
 """Upper bounds on widths and on their number, so that a mistake or a crafted file cannot exhaust memory."""
@@ -17,8 +21,11 @@ LARGEST_WIDTH, MOST_WIDTHS = 2**24, 1000
 PRETRAINED = tuple(kind for kind, row in BACKBONES.items() if row.pretrained)
 """Kinds of backbones with pretrained weights."""
 
+KernelName: TypeAlias = Literal["linear", "additive", "gated"]
+"""Kernels between examples, for a head that is solved in closed form."""
 
-def _check_literal(section: str, config: Any, field: str) -> None:
+
+def _check_literal(section: str, config: object, field: str) -> None:
     choices = typing.get_args(typing.get_type_hints(type(config))[field])
     check_choice(f"{section}.{field}" if section else field, getattr(config, field), choices)
 
@@ -116,7 +123,7 @@ class HeadConfig:
     layer_normalized: bool = False
     dropout: float = 0.0
     layer_dropout: float = 0.0
-    kernel: Literal["linear", "additive", "gated"] | None = None
+    kernel: KernelName | None = None
     landmarks: int | None = None
 
     def __post_init__(self) -> None:
@@ -232,7 +239,7 @@ class Config:
             )
 
 
-def to_json(config: Any) -> dict[str, Any]:
+def to_json(config: "DataclassInstance") -> JsonObject:
     """Converts a config to JSON-compatible values.
 
     >>> to_json(HeadConfig(dim=8))["dim"]
@@ -252,7 +259,7 @@ def placed_as(config: Config, other: Config) -> Config:
     return dataclasses.replace(config, data=data, backbone=backbone)
 
 
-def differences(saved: Any, given: Any) -> list[str]:
+def differences(saved: "DataclassInstance", given: "DataclassInstance") -> list[str]:
     """Lists the fields in which two configs differ, one line each.
 
     >>> differences(HeadConfig(dim=8), HeadConfig(dim=16))
@@ -266,7 +273,7 @@ def differences(saved: Any, given: Any) -> list[str]:
     ]
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flat(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, object]]:
     """Yields the leaves of nested objects with their dotted names."""
     for name, value in values.items():
         if isinstance(value, Mapping):

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Iterator, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from laya_jax.engine.parallel import ParallelConfig, make_parallel
 from laya_jax.engine.predictor import Predictor
 from laya_jax.engine.state import TrainState, initial_state, make_optimizer
 from laya_jax.engine.steps import Outputs, StepMetrics, make_train_chunk, output_reader
-from laya_jax.typing import Parameters
+from laya_jax.typing import JsonObject, Parameters, PyTree
 
 Split: TypeAlias = Literal["train", "validation", "test"]
 
@@ -60,7 +60,7 @@ class Engine:
         self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
         self._pretrained = pretrained.parameters if pretrained else {}
         self.optimizer = make_optimizer(config, config.epochs * self.steps_per_epoch)
-        self.details: dict[str, Any] = {}
+        self.details: JsonObject = {}
         self._largest_resident = largest_resident
         self._feeds: dict[Split, Feed] = {}
         sizes = {"batch_size": self.batch_size, "seeds": len(self.seeds)}
@@ -113,7 +113,7 @@ class Engine:
 
     def train(
         self, placed: PlacedState, first_step: int, steps: int
-    ) -> Iterator[tuple[PlacedState, StepMetrics]]:
+    ) -> Iterator[tuple[PlacedState, StepMetrics[NDArray]]]:
         """Takes training steps. The input state is donated; continue with the one that is yielded.
 
         Yields:
@@ -126,7 +126,7 @@ class Engine:
             placed, metrics = self._train(placed, feed.data, batches, count)
             yield placed, StepMetrics(*(self._by_seed(leaf, count) for leaf in metrics))
 
-    def outputs(self, placed: PlacedState, split: Split, *, explain: bool = False) -> list[Outputs]:
+    def outputs(self, placed: PlacedState, split: Split, *, explain: bool = False) -> list[Outputs[NDArray]]:
         """Computes the outputs of each seed for every example of a split, in order.
 
         Args:
@@ -191,6 +191,6 @@ def _side_by_side(indices: Sequence[NDArray]) -> NDArray:
     return indices[0] if len(indices) == 1 else np.stack(indices, axis=1)
 
 
-def _copy(tree: Any) -> Any:
+def _copy(tree: PyTree) -> PyTree:
     # A view would alias a buffer that is donated to the next step.
     return jax.tree.map(lambda leaf: np.array(leaf, copy=True), tree)

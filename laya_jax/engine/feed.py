@@ -69,7 +69,7 @@ class Feed:
             yield self._parallel.split(_fill(host, self._chunk), axis), len(part)
 
 
-def _stack(streamed: Iterator[tuple[NDArray, ...]], shape: tuple[int, ...]) -> Batch:
+def _stack(streamed: Iterator[tuple[NDArray, ...]], shape: tuple[int, ...]) -> Batch[NDArray]:
     rows = zip(*islice(streamed, shape[0]), strict=True)
     return Batch(*(np.stack(row).reshape(*shape, *row[0].shape[1:]) for row in rows))
 

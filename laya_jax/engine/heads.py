@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from laya_jax.heads import ConcatHead, Head, LastLayerHead, LayaHead, ScalarMixHead
 from laya_jax.kernels import KernelHead
@@ -17,7 +16,7 @@ HEADS: Mapping[str, type[Head]] = {
 """All heads by the names that configs use."""
 
 
-def make_head(kind: str, settings: object, **given: Any) -> Head:
+def make_head(kind: str, settings: object, **given: object) -> Head:
     """Builds a head from settings, of which it takes those that have the names of its fields.
 
     Args:

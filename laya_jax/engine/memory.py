@@ -2,12 +2,11 @@
 
 import math
 import os
-from typing import Any
 
 import jax
 
 
-def check_fits(state: Any) -> None:
+def check_fits(state: object) -> None:
     """Checks that arrays fit into the memory of this machine.
 
     Args:

@@ -6,15 +6,20 @@ communication to the compiler; ``PmapParallel`` runs one replica of the step per
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Literal, ParamSpec, Protocol, TypeVar
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.stages import Wrapped
 
 from laya_jax.checks import check_choice, check_count
+from laya_jax.typing import ArrayLike, PyTree
 
 AXIS = "batch"
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -89,16 +94,16 @@ class Parallel(Protocol):
     def axis_name(self) -> str | None:
         """The name of the device axis under pmap."""
 
-    def replicate(self, tree: Any) -> Any:
+    def replicate(self, tree: PyTree) -> PyTree:
         """Puts arrays on every device."""
 
-    def split(self, batches: Any, axis: int) -> Any:
+    def split(self, batches: PyTree, axis: int) -> PyTree:
         """Divides host arrays over the devices along this axis, the batch."""
 
-    def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
+    def compile(self, function: Callable[P, T], *, donate: bool = False) -> Callable[P, T]:
         """Compiles a function of (replicated, replicated, batches, count) with replicated results."""
 
-    def local(self, tree: Any) -> Any:
+    def local(self, tree: PyTree) -> PyTree:
         """Returns one copy of replicated arrays."""
 
 
@@ -119,11 +124,11 @@ class MeshParallel:
         self.mesh = _mesh(devices)
         self.replicated = NamedSharding(self.mesh, PartitionSpec())
 
-    def replicate(self, tree: Any) -> Any:
+    def replicate(self, tree: PyTree) -> PyTree:
         """Puts arrays on every device."""
         return jax.tree.map(lambda leaf: _place(leaf, self.replicated), tree)
 
-    def split(self, batches: Any, axis: int) -> Any:
+    def split(self, batches: PyTree, axis: int) -> PyTree:
         """Divides host arrays over the devices along this axis, the batch."""
         sharding = self.divided(axis)
         return jax.tree.map(lambda leaf: _place(leaf, sharding), batches)
@@ -132,11 +137,11 @@ class MeshParallel:
         """Returns the sharding of an array that is divided along this axis."""
         return NamedSharding(self.mesh, PartitionSpec(*[None] * axis, AXIS))
 
-    def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
+    def compile(self, function: Callable[..., object], *, donate: bool = False) -> Wrapped:
         """Compiles with ``jax.jit``."""
         return jax.jit(function, out_shardings=self.replicated, donate_argnums=(0,) if donate else ())
 
-    def local(self, tree: Any) -> Any:
+    def local(self, tree: PyTree) -> PyTree:
         """Returns the arrays themselves."""
         return tree
 
@@ -160,15 +165,15 @@ class PmapParallel:
         self.here = [device for device in devices if device.process_index == jax.process_index()]
         self.by_device = NamedSharding(_mesh(self.here), PartitionSpec(AXIS))
 
-    def replicate(self, tree: Any) -> Any:
+    def replicate(self, tree: PyTree) -> PyTree:
         """Puts arrays on every device of this host."""
         return jax.tree.map(lambda leaf: self._place([leaf] * len(self.here)), tree)
 
-    def split(self, batches: Any, axis: int) -> Any:
+    def split(self, batches: PyTree, axis: int) -> PyTree:
         """Divides host arrays along this axis over all devices and places this host's shards."""
         return jax.tree.map(lambda leaf: self._split(leaf, axis), batches)
 
-    def compile(self, function: Callable[..., Any], *, donate: bool = False) -> Callable[..., Any]:
+    def compile(self, function: Callable[P, T], *, donate: bool = False) -> Callable[P, T]:
         """Compiles with ``jax.pmap``."""
         return jax.pmap(
             function,
@@ -178,15 +183,15 @@ class PmapParallel:
             donate_argnums=(0,) if donate else (),
         )
 
-    def local(self, tree: Any) -> Any:
+    def local(self, tree: PyTree) -> PyTree:
         """Returns the first device's copy."""
         return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data[0], tree)
 
-    def _split(self, batches: Any, axis: int) -> Any:
+    def _split(self, batches: ArrayLike, axis: int) -> jax.Array:
         parts = np.split(np.asarray(batches), len(self.devices), axis=axis)
         return self._place([parts[self.devices.index(device)] for device in self.here])
 
-    def _place(self, parts: Sequence[Any]) -> jax.Array:
+    def _place(self, parts: Sequence[ArrayLike]) -> jax.Array:
         return jax.device_put(np.stack([np.asarray(part) for part in parts]), self.by_device)
 
 
@@ -251,7 +256,7 @@ def _mesh(devices: Sequence[jax.Device]) -> Mesh:
     return jax.make_mesh((len(devices),), (AXIS,), (AxisType.Auto,), devices=devices)
 
 
-def _place(leaf: Any, sharding: NamedSharding) -> jax.Array:
+def _place(leaf: ArrayLike, sharding: NamedSharding) -> jax.Array:
     # Every process holds the whole array and provides the shards of its own devices.
     array = np.asarray(leaf)
     return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])

@@ -4,7 +4,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import starmap
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,7 +13,7 @@ from laya_jax.data import Preprocessing, evaluation_indices
 from laya_jax.engine.feed import Feed
 from laya_jax.engine.parallel import Parallel
 from laya_jax.engine.steps import Batches, Reader, make_output_chunk
-from laya_jax.typing import Parameters
+from laya_jax.typing import Parameters, PyTree
 
 
 class Predictor:
@@ -38,15 +37,15 @@ class Predictor:
         self.parallel = parallel
         self.batch_size = batch_size
         self.seeds = seeds
-        options: dict[str, Any] = {"axis_name": parallel.axis_name, "seeds": seeds > 1}
-        self._run = parallel.compile(make_output_chunk(read, preprocessing, **options))
+        chunk = make_output_chunk(read, preprocessing, axis_name=parallel.axis_name, seeds=seeds > 1)
+        self._run = parallel.compile(chunk)
 
     def outputs(
         self,
         parameters: Parameters,
         feed: Feed,
         progress: Callable[[int, int], None] = lambda done, total: None,
-    ) -> list[Any]:
+    ) -> list[PyTree]:
         """Computes the outputs for every example with each set of parameters, in order.
 
         Args:
@@ -64,7 +63,7 @@ class Predictor:
             for seed in range(self.seeds)
         ]
 
-    def chunks(self, parameters: Parameters, feed: Feed, at_once: int = 1) -> Iterator[Any]:
+    def chunks(self, parameters: Parameters, feed: Feed, at_once: int = 1) -> Iterator[PyTree]:
         """Yields the outputs chunk by chunk, [steps, B, ...] or [steps, S, B, ...].
 
         Args:
@@ -73,7 +72,7 @@ class Predictor:
           at_once: Number of chunks computed concurrently, one thread each; 1 uses no extra thread.
         """
 
-        def read(batches: Batches, count: int) -> Any:
+        def read(batches: Batches, count: int) -> PyTree:
             outputs = self.parallel.local(self._run(parameters, feed.data, batches, count))
             return jax.tree.map(lambda leaf: np.asarray(leaf[:count]), outputs)
 
@@ -81,7 +80,7 @@ class Predictor:
         if at_once == 1:
             yield from starmap(read, chunks)
             return
-        running: deque[Future[Any]] = deque()
+        running: deque[Future[PyTree]] = deque()
         with ThreadPoolExecutor(at_once) as pool:
             for batches, count in chunks:
                 running.append(pool.submit(read, batches, count))

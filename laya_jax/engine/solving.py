@@ -4,15 +4,17 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Examples
-from laya_jax.engine.config import Config
+from laya_jax.engine.config import Config, KernelName
 from laya_jax.engine.engine import Engine, PlacedState
+from laya_jax.engine.feed import LARGEST_RESIDENT
 from laya_jax.engine.heads import HEADS
 from laya_jax.engine.parallel import ParallelConfig
 from laya_jax.engine.steps import StepMetrics
@@ -25,21 +27,30 @@ from laya_jax.kernels import (
     fit_kernel_head,
     kernel_parameters,
 )
+from laya_jax.typing import Parameters
 
-SIMPLEST_FIRST = ("linear", "additive", "gated")
+SIMPLEST_FIRST: tuple[KernelName, ...] = ("linear", "additive", "gated")
 """Kernels in the order in which a simpler one is preferred."""
 
 
 class Solver(Engine):
     """Solves for the parameters of a kernel head in one step; nothing depends on the random seed."""
 
-    def __init__(self, config: Config, *arguments: Any, **options: Any) -> None:
-        super().__init__(config, *arguments, **options)
+    def __init__(
+        self,
+        config: Config,
+        dataset: Dataset,
+        parallel: ParallelConfig,
+        seeds: Sequence[int] = (),
+        largest_resident: int = LARGEST_RESIDENT,
+        pretrained: Pretrained | None = None,
+    ) -> None:
+        super().__init__(config, dataset, parallel, seeds, largest_resident, pretrained)
         self.steps_per_epoch = 1
 
     def train(
         self, placed: PlacedState, first_step: int, steps: int
-    ) -> Iterator[tuple[PlacedState, StepMetrics]]:
+    ) -> Iterator[tuple[PlacedState, StepMetrics[NDArray]]]:
         """Solves for the parameters; the penalty is chosen on the validation split."""
         del first_step, steps  # there is only one
         head, start = cast(KernelHead, self.classifier.head), time.monotonic()
@@ -53,19 +64,21 @@ class Solver(Engine):
         points = len(placed.parameters["head"]["classifier"]["kernel"])
         yield self._solved(placed, {"head": kernel_parameters(fit.head, points)})
 
-    def _solved(self, placed: PlacedState, parameters: Any) -> tuple[PlacedState, StepMetrics]:
+    def _solved(
+        self, placed: PlacedState, parameters: Parameters
+    ) -> tuple[PlacedState, StepMetrics[NDArray]]:
         solved = {"step": jnp.int32(1), "parameters": parameters}
         states = [dataclasses.replace(state, **solved) for state in self.fetch(placed)]
         placed = self.place(states)
         metrics = [self._on_training_split(output.logits) for output in self.outputs(placed, "train")]
         return placed, StepMetrics(*(np.stack(part)[:, None] for part in zip(*metrics, strict=True)))
 
-    def _on_training_split(self, logits: Any) -> StepMetrics:
+    def _on_training_split(self, logits: NDArray) -> StepMetrics[NDArray]:
         labels = self.dataset.train.labels
         shifted = logits - logits.max(axis=1, keepdims=True)
         losses = np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(labels)), labels]
         right = np.sum(np.argmax(logits, axis=1) == labels)
-        return StepMetrics(np.mean(losses), right, np.float64(len(labels)))
+        return StepMetrics(*map(np.asarray, (np.mean(losses), right, np.float64(len(labels)))))
 
 
 def make_engine(
@@ -114,7 +127,7 @@ def settled(config: Config, dataset: Dataset) -> Settled:
     return Settled(dataclasses.replace(config, epochs=1, head=head), note)
 
 
-def _chosen_kernel(dataset: Dataset, landmarks: int) -> tuple[Any, str]:
+def _chosen_kernel(dataset: Dataset, landmarks: int) -> tuple[KernelName, str]:
     scores = {
         kernel: _fit(dataset, kernel, None if KERNELS[kernel].linear else landmarks).best.score
         for kernel in SIMPLEST_FIRST

@@ -1,7 +1,6 @@
 """Training state and optimizer."""
 
 import zlib
-from typing import Any
 
 import flax.struct
 import jax
@@ -35,7 +34,7 @@ class TrainState:
         return None if self.seed is None else jax.random.fold_in(jax.random.key(self.seed), self.step)
 
 
-def checksum(tree: Any) -> int:
+def checksum(tree: object) -> int:
     """Computes the CRC-32 of all leaves of a pytree, in order.
 
     >>> checksum({"a": np.zeros(3)}) == checksum({"a": np.zeros(4)})

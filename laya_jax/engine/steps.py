@@ -6,7 +6,7 @@ dynamic loop bound rather than a shape, so that one compilation serves full chun
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -18,10 +18,12 @@ from laya_jax.data import Examples, Preprocessing
 from laya_jax.engine.config import LossConfig
 from laya_jax.engine.state import TrainState
 from laya_jax.heads import HeadOutput
-from laya_jax.typing import Array, Parameters
+from laya_jax.typing import Array, Parameters, PyTree
+
+A = TypeVar("A")
 
 
-class Batch(NamedTuple):
+class Batch(NamedTuple, Generic[A]):
     """Examples of one step.
 
     Attributes:
@@ -30,12 +32,12 @@ class Batch(NamedTuple):
       weights: 1 for an example, 0 for padding in the last batch of an epoch, [B].
     """
 
-    inputs: Any
-    labels: Any
-    weights: Any
+    inputs: A
+    labels: A
+    weights: A
 
 
-class StepMetrics(NamedTuple):
+class StepMetrics(NamedTuple, Generic[A]):
     """Metrics of a step, computed before its update.
 
     Attributes:
@@ -44,13 +46,13 @@ class StepMetrics(NamedTuple):
       examples: Number of examples.
     """
 
-    loss: Any
-    correct: Any
-    examples: Any
+    loss: A
+    correct: A
+    examples: A
 
 
-class Outputs(NamedTuple):
-    """Outputs of a classifier for evaluation.
+class Outputs(NamedTuple, Generic[A]):
+    """Outputs of a classifier for evaluation, as arrays of JAX on the devices or of NumPy on the host.
 
     Attributes:
       logits: Logits [B, K], float32.
@@ -59,21 +61,23 @@ class Outputs(NamedTuple):
         requested, or for a head without attention.
     """
 
-    logits: Any
-    attention: Any = None
-    flips: Any = None
+    logits: A
+    attention: A | None = None
+    flips: A | None = None
 
 
 Data: TypeAlias = Examples | None
 """Examples resident on the device, or None if the batches contain the examples themselves."""
 
-Batches: TypeAlias = Any
+Batches: TypeAlias = PyTree
 """Indices into the data with -1 as padding, [steps, B]; or a ``Batch`` of [steps, B, ...]."""
 
-TrainChunk: TypeAlias = Callable[[TrainState, Data, Batches, Any], tuple[TrainState, StepMetrics]]
-OutputChunk: TypeAlias = Callable[[Parameters, Data, Batches, Any], Any]
+TrainChunk: TypeAlias = Callable[
+    [TrainState, Data, Batches, Array | int], tuple[TrainState, StepMetrics[Array]]
+]
+OutputChunk: TypeAlias = Callable[[Parameters, Data, Batches, Array | int], PyTree]
 
-Reader: TypeAlias = Callable[[Parameters, Any], Any]
+Reader: TypeAlias = Callable[[Parameters, Array], PyTree]
 """Function from parameters and model inputs [B, ...] to arrays [B, ...]."""
 
 
@@ -106,9 +110,11 @@ def make_train_chunk(
     one_step = jax.vmap(step, in_axes=(0, None, 0)) if seeds else step
 
     def train_chunk(
-        state: TrainState, data: Data, batches: Batches, count: Array
-    ) -> tuple[TrainState, StepMetrics]:
-        def body(i: Array, carry: tuple[TrainState, StepMetrics]) -> tuple[TrainState, StepMetrics]:
+        state: TrainState, data: Data, batches: Batches, count: Array | int
+    ) -> tuple[TrainState, StepMetrics[Array]]:
+        def body(
+            i: Array, carry: tuple[TrainState, StepMetrics[Array]]
+        ) -> tuple[TrainState, StepMetrics[Array]]:
             state, collected = carry
             state, metrics = one_step(state, data, _at(batches, i))
             return state, _put(collected, i, metrics)
@@ -127,21 +133,29 @@ def _make_step(
     loss_config: LossConfig,
     axis_name: str | None,
     microbatches: int,
-) -> Callable[[TrainState, Data, Any], tuple[TrainState, StepMetrics]]:
+) -> Callable[[TrainState, Data, Batches], tuple[TrainState, StepMetrics[Array]]]:
     """Returns the function of one step: (state, data, batch) -> (state, metrics)."""
     total = _sum_over(axis_name)
 
-    def loss(parameters: Parameters, batch: Batch, key: Array | None, weight: Array) -> tuple[Array, Array]:
-        random: Any = {} if key is None else {"deterministic": False, "rngs": {"dropout": key}}
-        output: Any = classifier.apply({"params": parameters}, preprocessing(batch.inputs), **random)
+    def loss(
+        parameters: Parameters, batch: Batch[Array], key: Array | None, weight: Array
+    ) -> tuple[Array, Array]:
+        dropout = None if key is None else {"dropout": key}
+        inputs = preprocessing(batch.inputs)
+        output = cast(
+            HeadOutput,
+            classifier.apply({"params": parameters}, inputs, deterministic=key is None, rngs=dropout),
+        )
         losses = example_losses(output, batch.labels, loss_config)
         right = jnp.argmax(output.logits, axis=-1) == batch.labels
         return jnp.sum(batch.weights * losses) / weight, jnp.sum(batch.weights * right)
 
-    def gradient(parameters: Parameters, data: Data, batch: Any, key: Array | None, weight: Array) -> Any:
+    def gradient(
+        parameters: Parameters, data: Data, batch: Batches, key: Array | None, weight: Array
+    ) -> PyTree:
         return jax.value_and_grad(loss, has_aux=True)(parameters, take(data, batch), key, weight)
 
-    def step(state: TrainState, data: Data, batch: Any) -> tuple[TrainState, StepMetrics]:
+    def step(state: TrainState, data: Data, batch: Batches) -> tuple[TrainState, StepMetrics[Array]]:
         weight = total(jnp.sum(take(data, batch).weights))
         form, key = partial(gradient, state.parameters, data, weight=weight), state.key()
         if key is not None and axis_name is not None:
@@ -161,15 +175,15 @@ def output_reader(classifier: Classifier, *, explain: bool = False) -> Reader:
     """Returns a reader of a classifier's ``Outputs``, including ``flips`` if ``explain`` is set."""
     head = classifier.head
 
-    def read(parameters: Parameters, inputs: Array) -> Outputs:
+    def read(parameters: Parameters, inputs: Array) -> Outputs[Array]:
         hidden_states = classifier.apply({"params": parameters}, inputs, method="hidden_states")
 
-        def predict(mask: Array | None = None) -> Any:
-            return head.apply({"params": parameters["head"]}, hidden_states, mask)
+        def predict(mask: Array | None = None) -> HeadOutput:
+            return cast(HeadOutput, head.apply({"params": parameters["head"]}, hidden_states, mask))
 
         output = predict()
         logits = output.logits.astype(jnp.float32)
-        if not head.weighs_layers:
+        if not head.weighs_layers or output.attention is None:
             return Outputs(logits)
         attention = output.attention.astype(jnp.float32)
         if not explain:
@@ -194,13 +208,13 @@ def make_output_chunk(
       Function to compile. Its outputs are [steps, B, ...] or [steps, S, B, ...].
     """
 
-    def outputs(parameters: Parameters, data: Data, batch: Any) -> Any:
+    def outputs(parameters: Parameters, data: Data, batch: Batches) -> PyTree:
         return read(parameters, preprocessing(take(data, batch).inputs))
 
     all_outputs = jax.vmap(outputs, in_axes=(0, None, None)) if seeds else outputs
 
-    def output_chunk(parameters: Parameters, data: Data, batches: Batches, count: Array) -> Any:
-        def body(i: Array, collected: Any) -> Any:
+    def output_chunk(parameters: Parameters, data: Data, batches: Batches, count: Array | int) -> PyTree:
+        def body(i: Array, collected: PyTree) -> PyTree:
             return _put(collected, i, all_outputs(parameters, data, _at(batches, i)))
 
         shapes = jax.eval_shape(all_outputs, parameters, data, _at(batches, 0))
@@ -214,7 +228,7 @@ def make_output_chunk(
     return output_chunk
 
 
-def take(data: Data, batch: Any) -> Batch:
+def take(data: Data, batch: Batches) -> Batch[Array]:
     """Gathers the examples at a batch's indices [B], with weight 0 for -1; a ``Batch`` is returned as is.
 
     >>> data = Examples(jnp.array([[1.0], [2.0]]), jnp.array([5, 7]))
@@ -248,14 +262,16 @@ def example_losses(output: HeadOutput, labels: Array, config: LossConfig) -> Arr
     return losses
 
 
-def _sum_over(axis_name: str | None) -> Callable[[Any], Any]:
+def _sum_over(axis_name: str | None) -> Callable[[PyTree], PyTree]:
     return (lambda tree: tree) if axis_name is None else partial(jax.lax.psum, axis_name=axis_name)
 
 
-def _sum_over_parts(form: Callable[[Any, Any], Any], batch: Any, key: Array | None, number: int) -> Any:
+def _sum_over_parts(
+    form: Callable[[Batches, Array | None], PyTree], batch: Batches, key: Array | None, number: int
+) -> PyTree:
     """Sums the results for the parts of a batch, computed sequentially."""
 
-    def add(total: Any, part: Any) -> tuple[Any, None]:
+    def add(total: PyTree, part: PyTree) -> tuple[PyTree, None]:
         return jax.tree.map(jnp.add, total, form(*part)), None
 
     keys = None if key is None else jax.random.split(key, number)
@@ -269,11 +285,11 @@ def _divide(leaf: Array, parts: int) -> Array:
     return jnp.swapaxes(leaf.reshape(-1, parts, *leaf.shape[1:]), 0, 1)
 
 
-def _at(tree: Any, i: Any) -> Any:
+def _at(tree: PyTree, i: Array | int) -> PyTree:
     return jax.tree.map(lambda leaf: leaf[i], tree)
 
 
-def _put(collected: Any, i: Array, values: Any) -> Any:
+def _put(collected: PyTree, i: Array, values: PyTree) -> PyTree:
     return jax.tree.map(lambda into, value: into.at[i].set(value), collected, values)
 
 

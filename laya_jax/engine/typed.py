@@ -33,7 +33,7 @@ class _MismatchError(Exception):
     """A value that does not fit its type hint."""
 
 
-def from_json(kind: type[T], values: Any, prefix: str = "") -> T:
+def from_json(kind: type[T], values: object, prefix: str = "") -> T:
     """Constructs a dataclass from a JSON object.
 
     Args:
@@ -82,7 +82,7 @@ def read_record(kind: type[T], path: Path) -> T:
         raise ValueError(f"{path}: {error}") from error
 
 
-def _read(hint: Any, value: Any, name: str) -> Any:
+def _read(hint: Any, value: object, name: str) -> Any:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     kinds = [kind for kind in (hint, *inner) if dataclasses.is_dataclass(kind)]
     if origin is dict and isinstance(value, Mapping):
@@ -95,7 +95,7 @@ def _read(hint: Any, value: Any, name: str) -> Any:
         raise ValueError(f"{name} is {_short(value)}, expected {_described(hint)}") from None
 
 
-def _fitted(hint: Any, value: Any) -> Any:
+def _fitted(hint: Any, value: object) -> Any:
     """Converts a value to its type hint: lists to tuples, integers to floats."""
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin in (Union, UnionType):
@@ -111,7 +111,7 @@ def _fitted(hint: Any, value: Any) -> Any:
             return origin(_fitted(item, each) for item, each in zip(items, value, strict=True))
     elif origin is dict and isinstance(value, Mapping):
         return {name: _fitted(inner[1], each) for name, each in value.items()}
-    elif hint is Any:
+    elif hint in (Any, object):
         return value
     elif not isinstance(value, int) or isinstance(value, bool):
         if type(value) is hint:
@@ -133,6 +133,6 @@ def _described(hint: Any) -> str:
     return NAMES.get(origin or hint, "another value")
 
 
-def _short(value: Any) -> str:
+def _short(value: object) -> str:
     shown = repr(value)
     return shown if len(shown) <= SHOWN else f"{shown[:SHOWN]} ..."

@@ -77,7 +77,7 @@ def write_text(path: str | Path, text: str, *, new: bool = False) -> None:
         file.write(text)
 
 
-def write_json(path: str | Path, value: Any, *, new: bool = False) -> None:
+def write_json(path: str | Path, value: object, *, new: bool = False) -> None:
     """Writes a JSON file atomically, as ``writing`` does."""
     write_text(path, json.dumps(value, indent=1) + "\n", new=new)
 

@@ -1,6 +1,6 @@
 """Base classes of the heads: Linen modules that hold and check parameters and call a pure function."""
 
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -12,8 +12,8 @@ from laya_jax.checks import check_number
 from laya_jax.heads.checks import check_hidden_states, check_layer_masks, check_parameters, check_static_mask
 from laya_jax.heads.functional import HeadOutput
 from laya_jax.heads.parameters import Shapes, hidden_widths, initial_value, promote
-from laya_jax.heads.reading import LayerMask, Reading
-from laya_jax.typing import Array, HiddenStates, Parameters
+from laya_jax.heads.reading import Reading
+from laya_jax.typing import Array, HiddenStates, LayerMask, Parameters
 
 
 class LayerVotes(NamedTuple):
@@ -73,7 +73,7 @@ class Head(nn.Module, kw_only=True):
         self,
         parameters: Parameters,
         hidden_states: HiddenStates,
-        layer_mask: LayerMask,
+        layer_mask: LayerMask | None,
         key: Array | None = None,
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""
@@ -89,7 +89,7 @@ class Head(nn.Module, kw_only=True):
 
     @nn.compact
     def __call__(
-        self, hidden_states: Any, layer_mask: Any = None, *, deterministic: bool = True
+        self, hidden_states: HiddenStates, layer_mask: LayerMask | None = None, *, deterministic: bool = True
     ) -> HeadOutput:
         """Predicts from the hidden states.
 

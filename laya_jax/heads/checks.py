@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from numbers import Real
-from typing import Any
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -10,10 +10,12 @@ import numpy as np
 
 from laya_jax.heads.layer_attention import SMALLEST_TEMPERATURE
 from laya_jax.heads.parameters import Shapes, flat_shapes
-from laya_jax.typing import Array, HiddenStates
+from laya_jax.typing import Array, ArrayLike, HiddenStates
+
+M = TypeVar("M", bound=ArrayLike)
 
 
-def check_temperature(temperature: Any, name: str = "temperature") -> None:
+def check_temperature(temperature: object, name: str = "temperature") -> None:
     """Raises unless the temperature is a number greater than zero (in float32).
 
     >>> check_temperature(0.0)
@@ -27,7 +29,7 @@ def check_temperature(temperature: Any, name: str = "temperature") -> None:
         raise ValueError(f"{name} is {temperature}, expected a number of at least 1.2e-38")
 
 
-def check_hidden_states(hidden_states: Any) -> HiddenStates:
+def check_hidden_states(hidden_states: object) -> HiddenStates:
     """Returns the hidden states as a tuple of arrays [B, d_i] or as one array [L, B, D], or raises.
 
     >>> check_hidden_states([])
@@ -68,7 +70,7 @@ def _check_stacked(array: Array) -> Array:
     return array
 
 
-def _check_array(name: str, array: Any, rank: int) -> Array:
+def _check_array(name: str, array: object, rank: int) -> Array:
     if not isinstance(array, jax.Array | np.ndarray):
         raise TypeError(f"{name} is a {type(array).__name__}, expected an array")
     expected = "[batch, width]" if rank == 2 else "[layer, batch, width]"
@@ -84,7 +86,7 @@ def _check_array(name: str, array: Any, rank: int) -> Array:
     return jnp.asarray(array)
 
 
-def check_static_mask(layer_mask: Any) -> tuple[bool, ...] | None:
+def check_static_mask(layer_mask: object) -> tuple[bool, ...] | None:
     """Returns a mask for all samples as a (hashable) tuple, or raises.
 
     >>> check_static_mask(np.array([True, False]))
@@ -98,7 +100,7 @@ def check_static_mask(layer_mask: Any) -> tuple[bool, ...] | None:
     return tuple(_check_known_mask(mask).tolist())
 
 
-def check_layer_masks(static: Any, given: Any, batch: int, layers: int) -> Array | np.ndarray | None:
+def check_layer_masks(static: object, given: object, batch: int, layers: int) -> Array | np.ndarray | None:
     """Returns the conjunction of both masks, [L] or [B, L], None without any mask, or raises.
 
     Whether every sample has a layer left is only checked for known values, not for masks traced by jit.
@@ -108,7 +110,7 @@ def check_layer_masks(static: Any, given: Any, batch: int, layers: int) -> Array
       ...
     ValueError: layer_mask has shape (2,), expected (3,) or (8, 3)
     """
-    kept: Any = None
+    kept: ArrayLike | None = None
     for mask in (static, given):
         if mask is None:
             continue
@@ -135,7 +137,7 @@ def check_last_layer_kept(layer_mask: Array | np.ndarray | None) -> None:
         raise ValueError("layer_mask masks the last layer, the only one that this head reads")
 
 
-def check_parameters(parameters: Mapping[str, Any], shapes: Shapes, reason: str) -> None:
+def check_parameters(parameters: Mapping[str, object], shapes: Shapes, reason: str) -> None:
     """Raises unless the parameters have exactly these names and shapes; ``reason`` says what requires them.
 
     >>> parameters = {"classifier": {"kernel": jnp.ones((4, 2)), "bias": jnp.ones(2)}}
@@ -158,7 +160,7 @@ def check_parameters(parameters: Mapping[str, Any], shapes: Shapes, reason: str)
         raise ValueError(f"parameters do not fit {reason}: {'; '.join(differences)}")
 
 
-def _check_known_mask(mask: Any) -> Any:
+def _check_known_mask(mask: M) -> M:
     if mask.dtype != bool:
         raise TypeError(f"layer_mask has dtype {mask.dtype}, expected bool (True keeps a layer)")
     if not isinstance(mask, jax.core.Tracer) and not mask.any(axis=-1).all():

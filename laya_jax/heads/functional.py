@@ -13,7 +13,6 @@ from laya_jax.heads.layer_attention import EXACT, affine, attend, contribute, ge
 from laya_jax.heads.parameters import Shapes, adapter_shapes, affine_shapes
 from laya_jax.heads.reading import (
     PLAIN,
-    LayerMask,
     Reading,
     adapted_layers,
     kept_layers,
@@ -21,7 +20,7 @@ from laya_jax.heads.reading import (
     read_layers,
     with_layer_dropout,
 )
-from laya_jax.typing import Affine, Array, Float, HiddenStates, Parameters
+from laya_jax.typing import Affine, Array, Float, HiddenStates, LayerMask, Parameters
 
 PSI = ("identity", "mlp")
 
@@ -87,7 +86,7 @@ def laya(
     *,
     temperature: float = 1.0,
     reading: Reading = PLAIN,
-    layer_mask: LayerMask = None,
+    layer_mask: LayerMask | None = None,
     key: Array | None = None,
 ) -> HeadOutput:
     """LAYA: attention over layers, per sample, and a linear classifier on the mix.
@@ -138,7 +137,7 @@ def scalar_mix(
     hidden_states: HiddenStates,
     *,
     reading: Reading = PLAIN,
-    layer_mask: LayerMask = None,
+    layer_mask: LayerMask | None = None,
     key: Array | None = None,
 ) -> HeadOutput:
     """Scalar mix: one learned weight per layer, the same for every sample.
@@ -175,7 +174,7 @@ def concat(
     hidden_states: HiddenStates,
     *,
     reading: Reading = PLAIN,
-    layer_mask: LayerMask = None,
+    layer_mask: LayerMask | None = None,
     key: Array | None = None,
 ) -> HeadOutput:
     """Concatenation of all adapted layers and a small MLP: ``logits = W GELU(V [z_1, ..., z_L]) + b``.
@@ -212,7 +211,7 @@ def last_layer(
     hidden_states: HiddenStates,
     *,
     layer_normalized: bool = False,
-    layer_mask: LayerMask = None,
+    layer_mask: LayerMask | None = None,
 ) -> HeadOutput:
     """The usual output layer: ``logits = W h_L + b``. Attention is 1 on the last layer.
 

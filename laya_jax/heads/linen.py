@@ -16,8 +16,8 @@ from laya_jax.heads.checks import check_last_layer_kept, check_temperature
 from laya_jax.heads.functional import HeadOutput
 from laya_jax.heads.layer_attention import vote
 from laya_jax.heads.parameters import Shapes
-from laya_jax.heads.reading import LayerMask, read_layers
-from laya_jax.typing import Array, HiddenStates, Parameters
+from laya_jax.heads.reading import read_layers
+from laya_jax.typing import Array, HiddenStates, LayerMask, Parameters
 
 
 class LayaHead(AdapterHead):
@@ -96,7 +96,7 @@ class LayaHead(AdapterHead):
         self,
         parameters: Parameters,
         hidden_states: HiddenStates,
-        layer_mask: LayerMask,
+        layer_mask: LayerMask | None,
         key: Array | None = None,
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""
@@ -162,7 +162,7 @@ class ScalarMixHead(AdapterHead):
         self,
         parameters: Parameters,
         hidden_states: HiddenStates,
-        layer_mask: LayerMask,
+        layer_mask: LayerMask | None,
         key: Array | None = None,
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""
@@ -215,7 +215,7 @@ class ConcatHead(AdapterHead):
         self,
         parameters: Parameters,
         hidden_states: HiddenStates,
-        layer_mask: LayerMask,
+        layer_mask: LayerMask | None,
         key: Array | None = None,
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""
@@ -254,7 +254,7 @@ class LastLayerHead(Head):
         self,
         parameters: Parameters,
         hidden_states: HiddenStates,
-        layer_mask: LayerMask,
+        layer_mask: LayerMask | None,
         key: Array | None = None,
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,9 @@ from flax.linen.dtypes import promote_dtype
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
-from laya_jax.typing import Array, HiddenStates, Parameters
+from laya_jax.typing import Affine, Array, HiddenStates, Parameters, PyTree
 
-Shapes: TypeAlias = dict[str, Any]
+Shapes: TypeAlias = dict[str, PyTree]
 """Shapes of parameters by name: ``{"kernel": (in, out), "bias": (out,)}`` for an affine map."""
 
 
@@ -52,7 +52,7 @@ def parameter_count(shapes: Shapes) -> int:
     return sum(math.prod(shape) for _, shape in flat_shapes(shapes))
 
 
-def flat_shapes(shapes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
+def flat_shapes(shapes: Mapping[str, PyTree], prefix: str = "") -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yields the path and shape of every parameter, from a tree of shapes or arrays.
 
     >>> dict(flat_shapes({"classifier": {"kernel": (4, 2), "bias": (2,)}}))
@@ -66,8 +66,12 @@ def flat_shapes(shapes: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
 
 
 def initial_value(
-    key: Array, shape: Any, kernel_init: Initializer, bias_init: Initializer, dtype: DTypeLike
-) -> Any:
+    key: Array,
+    shape: Shapes | tuple[int, ...],
+    kernel_init: Initializer,
+    bias_init: Initializer,
+    dtype: DTypeLike,
+) -> Affine | Array:
     """Draws the initial value of one entry of a head's parameters: an affine map, or free scores (zeros).
 
     >>> value = initial_value(

@@ -1,10 +1,9 @@
 """Reading of the layers before a head mixes them: normalisation, adapters, dropout and masks."""
 
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from laya_jax.heads.layer_attention import (
     adapt,
@@ -15,9 +14,7 @@ from laya_jax.heads.layer_attention import (
     rms_normalize,
     score_layers,
 )
-from laya_jax.typing import Array, Bool, Float, HiddenStates, Parameters
-
-LayerMask: TypeAlias = Bool[Array | np.ndarray, " layer"] | Bool[Array | np.ndarray, "batch layer"] | None
+from laya_jax.typing import Array, Float, HiddenStates, LayerMask, Parameters
 
 
 class Reading(NamedTuple):
@@ -91,8 +88,8 @@ def adapted_layers(
 
 
 def with_layer_dropout(
-    layer_mask: LayerMask, hidden_states: HiddenStates, reading: Reading, key: Array | None
-) -> LayerMask:
+    layer_mask: LayerMask | None, hidden_states: HiddenStates, reading: Reading, key: Array | None
+) -> LayerMask | None:
     """Masks some more layers of each sample at random, unless that would leave the sample without any.
 
     >>> with_layer_dropout(None, [jnp.ones((1, 3))], Reading(layer_dropout=0.9), jax.random.key(0))
@@ -106,7 +103,7 @@ def with_layer_dropout(
     return jnp.where(jnp.any(kept, axis=1, keepdims=True), kept, allowed)
 
 
-def kept_states(hidden_states: HiddenStates, layer_mask: LayerMask) -> HiddenStates:
+def kept_states(hidden_states: HiddenStates, layer_mask: LayerMask | None) -> HiddenStates:
     """Replaces masked hidden states by zeros, for a head that must not read masked layers.
 
     Zeroing the adapted layers would be too late: the gradient of an adapter's kernel is a product with the
@@ -123,7 +120,9 @@ def kept_states(hidden_states: HiddenStates, layer_mask: LayerMask) -> HiddenSta
     return tuple(jnp.where(*pair, 0) for pair in zip(keep, hidden_states, strict=True))
 
 
-def kept_layers(z: Float[Array, "batch layer dim"], layer_mask: LayerMask) -> Float[Array, "batch layer dim"]:
+def kept_layers(
+    z: Float[Array, "batch layer dim"], layer_mask: LayerMask | None
+) -> Float[Array, "batch layer dim"]:
     """Replaces masked layers by zeros: zero attention alone would let NaN and infinity through.
 
     >>> kept_layers(jnp.array([[[jnp.nan], [2.0]]]), jnp.array([False, True]))

@@ -6,7 +6,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 from flax.core import DenyList
-from flax.core.scope import union_filters
+from flax.core.scope import CollectionFilter, union_filters
 
 from laya_jax.hidden_states.layer_calls import Call, LayerOutput, Stored, key_of, outputs_of, traced
 from laya_jax.hidden_states.layer_choice import (
@@ -21,17 +21,17 @@ from laya_jax.hidden_states.layer_choice import (
 from laya_jax.hidden_states.linen_calls import Recorder
 from laya_jax.hidden_states.model_checks import check_linen, check_variables, saying_what_variables_lack
 from laya_jax.hidden_states.returned import Output, check_output
-from laya_jax.typing import HiddenStates
+from laya_jax.typing import ArrayLike, Bool, HiddenStates, Parameters, PyTree
 
 
 def capture(
     model: nn.Module,
-    variables: Mapping[str, Any],
-    *inputs: Any,
+    variables: Parameters,
+    *inputs: PyTree,
     layers: str | int | Sequence[str | int],
     output: Output = None,
     pooling: str | None = None,
-    pooling_mask: Any = None,
+    pooling_mask: Bool[ArrayLike, "batch *positions"] | None = None,
     frozen: bool = True,
     **options: Any,
 ) -> HiddenStates:
@@ -103,9 +103,7 @@ def capture(
     return as_hidden_states(choose(outputs, patterns, names), pooling, pooling_mask, frozen)
 
 
-def layer_names(
-    model: nn.Module, variables: Mapping[str, Any], *inputs: Any, **options: Any
-) -> tuple[str, ...]:
+def layer_names(model: nn.Module, variables: Parameters, *inputs: PyTree, **options: Any) -> tuple[str, ...]:
     """Lists the layers whose output ``capture`` can return, in execution order.
 
     The list includes sown values, methods other than ``__call__``, and layers that return several arrays, for
@@ -136,8 +134,8 @@ _FAILING = "runs under a transform out of which nothing can be stored, such as n
 
 def _run(
     model: nn.Module,
-    variables: Mapping[str, Any],
-    inputs: tuple[Any, ...],
+    variables: Parameters,
+    inputs: tuple[PyTree, ...],
     options: Mapping[str, Any],
     patterns: tuple[str, ...] = ("*",),
     output: Output = None,
@@ -147,7 +145,7 @@ def _run(
     kept = {name: value for name, value in variables.items() if name != "intermediates"}
     key = key_of(patterns, output)
 
-    def recorded(recorder: Recorder) -> Any:
+    def recorded(recorder: Recorder) -> Parameters:
         mutable = _with(options.get("mutable", False), key)
         with nn.intercept_methods(recorder.intercept), saying_what_variables_lack(variables):
             return model.apply(kept, *inputs, **{**options, "mutable": mutable})[1]
@@ -176,7 +174,7 @@ def _run(
     return outputs_of(run, survey, enough, given, _LOST, _FAILING)
 
 
-def _with(mutable: Any, key: str) -> Any:
+def _with(mutable: CollectionFilter, key: str) -> CollectionFilter:
     """Adds intermediates to the mutable collections, and a key that makes nn.jit trace this run anew."""
     if mutable is True or isinstance(mutable, DenyList):
         return DenyList(union_filters(getattr(mutable, "deny", False), key))

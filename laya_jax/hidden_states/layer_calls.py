@@ -5,14 +5,16 @@ import itertools
 import textwrap
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, TypeVar
 
 import jax
 import jax.numpy as jnp
 from flax.errors import FlaxError
 
 from laya_jax.hidden_states.returned import NoHiddenStateError, Output, arrays, hidden_state
-from laya_jax.typing import Array
+from laya_jax.typing import Array, PyTree
+
+T = TypeVar("T")
 
 
 class LayerOutput(NamedTuple):
@@ -67,7 +69,7 @@ MEMBERS = (
 
 
 def taken(
-    layer: str, method: str, returned: Any, output: Output, arguments: Any
+    layer: str, method: str, returned: object, output: Output, arguments: object
 ) -> tuple[LayerOutput, Array | None]:
     """Extracts the hidden state from a layer's output, or the problem if there is none.
 
@@ -87,10 +89,10 @@ class Reduction(NamedTuple):
     A mark has as many axes as the value, all of size 0, so that axes added by transforms can be identified.
     """
 
-    reduce_fn: Callable[[Any, Any], Any] | None = None
-    init_fn: Callable[[], Any] = tuple
+    reduce_fn: Callable[[PyTree, PyTree], PyTree] | None = None
+    init_fn: Callable[[], PyTree] = tuple
 
-    def __call__(self, old: tuple[Any, ...], new: Any) -> tuple[Any, ...]:
+    def __call__(self, old: tuple[Stored, ...], new: PyTree) -> tuple[Stored, ...]:
         """Adds a value to those already stored."""
         if self.reduce_fn is not None and new is not None:
             alone = self.reduce_fn(self.init_fn(), new)
@@ -125,7 +127,7 @@ def outputs_of(
     run: Callable[[], tuple[Sequence[Call], Mapping[str, Sequence[Stored]]]],
     survey: Callable[[], Sequence[Call]],
     enough: Callable[[Sequence[Call]], bool],
-    inputs: Any,
+    inputs: object,
     lost: str,
     failing: str,
 ) -> list[LayerOutput]:
@@ -221,7 +223,7 @@ def _unnamed(call: Call, value: Array, added: list[int], batch: int | None) -> s
     return ""
 
 
-def traced(run: Any, *arguments: Any) -> Any:
+def traced(run: Callable[..., T], *arguments: PyTree) -> T:
     """Traces a function and returns its result, which must not contain arrays.
 
     >>> traced(lambda x: str((x + 1).shape), jax.ShapeDtypeStruct((2,), "float32"))
@@ -229,7 +231,7 @@ def traced(run: Any, *arguments: Any) -> Any:
     """
     leaves, structure = jax.tree.flatten(arguments)
     shapes = {place: leaf for place, leaf in enumerate(leaves) if isinstance(leaf, jax.ShapeDtypeStruct)}
-    returned = []
+    returned: list[T] = []
 
     def trace(arrays: dict[int, Array]) -> None:
         returned.append(run(*jax.tree.unflatten(structure, (dict(enumerate(leaves)) | arrays).values())))

@@ -3,38 +3,39 @@
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import PurePosixPath
-from typing import Any
 
 import jax
 
 from laya_jax.checks import check_choice
 from laya_jax.hidden_states.layer_calls import Call, LayerOutput
 from laya_jax.hidden_states.pooling import POOLINGS, pool
-from laya_jax.typing import Array, HiddenStates
+from laya_jax.typing import Array, ArrayLike, Bool, HiddenStates
 
 
-def as_patterns(layers: Any, names: Callable[[], Sequence[str]]) -> tuple[str, ...]:
+def as_patterns(
+    layers: str | int | Sequence[str | int], names: Callable[[], Sequence[str]]
+) -> tuple[str, ...]:
     """Converts layers to name patterns; indices are looked up in the names, which are computed on demand.
 
     >>> as_patterns(["block_*", -1], lambda: ["block_0", "block_1", "norm"])
     ('block_*', 'norm')
     """
-    several = isinstance(layers, Sequence) and not isinstance(layers, str)
-    layers = tuple(layers) if several else (layers,)
-    if not layers:
+    chosen = tuple(layers) if isinstance(layers, Sequence) and not isinstance(layers, str) else (layers,)
+    if not chosen:
         raise ValueError("layers is empty, expected at least one name, pattern or index")
-    for layer in layers:
+    for layer in chosen:
         if isinstance(layer, bool) or not isinstance(layer, str | int):
             raise TypeError(f"layers holds {layer!r}, expected names, patterns or indices")
-    if all(isinstance(layer, str) for layer in layers):
-        return layers
+    patterns = tuple(layer for layer in chosen if isinstance(layer, str))
+    if len(patterns) == len(chosen):
+        return patterns
     known = names()
-    for layer in layers:
+    for layer in chosen:
         if isinstance(layer, int) and not -len(known) <= layer < len(known):
             raise ValueError(
                 f"layers holds index {layer}, but there are {len(known)} layers: {', '.join(known)}"
             )
-    return tuple(layer if isinstance(layer, str) else known[layer] for layer in layers)
+    return tuple(layer if isinstance(layer, str) else known[layer] for layer in chosen)
 
 
 def names_of(outputs: Sequence[LayerOutput]) -> tuple[str, ...]:
@@ -123,7 +124,10 @@ def _names_method(pattern: str, layer: str, method: str) -> bool:
 
 
 def as_hidden_states(
-    outputs: Sequence[LayerOutput], pooling: str | None, mask: Any, frozen: bool
+    outputs: Sequence[LayerOutput],
+    pooling: str | None,
+    mask: Bool[ArrayLike, "batch *positions"] | None,
+    frozen: bool,
 ) -> HiddenStates:
     """Pools the outputs and stops their gradient, if requested.
 
@@ -144,7 +148,7 @@ def as_hidden_states(
     )
 
 
-def check_pooling(pooling: str | None, pooling_mask: Any) -> None:
+def check_pooling(pooling: str | None, pooling_mask: object) -> None:
     """Checks the name of a pooling, and that a mask comes with a pooling.
 
     >>> check_pooling("mean", None)

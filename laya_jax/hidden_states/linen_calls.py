@@ -1,17 +1,22 @@
 """Recording of the calls of layers in a Linen model, through its intermediates."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, TypeVar, cast
 
 import flax.linen as nn
 import jax
 from flax.core import Scope, freeze
+from flax.linen.module import InterceptorContext
 from flax.traverse_util import flatten_dict
 
 from laya_jax.hidden_states.layer_calls import MEMBERS, Call, Reduction, Stored, taken
 from laya_jax.hidden_states.returned import Output
+from laya_jax.typing import Parameters
+
+T = TypeVar("T")
 
 
 class Recorder:
@@ -30,7 +35,7 @@ class Recorder:
 
     def __init__(
         self,
-        parameters: Mapping[str, Any],
+        parameters: Parameters,
         wanted: Callable[[str, str], bool],
         output: Output,
         key: str,
@@ -41,16 +46,23 @@ class Recorder:
         self._key, self._advice = key, advice
         self._running: list[_Running] = []
 
-    def intercept(self, method: Any, args: Any, kwargs: Any, context: Any) -> Any:
+    def intercept(
+        self,
+        method: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        context: InterceptorContext,
+    ) -> T:
         """Runs a method of a module; an interceptor for ``nn.intercept_methods``."""
         module, name = context.module, context.method_name
         # nn.jit includes the flags in its cache key, so this key forces a new trace, also inside transforms.
-        module.scope.flags = freeze({**module.scope.flags, "laya_jax": self._key})
+        scope = _scope(module)
+        scope.flags = freeze({**scope.flags, "laya_jax": self._key})
         if name == "setup":
             return method(*args, **kwargs)
         running = _Running(module.path, self._mapped(module))
         with self._seeing_sown(module, running):
-            if not _is_method(module, name, context.orig_method.func):
+            if not _is_method(module, name, cast(partial, context.orig_method).func):
                 return method(*args, **kwargs)
             caller = self._running[-1].path if self._running else None
             self._running.append(running)
@@ -64,7 +76,7 @@ class Recorder:
             self._record(module, running, module.path, method_name, returned, (args, kwargs))
         return returned
 
-    def stored(self, state: Mapping[str, Any]) -> dict[str, list[Stored]]:
+    def stored(self, state: Parameters) -> dict[str, list[Stored]]:
         """Returns the stored values by name, from the state that the model returned."""
         own = f"{self._key}:"
         stored = {}
@@ -84,11 +96,11 @@ class Recorder:
             yield
             return
 
-        def sow(col: str, name: str, value: Any, *args: Any, **kwargs: Any) -> bool:
+        def sow(col: str, name: str, value: object, *args: Any, **kwargs: Any) -> bool:
             self._record(module, running, (*module.path, name), "", value, (), *args, **kwargs)
             return type(module).sow(module, col, name, value, *args, **kwargs)
 
-        def perturb(name: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        def perturb(name: str, value: object, *args: Any, **kwargs: Any) -> object:
             perturbed = type(module).perturb(module, name, value, *args, **kwargs)
             self._record(module, running, (*module.path, name), "", perturbed)
             return perturbed
@@ -107,8 +119,8 @@ class Recorder:
         running: "_Running",
         path: tuple[str, ...],
         method: str,
-        returned: Any,
-        arguments: Any = (),
+        returned: object,
+        arguments: object = (),
         *reduction: Any,
         **reductions: Any,
     ) -> None:
@@ -135,7 +147,7 @@ class Recorder:
             return 0
         root = scope.root  # as seen by the innermost transform
         inside = jax.tree.leaves(root.variables().get("params", {}))
-        parameters: Any = self._parameters
+        parameters = self._parameters
         for level in root.path:
             parameters = parameters.get(level, {})
         outside = jax.tree.leaves(parameters)
@@ -159,7 +171,7 @@ def _scope(module: nn.Module) -> Scope:
     return module.scope
 
 
-def _is_method(module: nn.Module, name: str, function: Callable[..., Any]) -> bool:
+def _is_method(module: nn.Module, name: str, function: Callable[..., object]) -> bool:
     """Tells a module's own method from a function that a transform lifted, which Flax calls like a method."""
     methods = (vars(base)[name] for base in type(module).__mro__ if name in vars(base))
     return any(inspect.unwrap(method) is inspect.unwrap(function) for method in methods)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 import flax.linen as nn
 from flax.errors import FlaxError
@@ -18,7 +17,7 @@ _ADVICE = {
 }
 
 
-def check_linen(model: Any) -> None:
+def check_linen(model: object) -> None:
     """Checks that a model is a Linen module.
 
     >>> check_linen(nn.Dense)
@@ -29,7 +28,7 @@ def check_linen(model: Any) -> None:
     _check(model, "a Linen")
 
 
-def check_nnx(model: Any) -> None:
+def check_nnx(model: object) -> None:
     """Checks that a model is an NNX module.
 
     >>> check_nnx(nn.Dense(3))  # doctest: +ELLIPSIS
@@ -40,7 +39,7 @@ def check_nnx(model: Any) -> None:
     _check(model, "an NNX")
 
 
-def _check(model: Any, expected: str) -> None:
+def _check(model: object, expected: str) -> None:
     name = type(model).__name__
     kind = _kind(model)
     if isinstance(model, type):
@@ -52,7 +51,7 @@ def _check(model: Any, expected: str) -> None:
         raise TypeError(f"model is {described}, expected {expected} module{_advice(model, kind)}")
 
 
-def check_variables(variables: Any) -> None:
+def check_variables(variables: object) -> None:
     """Checks that variables are a mapping.
 
     >>> check_variables(jnp.ones(2))
@@ -70,7 +69,7 @@ def check_variables(variables: Any) -> None:
 
 
 @contextmanager
-def saying_what_variables_lack(variables: Mapping[str, Any]) -> Iterator[None]:
+def saying_what_variables_lack(variables: Mapping[str, object]) -> Iterator[None]:
     """Replaces Flax's error about variables without "params" by one that says what to pass."""
     try:
         yield
@@ -89,13 +88,13 @@ def saying_what_variables_lack(variables: Mapping[str, Any]) -> Iterator[None]:
         raise
 
 
-def _kind(model: Any) -> str:
+def _kind(model: object) -> str:
     modules = [f"{base.__module__}." for base in type(model).__mro__]
     found = (kind for origin, kind in _KINDS.items() for module in modules if module.startswith(f"{origin}."))
     return next(found, "")
 
 
-def _advice(model: Any, kind: str) -> str:
+def _advice(model: object, kind: str) -> str:
     if isinstance(getattr(model, "module", None), nn.Module):
         params = "model.params" if "params" in getattr(model, "params", {}) else '{"params": model.params}'
         return f"; pass its .module to laya_jax.capture, with {params} as variables"

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from laya_jax.checks import check_choice, check_position_mask
-from laya_jax.typing import Array, Bool, Float
+from laya_jax.typing import Array, ArrayLike, Bool, Float
 
 
 def pool(
-    hidden_state: Float[Array, "batch *positions width"],
+    hidden_state: Float[ArrayLike, "batch *positions width"],
     pooling: str,
-    mask: Bool[Array, "batch *positions"] | None = None,
+    mask: Bool[ArrayLike, "batch *positions"] | None = None,
 ) -> Float[Array, "batch width"]:
     """Pools a hidden state over its positions (tokens, or the pixels of a feature map).
 

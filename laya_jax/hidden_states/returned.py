@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -10,14 +10,14 @@ import numpy as np
 
 from laya_jax.typing import Array
 
-Output: TypeAlias = int | str | Callable[[Any], Any] | None
+Output: TypeAlias = int | str | Callable[[Any], object] | None
 
 
 class NoHiddenStateError(ValueError):
     """Raised when no hidden state can be extracted from a layer's output; describes the output."""
 
 
-def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> Array:
+def hidden_state(returned: object, output: Output = None, arguments: object = ()) -> Array:
     """Extracts the hidden state from a layer's output, without ever guessing between two arrays.
 
     Without ``output``, it is the only array; else the only one besides scalars, masks, and integers of fewer
@@ -61,7 +61,7 @@ def hidden_state(returned: Any, output: Output = None, arguments: Any = ()) -> A
     )
 
 
-def check_output(output: Any) -> None:
+def check_output(output: object) -> None:
     """Checks that ``output`` is an index, a key, a function or None.
 
     >>> check_output("last_hidden_state")
@@ -70,7 +70,7 @@ def check_output(output: Any) -> None:
         raise TypeError(f"output is {output!r}, expected an index, a key, a function or None")
 
 
-def arrays(value: Any) -> Iterator[Array]:
+def arrays(value: object) -> Iterator[Array]:
     """Yields all arrays in a value, in order, except those in modules.
 
     >>> [array.shape for array in arrays({"a": (jnp.zeros(2), None), "b": [jnp.zeros(3)]})]
@@ -83,7 +83,7 @@ def arrays(value: Any) -> Iterator[Array]:
             yield from arrays(child)
 
 
-def describe(value: Any) -> str:
+def describe(value: object) -> str:
     """Formats the structure of a value, with arrays as dtype and shape.
 
     >>> describe({"x": jnp.zeros((2, 3)), "cache": None})
@@ -93,7 +93,7 @@ def describe(value: Any) -> str:
     return text if len(text) <= 300 else f"{text[:297]}..."
 
 
-def _described(value: Any) -> str:
+def _described(value: object) -> str:
     if _is_array(value):
         return f"{value.dtype}[{','.join(map(str, value.shape))}]"
     if value is None:
@@ -110,7 +110,7 @@ def _described(value: Any) -> str:
     return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(children) == 1 else ''})"
 
 
-def _children(value: Any) -> list[tuple[Any, Any]]:
+def _children(value: Any) -> list[tuple[object, object]]:
     """Returns the elements of a value by index, key or attribute; empty if it has none."""
     if _is_record(value):
         names = getattr(value, "_fields", None) or [field.name for field in dataclasses.fields(value)]
@@ -123,21 +123,21 @@ def _children(value: Any) -> list[tuple[Any, Any]]:
     return [] if len(leaves) == 1 and leaves[0] is value else list(enumerate(leaves))
 
 
-def _is_array(value: Any) -> bool:
+def _is_array(value: object) -> TypeGuard[Array]:
     return isinstance(value, jax.Array | np.ndarray)
 
 
-def _is_record(value: Any) -> bool:
+def _is_record(value: object) -> bool:
     named_tuple = isinstance(value, tuple) and hasattr(value, "_fields")
     return named_tuple or (dataclasses.is_dataclass(value) and not isinstance(value, type))
 
 
-def _is_module(value: Any) -> bool:
+def _is_module(value: object) -> bool:
     """Returns True for a Linen or NNX module, whose arrays are parameters, without importing either."""
     return any(base.__module__ in ("flax.linen.module", "flax.nnx.module") for base in type(value).__mro__)
 
 
-def _called(output: Callable[[Any], Any], returned: Any) -> Any:
+def _called(output: Callable[[Any], object], returned: object) -> object:
     try:
         return output(returned)
     except Exception as error:
@@ -147,7 +147,7 @@ def _called(output: Callable[[Any], Any], returned: Any) -> Any:
         ) from error
 
 
-def _element(returned: Any, output: Any) -> Any:
+def _element(returned: Any, output: int | str) -> object:
     try:
         return returned[output]
     except (KeyError, IndexError, TypeError):
@@ -165,7 +165,7 @@ def _at(output: Output) -> str:
     return f" (output={getattr(output, '__name__', 'function') if callable(output) else repr(output)})"
 
 
-def _choices(returned: Any) -> str:
+def _choices(returned: object) -> str:
     keys = [key for key, child in _children(returned) if next(arrays(child), None) is not None]
     function = "a function of what it returns"
     return ", ".join([*(f"output={key!r}" for key in keys), f"or {function}"]) if keys else function
@@ -185,7 +185,7 @@ def _candidates(found: list[Array]) -> list[Array]:
     return [array for array in found if _may_be_hidden(array) or is_quantized(array)]
 
 
-def _first_stands_out(candidates: list[Array], arguments: Any) -> bool:
+def _first_stands_out(candidates: list[Array], arguments: object) -> bool:
     argument = next(filter(_may_be_hidden, arrays(arguments)), None)
     if not candidates or argument is None:
         return False

@@ -7,20 +7,20 @@ import dataclasses
 import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from laya_jax.backbones import Pretrained
-from laya_jax.data import PADDING, Examples, Preprocessing
+from laya_jax.data import PADDING, Examples, Preprocessing, Rows
 from laya_jax.engine import LARGEST_RESIDENT, Feed, Parallel, Predictor, any_process, cores
 from laya_jax.files import cache_home, locked
 from laya_jax.inputs.states_file import StatesFile
-from laya_jax.typing import Array, Parameters
+from laya_jax.typing import Array, Parameters, PyTree
 
 VERSION = 1
 """Version of the computation of hidden states; a new version invalidates the cache."""
@@ -76,7 +76,7 @@ class CachedStates:
         """Reads the hidden states of some examples."""
         return np.asarray(self._states[rows])
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         """Copies all hidden states, for NumPy."""
         return np.array(self._states, dtype, copy=copy)
 
@@ -94,7 +94,7 @@ class HiddenStates(nn.Module):
 
 
 def cached_hidden_states(
-    inputs: Any,
+    inputs: Rows,
     pretrained: Pretrained,
     preprocessing: Preprocessing,
     parallel: Parallel,
@@ -135,7 +135,7 @@ def cached_hidden_states(
     return CachedStates(file.path, key)
 
 
-def key_of(inputs: Any, pretrained: Pretrained, preprocessing: Preprocessing) -> StatesKey:
+def key_of(inputs: Rows, pretrained: Pretrained, preprocessing: Preprocessing) -> StatesKey:
     """Hashes everything that hidden states depend on, up to rounding.
 
     >>> from laya_jax.backbones import ViT
@@ -167,7 +167,7 @@ def hidden_shape(backbone: nn.Module, preprocessing: Preprocessing) -> tuple[int
       ValueError: The backbone does not accept such inputs.
     """
 
-    def initial() -> Any:
+    def initial() -> PyTree:
         stored = jnp.zeros((1, *preprocessing.shape), jnp.int32)
         return backbone.init_with_output(jax.random.key(0), preprocessing(stored))
 
@@ -177,7 +177,7 @@ def hidden_shape(backbone: nn.Module, preprocessing: Preprocessing) -> tuple[int
 
 def _compute(
     file: StatesFile,
-    inputs: Any,
+    inputs: Rows,
     pretrained: Pretrained,
     preprocessing: Preprocessing,
     parallel: Parallel,
@@ -208,7 +208,7 @@ def _incomplete(rows: NDArray, intact: NDArray[np.bool_], size: int) -> NDArray:
 
 def make_extractor(
     backbone: nn.Module, preprocessing: Preprocessing, parallel: Parallel
-) -> Callable[[Parameters, Any], Iterator[NDArray[np.float32]]]:
+) -> Callable[[Parameters, Rows], Iterator[NDArray[np.float32]]]:
     """Returns a function that computes hidden states: (parameters, inputs) -> iterator of [n, L, D].
 
     Args:
@@ -218,7 +218,7 @@ def make_extractor(
     """
 
     def read(parameters: Parameters, inputs: Array) -> Array:
-        hidden_states: Any = backbone.apply({"params": parameters}, inputs)
+        hidden_states = cast(tuple[Array, ...], backbone.apply({"params": parameters}, inputs))
         return jnp.stack(hidden_states, axis=1).astype(jnp.float32)
 
     on_cpu, size = jax.default_backend() == "cpu", _batch(preprocessing, parallel)
@@ -227,7 +227,7 @@ def make_extractor(
     alone = len(parallel.devices) == 1 and jax.process_count() == 1
     at_once = cores() if on_cpu and alone else 1
 
-    def extract(parameters: Parameters, inputs: Any) -> Iterator[NDArray[np.float32]]:
+    def extract(parameters: Parameters, inputs: Rows) -> Iterator[NDArray[np.float32]]:
         # Inputs in files are streamed, so that reading overlaps with computation.
         resident = LARGEST_RESIDENT if isinstance(inputs, np.ndarray) else 0
         examples = Examples(inputs, np.zeros(len(inputs), np.int32))
@@ -249,7 +249,7 @@ def _batch(preprocessing: Preprocessing, parallel: Parallel) -> int:
     return len(parallel.devices) * each
 
 
-def _parts(inputs: Any, preprocessing: Preprocessing) -> Iterator[tuple[NDArray, int | None]]:
+def _parts(inputs: Rows, preprocessing: Preprocessing) -> Iterator[tuple[NDArray, int | None]]:
     """Yields rows of inputs that share a shape, and the length to which their texts are truncated."""
     rows = np.arange(len(inputs))
     if preprocessing.kind != "tokens":

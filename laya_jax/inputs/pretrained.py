@@ -1,8 +1,6 @@
 """Pretrained backbones of a config, and data prepared for them."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -17,6 +15,7 @@ from laya_jax.backbones.pretrained import (
 )
 from laya_jax.data import PADDING, Dataset, Tokenizer, is_own, load
 from laya_jax.engine import Config
+from laya_jax.typing import JsonObject
 
 NOT_SIZES = ("parent", "name", "dtype", "param_dtype")
 """Fields of a backbone that are not sizes."""
@@ -31,7 +30,7 @@ class BackboneRecord:
       weights: Checksum of the pretrained weights; None in an exported model, which includes them.
     """
 
-    sizes: dict[str, Any]
+    sizes: JsonObject
     weights: int | None = None
 
 
@@ -112,7 +111,7 @@ def _load_for(config: Config, decode: bool) -> Dataset:
     return dataclasses.replace(dataset, preprocessing=preprocessing, notes=dataset.notes + notes)
 
 
-def sizes_of(backbone: nn.Module) -> dict[str, Any]:
+def sizes_of(backbone: nn.Module) -> JsonObject:
     """Returns the sizes of a pretrained backbone as JSON-compatible values.
 
     >>> sizes_of(ViT(patch_size=14))["patch_size"]
@@ -122,9 +121,7 @@ def sizes_of(backbone: nn.Module) -> dict[str, Any]:
     return {name: getattr(backbone, name) for name in fields}
 
 
-def check_read_alike(
-    pretrained: Pretrained | None, sizes: Mapping[str, Any] | None, path: str | None
-) -> None:
+def check_read_alike(pretrained: Pretrained | None, sizes: JsonObject | None, path: str | None) -> None:
     """Checks that a pretrained backbone is still read in the same way as when a run was started with it.
 
     Earlier versions ignored some keys of its files that are honoured now.
@@ -148,13 +145,13 @@ def check_read_alike(
             )
 
 
-def backbone_of(config: Config, sizes: Mapping[str, Any]) -> nn.Module:
+def backbone_of(config: Config, sizes: JsonObject) -> nn.Module:
     """Builds the backbone with these sizes, including the pooling, without weights."""
     tuples = {name: tuple(value) if isinstance(value, list) else value for name, value in sizes.items()}
     return BACKBONES[config.backbone.kind].module(**{**tuples, **_options(config)})
 
 
-def _options(config: Config) -> dict[str, Any]:
+def _options(config: Config) -> JsonObject:
     pooling = config.backbone.pooling
     dtype = None if config.dtype == "float32" else jnp.dtype(config.dtype)
     return {"dtype": dtype, **({} if pooling is None else {"pooling": pooling})}

@@ -91,7 +91,7 @@ def _checksums(values: NDArray) -> NDArray[np.uint64]:
     return np.array([zlib.crc32(row.data) for row in rows], np.uint64) + WRITTEN
 
 
-def _open(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> NDArray | None:
+def _open(path: Path, dtype: DTypeLike, shape: tuple[int, ...]) -> np.memmap | None:
     """Memory-maps an array of this dtype and shape; None if the file does not contain one."""
     try:
         array = np.load(path, mmap_mode="r")

@@ -1,7 +1,7 @@
 """Fitting of a kernel head in closed form, with its penalty and temperature chosen on held-out examples."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +14,7 @@ from laya_jax.kernels.ridge import Solution
 from laya_jax.kernels.similarity import KERNELS
 from laya_jax.kernels.standardizing import Standardization, on_host, standardization_of, standardized
 from laya_jax.kernels.targets import Classes, Targets, targets_of
+from laya_jax.typing import ArrayLike, HiddenStates
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Penalties that are tried, relative to the mean square of the centred features."""
@@ -75,12 +76,12 @@ class KernelFit(NamedTuple):
 
 
 def fit_kernel_head(
-    hidden_states: Any,
-    targets: Any,
+    hidden_states: HiddenStates,
+    targets: ArrayLike,
     *,
     kernel: str = "gated",
     penalties: Sequence[float] = PENALTIES,
-    validation: tuple[Any, Any] | None = None,
+    validation: tuple[HiddenStates, ArrayLike] | None = None,
     landmarks: int | None = None,
     num_classes: int | None = None,
 ) -> KernelFit:
@@ -180,7 +181,7 @@ def _approximation(
     return Approximation(number, basis.residual, float(np.sqrt(np.mean(change**2)) / np.std(outputs)))
 
 
-def _check_penalties(penalties: Any) -> tuple[float, ...]:
+def _check_penalties(penalties: object) -> tuple[float, ...]:
     if not isinstance(penalties, Sequence) or isinstance(penalties, str):
         raise TypeError(f"penalties is {penalties!r}, expected a sequence of numbers")
     if not penalties:
@@ -199,7 +200,7 @@ def _check_landmarks(kernel: str, landmarks: int | None, number: int) -> int | N
     return landmarks
 
 
-def _check_validation(validation: Any, known: Targets) -> tuple[tuple[NDArray, ...], Targets]:
+def _check_validation(validation: object, known: Targets) -> tuple[tuple[NDArray, ...], Targets]:
     if not isinstance(validation, tuple) or len(validation) != 2:
         raise TypeError(
             f"validation is a {type(validation).__name__}, expected a pair of hidden states and targets"

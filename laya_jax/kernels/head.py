@@ -2,7 +2,6 @@
 
 import dataclasses
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +10,7 @@ import numpy as np
 from laya_jax.heads import EXACT, HeadOutput, check_hidden_states, check_layer_masks
 from laya_jax.kernels.similarity import KERNELS, kernel_parts
 from laya_jax.kernels.standardizing import Standardization
-from laya_jax.typing import Array, Float, HiddenStates
+from laya_jax.typing import Array, Float, HiddenStates, LayerMask
 
 
 @partial(
@@ -45,7 +44,7 @@ class KernelLayaHead:
     bias: Array
     kernel: str
 
-    def __call__(self, hidden_states: Any, layer_mask: Any = None) -> HeadOutput:
+    def __call__(self, hidden_states: HiddenStates, layer_mask: LayerMask | None = None) -> HeadOutput:
         """Predicts from the hidden states.
 
         Takes memory for 2 L arrays [B, M]; ``predict_in_blocks`` bounds it.
@@ -118,7 +117,7 @@ def votes_of(contributions: Float[Array, "batch layer classes"]) -> Float[Array,
     return jnp.where(attention > 0, contributions / jnp.where(attention > 0, attention, 1), 0)
 
 
-def predict_in_blocks(head: KernelLayaHead, hidden_states: Any, block: int = 256) -> HeadOutput:
+def predict_in_blocks(head: KernelLayaHead, hidden_states: HiddenStates, block: int = 256) -> HeadOutput:
     """Predicts many examples on the host, a block at a time, so that memory does not grow with their number.
 
     Args:

@@ -1,7 +1,6 @@
 """The kernel head as a Linen module, which gives it the interface of the other heads."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import jax.numpy as jnp
 
@@ -10,7 +9,7 @@ from laya_jax.heads import Head, HeadOutput, LayerVotes, Shapes, affine_shapes
 from laya_jax.kernels.head import KernelLayaHead, shares, votes_of
 from laya_jax.kernels.similarity import KERNELS
 from laya_jax.kernels.standardizing import Standardization
-from laya_jax.typing import Array, HiddenStates, Parameters
+from laya_jax.typing import Array, HiddenStates, LayerMask, Parameters, PyTree
 
 
 class KernelHead(Head):
@@ -74,7 +73,7 @@ class KernelHead(Head):
         self,
         parameters: Parameters,
         hidden_states: HiddenStates,
-        layer_mask: Any,
+        layer_mask: LayerMask | None,
         key: Array | None = None,
     ) -> HeadOutput:
         """Computes the head's output from arguments that have been checked."""
@@ -105,7 +104,7 @@ class KernelHead(Head):
         )
 
 
-def kernel_parameters(head: KernelLayaHead, points: int) -> Mapping[str, Any]:
+def kernel_parameters(head: KernelLayaHead, points: int) -> Parameters:
     """Returns a kernel head as parameters of a ``KernelHead``.
 
     Args:
@@ -113,7 +112,7 @@ def kernel_parameters(head: KernelLayaHead, points: int) -> Mapping[str, Any]:
       points: Number of points to store; those beyond the head's own are zero.
     """
     missing = ((0, points - len(head.coefficients)), (0, 0))
-    parameters: dict[str, Any] = {
+    parameters: dict[str, PyTree] = {
         "classifier": {"kernel": jnp.pad(head.coefficients, missing), "bias": head.bias}
     }
     standardize = head.standardization

@@ -72,13 +72,13 @@ def load_kernel_head(path: str | Path) -> KernelLayaHead:
 def _arrays(head: KernelLayaHead) -> dict[str, NDArray]:
     standardize = head.standardization
     layers = zip(standardize.means, standardize.scales, head.points, strict=True)
-    named: dict[str, Any] = {"coefficients": head.coefficients, "bias": head.bias}
+    named: dict[str, object] = {"coefficients": head.coefficients, "bias": head.bias}
     for i, arrays in enumerate(layers):
         named |= dict(zip((f"mean_{i}", f"scale_{i}", f"point_{i}"), arrays, strict=True))
     return {name: np.ascontiguousarray(array) for name, array in named.items()}
 
 
-def _checksum(facts: dict[str, Any], arrays: dict[str, NDArray]) -> str:
+def _checksum(facts: dict[str, object], arrays: dict[str, NDArray]) -> str:
     known = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name in sorted(arrays):
         known.update(repr((name, arrays[name].shape, str(arrays[name].dtype))).encode())

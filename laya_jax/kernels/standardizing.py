@@ -2,7 +2,6 @@
 
 import dataclasses
 from functools import partial
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,7 +45,7 @@ class Standardization:
         if widths != expected:
             raise ValueError(f"hidden_states have widths {widths}, expected {expected}")
         return tuple(
-            (layer_normalize([state.astype(jnp.float32)])[0] - mean[None]) * scale[None]
+            (jnp.asarray(layer_normalize([state.astype(jnp.float32)])[0]) - mean[None]) * scale[None]
             for state, mean, scale in zip(hidden_states, self.means, self.scales, strict=True)
         )
 
@@ -85,7 +84,7 @@ def standardized(standardize: Standardization, hidden_states: tuple[NDArray, ...
     return tuple(np.concatenate(layer) for layer in zip(*blocks, strict=True))
 
 
-def on_host(name: str, hidden_states: Any) -> tuple[NDArray, ...]:
+def on_host(name: str, hidden_states: HiddenStates) -> tuple[NDArray, ...]:
     """Checks hidden states and returns them as NumPy arrays, L of shape [N, d_i].
 
     >>> on_host("hidden_states", jnp.ones((3, 2, 4)))[0].shape
@@ -108,7 +107,7 @@ def _standardize(standardize: Standardization, hidden_states: tuple[Array, ...])
 
 @jax.jit
 def _normalize(state: Array) -> Array:
-    return layer_normalize([state.astype(jnp.float32)])[0]
+    return jnp.asarray(layer_normalize([state.astype(jnp.float32)])[0])
 
 
 def _moments(state: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -1,12 +1,15 @@
 """Targets of a kernel head (classes, several labels at once or numbers), and how predictions fit them."""
 
 import dataclasses
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_expit, log_softmax
+
+from laya_jax.typing import ArrayLike
 
 SHARPEST = 7.0
 """Maximum natural logarithm of the factor, the inverse of the temperature, on the outputs."""
@@ -104,7 +107,7 @@ class Numbers:
         return Judgement(loss, 1 - loss / variance if variance else float("nan"), 1.0)
 
 
-def targets_of(name: str, targets: Any, number: int, num_classes: int | None = None) -> Targets:
+def targets_of(name: str, targets: ArrayLike, number: int, num_classes: int | None = None) -> Targets:
     """Checks targets, and tells from their dtype what they are.
 
     Args:
@@ -149,7 +152,7 @@ def _classes(name: str, labels: NDArray, num_classes: int | None) -> Classes:
     return Classes(labels, count)
 
 
-def _calibrate(loss: Any, score: float) -> Judgement:
+def _calibrate(loss: Callable[[float], float], score: float) -> Judgement:
     """Finds the factor on the outputs with the lowest loss, which is convex in the factor."""
     found = minimize_scalar(lambda log: loss(np.exp(log)), bounds=(-SHARPEST, SHARPEST), method="bounded")
     return Judgement(float(found.fun), score, float(np.exp(-found.x)))

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from typing import Any
+from types import ModuleType
 
 from laya_jax.files import read_json, write_json
 from laya_jax.training import RunDirectory
+from laya_jax.typing import JsonObject
 
 IDENTITIES = "trackers.json"
 """File in a run directory with the run's identity in each tracker, so that a resumed run continues there."""
 
 
-def scalars(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+def scalars(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, float]]:
     """Yields the names and values of all numbers in metrics.
 
     >>> dict(scalars({"train": {"loss": 0.5}, "attention": [0.25, 0.75]}))
@@ -26,7 +27,7 @@ def scalars(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield f"{prefix}{name}", value
 
 
-def results(result: Mapping[str, Any]) -> dict[str, float]:
+def results(result: JsonObject) -> dict[str, float]:
     """Returns the numbers of a run's result: metrics on the test split, and faithfulness.
 
     >>> results({"run": "runs/digits", "seed": 0, "test": {"accuracy": 0.9}, "faithfulness": None})
@@ -47,7 +48,7 @@ def remember(run: RunDirectory, tracker: str, known: str) -> None:
     write_json(run.path / IDENTITIES, {**_identities(run), tracker: known})
 
 
-def optional(package: str) -> Any:
+def optional(package: str) -> ModuleType:
     """Imports a package that an extra of the same name installs.
 
     Raises:
@@ -62,6 +63,6 @@ def optional(package: str) -> Any:
         ) from None
 
 
-def _identities(run: RunDirectory) -> dict[str, Any]:
+def _identities(run: RunDirectory) -> JsonObject:
     path = run.path / IDENTITIES
     return dict(read_json(path)) if path.exists() else {}

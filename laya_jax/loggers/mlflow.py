@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jax
 
 from laya_jax.engine import flat, to_json
 from laya_jax.loggers.metrics import identity, optional, remember, results, scalars
 from laya_jax.training import Listener, RunDirectory
+from laya_jax.typing import JsonObject
 
 
 class MLflow(Listener):
@@ -37,11 +37,11 @@ class MLflow(Listener):
         self._client.update_run(known, status="RUNNING")
         self._runs[run.path] = known
 
-    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+    def epoch(self, run: RunDirectory, line: JsonObject) -> None:
         """Logs an epoch's metrics."""
         self._log(run, dict(scalars(line)), step=line["step"])
 
-    def finished(self, run: RunDirectory, result: Mapping[str, Any]) -> None:
+    def finished(self, run: RunDirectory, result: JsonObject) -> None:
         """Logs the result and closes the run."""
         self._log(run, results(result))
         if run.path in self._runs:

@@ -1,12 +1,12 @@
 """TensorBoard."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import jax
 
 from laya_jax.loggers.metrics import scalars
 from laya_jax.training import Listener, RunDirectory
+from laya_jax.typing import JsonObject
 
 
 class TensorBoard(Listener):
@@ -19,7 +19,7 @@ class TensorBoard(Listener):
         self._make_writer = SummaryWriter
         self._writers: dict[str, Any] = {}
 
-    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+    def epoch(self, run: RunDirectory, line: JsonObject) -> None:
         """Writes an epoch's metrics."""
         if jax.process_index():
             return

@@ -1,6 +1,5 @@
 """Weights & Biases."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import jax
 from laya_jax.engine import to_json
 from laya_jax.loggers.metrics import identity, optional, remember, results, scalars
 from laya_jax.training import Listener, RunDirectory
+from laya_jax.typing import JsonObject
 
 
 class WandB(Listener):
@@ -39,12 +39,12 @@ class WandB(Listener):
         )
         remember(run, "wandb", self._runs[run.path].id)
 
-    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+    def epoch(self, run: RunDirectory, line: JsonObject) -> None:
         """Logs an epoch's metrics."""
         if run.path in self._runs:
             self._runs[run.path].log(dict(scalars(line)), step=line["step"])
 
-    def finished(self, run: RunDirectory, result: Mapping[str, Any]) -> None:
+    def finished(self, run: RunDirectory, result: JsonObject) -> None:
         """Logs the result and closes the run."""
         if run.path in self._runs:
             tracked = self._runs.pop(run.path)

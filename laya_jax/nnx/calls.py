@@ -18,7 +18,7 @@ _PATH = "_laya_jax_path"
 _patching = threading.RLock()
 
 
-class Captured(nnx.Intermediate[Any]):
+class Captured(nnx.Intermediate[object]):
     """Hidden state and mark of every call of a layer; transforms treat it as any intermediate."""
 
 
@@ -89,7 +89,7 @@ class Recorder:
                 for cls, name, method in own:
                     setattr(cls, name, method)
 
-    def _patches(self, cls: type[nnx.Module]) -> dict[str, Callable[..., Any]]:
+    def _patches(self, cls: type[nnx.Module]) -> dict[str, Callable[..., object]]:
         methods = {
             name: method
             for base in reversed(cls.__mro__)
@@ -103,9 +103,9 @@ class Recorder:
             "perturb": self._seeing_perturbed(cls.perturb),
         }
 
-    def _seeing(self, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+    def _seeing(self, name: str, method: Callable[..., object]) -> Callable[..., object]:
         @functools.wraps(method, updated=())
-        def seeing(module: nnx.Module, *args: Any, **kwargs: Any) -> Any:
+        def seeing(module: nnx.Module, *args: object, **kwargs: object) -> object:
             layer = self._layer(module)
             if layer is None:  # of the same class, but no part of the model
                 return method(module, *args, **kwargs)
@@ -122,11 +122,16 @@ class Recorder:
 
         return seeing
 
-    def _seeing_sown(self, sow: Callable[..., Any]) -> Callable[..., Any]:
+    def _seeing_sown(self, sow: Callable[..., object]) -> Callable[..., object]:
         @functools.wraps(sow)
         def seeing(
-            module: nnx.Module, variable_type: Any, name: str, value: Any, *args: Any, **kwargs: Any
-        ) -> Any:
+            module: nnx.Module,
+            variable_type: object,
+            name: str,
+            value: object,
+            *args: object,
+            **kwargs: object,
+        ) -> object:
             layer = self._layer(module)
             if layer is not None and variable_type is not Captured:
                 self._record(module, f"{layer}/{name}".removeprefix("/"), "", value, (), *args, **kwargs)
@@ -134,9 +139,9 @@ class Recorder:
 
         return seeing
 
-    def _seeing_perturbed(self, perturb: Callable[..., Any]) -> Callable[..., Any]:
+    def _seeing_perturbed(self, perturb: Callable[..., object]) -> Callable[..., object]:
         @functools.wraps(perturb)
-        def seeing(module: nnx.Module, name: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        def seeing(module: nnx.Module, name: str, value: object, *args: object, **kwargs: object) -> object:
             perturbed = perturb(module, name, value, *args, **kwargs)
             layer = self._layer(module)
             if layer is not None:
@@ -162,8 +167,8 @@ class Recorder:
         module: nnx.Module,
         layer: str,
         method: str,
-        returned: Any,
-        arguments: Any = (),
+        returned: object,
+        arguments: object = (),
         *reduction: Any,
         **reductions: Any,
     ) -> None:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 from flax import nnx
@@ -27,18 +26,18 @@ from laya_jax.hidden_states import (
     traced,
 )
 from laya_jax.nnx.calls import Recorder
-from laya_jax.typing import HiddenStates
+from laya_jax.typing import ArrayLike, Bool, HiddenStates, PyTree
 
 
 def capture(
     model: nnx.Module,
-    *inputs: Any,
+    *inputs: PyTree,
     layers: str | int | Sequence[str | int],
     output: Output = None,
     pooling: str | None = None,
-    pooling_mask: Any = None,
+    pooling_mask: Bool[ArrayLike, "batch *positions"] | None = None,
     frozen: bool = True,
-    **options: Any,
+    **options: object,
 ) -> HiddenStates:
     """Runs an NNX model and returns the hidden states of the layers asked for, in order.
 
@@ -89,7 +88,7 @@ def capture(
     return as_hidden_states(choose(outputs, patterns, names), pooling, pooling_mask, frozen)
 
 
-def layer_names(model: nnx.Module, *inputs: Any, **options: Any) -> tuple[str, ...]:
+def layer_names(model: nnx.Module, *inputs: PyTree, **options: object) -> tuple[str, ...]:
     """Lists the layers whose output ``capture`` can return, in natural order; nothing is computed.
 
     Values that layers sow and methods other than ``__call__`` are among them, and layers of whose arrays
@@ -115,8 +114,8 @@ _FAILING = (
 
 def _run(
     model: nnx.Module,
-    inputs: tuple[Any, ...],
-    options: dict[str, Any],
+    inputs: tuple[PyTree, ...],
+    options: dict[str, object],
     patterns: tuple[str, ...] = ("*",),
     output: Output = None,
 ) -> list[LayerOutput]:
@@ -148,20 +147,22 @@ def _run(
     return sorted(outputs, key=lambda output: _natural(output.name))
 
 
-def _split(model: nnx.Module, inputs: Any, options: Any) -> tuple[tuple[Any, Any], Callable[..., Any]]:
+def _split(
+    model: nnx.Module, inputs: PyTree, options: PyTree
+) -> tuple[tuple[PyTree, list[PyTree]], Callable[..., tuple[nnx.Module, PyTree, PyTree]]]:
     """Takes a model and its inputs apart, into arrays and a function that makes copies of all out of them.
 
     NNX objects among the inputs are copied with the model, so that what they share stays shared.
     """
 
-    def is_object(value: Any) -> bool:
+    def is_object(value: object) -> bool:
         return isinstance(value, nnx.Pytree | nnx.Variable)
 
     leaves, structure = jax.tree.flatten((inputs, options), is_leaf=is_object)
     objects = {place: leaf for place, leaf in enumerate(leaves) if is_object(leaf)}
     graph, state = nnx.split((model, list(objects.values())))
 
-    def copies(state: Any, others: list[Any]) -> tuple[nnx.Module, Any, Any]:
+    def copies(state: PyTree, others: list[PyTree]) -> tuple[nnx.Module, PyTree, PyTree]:
         copy, copied = nnx.merge(graph, state, copy=True)
         filled = dict(enumerate(others)) | dict(zip(objects, copied, strict=True))
         return copy, *jax.tree.unflatten(structure, filled.values())

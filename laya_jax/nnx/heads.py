@@ -4,8 +4,8 @@ Each head has the same settings, the same parameter names and shapes, and calls 
 head of the same name; ``linen_parameters`` and ``load_linen_parameters`` convert between them.
 """
 
-from collections.abc import Sequence
-from typing import Any, TypedDict, Unpack
+from collections.abc import Mapping, Sequence
+from typing import TypedDict, Unpack
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ from laya_jax.heads import (
     initial_value,
     promote,
 )
-from laya_jax.typing import Array, Parameters
+from laya_jax.typing import Array, HiddenStates, LayerMask, Parameters
 
 
 class Head(nnx.Module):
@@ -50,14 +50,17 @@ class Head(nnx.Module):
             value = initial_value(
                 rngs.params(), shape, settings.kernel_init_of(name), settings.bias_init, settings.param_dtype
             )
-            affine = isinstance(value, dict)
-            held = nnx.Dict({k: nnx.Param(v) for k, v in value.items()}) if affine else nnx.Param(value)
+            held = (
+                nnx.Dict({k: nnx.Param(v) for k, v in value.items()})
+                if isinstance(value, Mapping)
+                else nnx.Param(value)
+            )
             setattr(self, name, held)
 
     def __call__(
         self,
-        hidden_states: Any,
-        layer_mask: Any = None,
+        hidden_states: HiddenStates,
+        layer_mask: LayerMask | None = None,
         *,
         deterministic: bool | None = None,
         rngs: nnx.Rngs | None = None,

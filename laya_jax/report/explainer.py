@@ -1,6 +1,6 @@
 """Explanation of examples by a trained model, with one forward pass for all attributions."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,10 @@ from laya_jax.attribution import Explanation, explain
 from laya_jax.classifier import Classifier
 from laya_jax.data import Examples
 from laya_jax.engine import Feed, Predictor, Reader, divisible, make_parallel
+from laya_jax.heads import HeadOutput
 from laya_jax.inputs import inputs_of
 from laya_jax.training import SILENT, DeviceConfig, Listener, TrainedModel
-from laya_jax.typing import Array, Parameters
+from laya_jax.typing import Array, ArrayLike, HiddenStates, Parameters
 
 
 class Explained(NamedTuple):
@@ -86,9 +87,10 @@ def explanation_reader(classifier: Classifier) -> Reader:
     """Returns a reader of logits and, for a head with attention, of its explanation without the bias."""
     head = classifier.head
 
-    def read(parameters: Parameters, inputs: Array) -> tuple[Any, ...]:
-        hidden_states: Any = classifier.apply({"params": parameters}, inputs, method="hidden_states")
-        output: Any = head.apply({"params": parameters["head"]}, hidden_states)
+    def read(parameters: Parameters, inputs: Array) -> tuple[ArrayLike, ...]:
+        states = classifier.apply({"params": parameters}, inputs, method="hidden_states")
+        hidden_states = cast(HiddenStates, states)
+        output = cast(HeadOutput, head.apply({"params": parameters["head"]}, hidden_states))
         logits = output.logits.astype(jnp.float32)
         if not head.weighs_layers:
             return (logits,)

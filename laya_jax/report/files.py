@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from laya_jax.attribution import effective_depth, label_suspicion, of_class
+from laya_jax.attribution import by_name, effective_depth, label_suspicion, of_class
 from laya_jax.files import write_json, writing
 from laya_jax.report.measuring import Attributed
 from laya_jax.report.seeds import other_seeds
 from laya_jax.spreadsheet import write_rows
+from laya_jax.typing import JsonObject
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ SHOWN = 40
 """Number of samples in the figure of contributions."""
 
 
-def write_numbers(path: Path, runs: Sequence[Attributed], stability: dict[str, Any] | None) -> None:
+def write_numbers(path: Path, runs: Sequence[Attributed], stability: JsonObject | None) -> None:
     """Writes the measurements of the runs as one JSON object."""
     write_json(path, {"runs": [run.numbers for run in runs], "stability": stability})
 
@@ -41,7 +42,7 @@ def write_samples(path: Path, run: Attributed, ids: Sequence[str], labels: NDArr
       ids: Ids of the samples, in order.
       labels: True classes, [N].
     """
-    suspicion = label_suspicion(run.explained.logits, labels, run.explained.explanation)
+    suspicion = by_name(label_suspicion(run.explained.logits, labels, run.explained.explanation))
     with writing(f"{path}.npz", binary=True) as file:
         np.savez(file, **_arrays(run, ids, labels, suspicion))
     columns = _columns(run, ids, labels, suspicion)
@@ -74,10 +75,10 @@ def _arrays(
 
 def _columns(
     run: Attributed, ids: Sequence[str], labels: NDArray, suspicion: dict[str, NDArray]
-) -> dict[str, Sequence[Any]]:
+) -> dict[str, Sequence[object]]:
     explanation, names = run.explained.explanation, run.numbers["class_names"]
     predicted = np.argmax(run.explained.logits, axis=1)
-    columns: dict[str, Sequence[Any]] = {
+    columns: dict[str, Sequence[object]] = {
         "id": ids,
         "label": [names[label] for label in labels],
         "predicted": [names[label] for label in predicted],

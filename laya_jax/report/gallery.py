@@ -2,7 +2,6 @@
 
 import base64
 import io
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,7 @@ from laya_jax.attribution import contribution_shares, label_suspicion, of_class
 from laya_jax.data import Schema, TextEncoder
 from laya_jax.engine import softmax
 from laya_jax.report.measuring import Attributed
+from laya_jax.typing import JsonObject
 
 SHEET_COLUMNS, SHEET_ROWS = 20, 25
 FINE, COARSE, MANY = 144, 64, 1_000
@@ -22,7 +22,7 @@ WORDS = 60
 """Maximum number of words shown of a text."""
 
 
-def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Schema) -> dict[str, Any]:
+def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Schema) -> JsonObject:
     """Returns JSON-compatible data of the samples; fractions in thousandths, contributions in hundredths.
 
     Args:
@@ -46,7 +46,7 @@ def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Sc
         "labels": labels.tolist(),
         "predicted": predicted.tolist(),
         "probability": _whole(probabilities.max(axis=1), 1000),
-        "suspicion": _whole(label_suspicion(logits, labels)["self_confidence"], 100),
+        "suspicion": _whole(label_suspicion(logits, labels).self_confidence, 100),
         "layers": layers,
         "pictures": sprite_sheets(
             inputs.reshape(number, *schema.preprocessing.shape), FINE if number <= MANY else COARSE
@@ -57,7 +57,7 @@ def gallery(attributed: Attributed, inputs: NDArray, labels: NDArray, schema: Sc
     }
 
 
-def sprite_sheets(images: NDArray, largest: int = FINE) -> dict[str, Any]:
+def sprite_sheets(images: NDArray, largest: int = FINE) -> JsonObject:
     """Arranges images [N, H, W, C] as thumbnails on sprite sheets, each a data URL.
 
     Args:

@@ -1,7 +1,7 @@
 """Measurements of a trained model's attention: profiles, faithfulness, diagnostics."""
 
 import dataclasses
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +15,7 @@ from laya_jax.report.explainer import Explained, Explainer
 from laya_jax.report.noise import with_noise
 from laya_jax.report.plain import plain
 from laya_jax.training import faithfulness as deletion
+from laya_jax.typing import JsonObject
 
 RERUN = 5_000
 """Maximum number of examples for which the network runs again, with other parameters or noise."""
@@ -44,7 +45,7 @@ class Attributed(NamedTuple):
         attention over layers.
     """
 
-    numbers: dict[str, Any]
+    numbers: JsonObject
     explained: Explained
     profiles: attribution.Profiles | None
     contribution_profiles: attribution.Profiles | None
@@ -95,7 +96,7 @@ def attribute(
     return Attributed(numbers, explained, profiles, contribution_profiles, shapley, curves)
 
 
-def _without_layers(explainer: Explainer, explained: Explained, labels: NDArray) -> dict[str, Any]:
+def _without_layers(explainer: Explainer, explained: Explained, labels: NDArray) -> JsonObject:
     """Computes what can be measured of every head; None for what needs attention over layers, or outliers."""
     model, (logits, explanation) = explainer.model, explained
     attention = None if explanation is None else explanation.attention
@@ -107,7 +108,7 @@ def _without_layers(explainer: Explainer, explained: Explained, labels: NDArray)
         "class_names": list(model.schema.class_names),
         "warnings": list(model.warnings),
         "metrics": dataclasses.asdict(measure(logits, attention, labels)),
-        "mistakes": _detections(attribution.uncertainty(logits, explanation), wrong),
+        "mistakes": _detections(attribution.by_name(attribution.uncertainty(logits, explanation)), wrong),
         "outliers": None,
         "contribution_profiles": None,
         "profiles": None,
@@ -126,7 +127,7 @@ def _inside_the_head(
     shapley: attribution.ShapleyValues,
     curves: attribution.LayerCurves,
     explainer: Explainer,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Computes the measurements that need only the explanation, without running the network."""
     _begin(explainer, "layers left out")
     masked, zeroed = attribution.leave_one_out(explanation)
@@ -137,7 +138,7 @@ def _inside_the_head(
         "completeness_gap": attribution.completeness_gap(explanation, logits),
         "agreement": {
             name: plain(attribution.agreement(values, masked, zeroed))
-            for name, values in attribution.attributions(explanation, shapley).items()
+            for name, values in attribution.attributions(explanation, shapley)._asdict().items()
         },
         "shapley_error": None if shapley.errors is None else float(shapley.errors.mean()),
         "curves": {
@@ -157,7 +158,7 @@ def _inside_the_head(
     }
 
 
-def _curve(explanation: Explanation, values: NDArray, curves: attribution.LayerCurves) -> dict[str, Any]:
+def _curve(explanation: Explanation, values: NDArray, curves: attribution.LayerCurves) -> JsonObject:
     """Computes the curve with the layers in order of an attribution, and its scores."""
     curve = attribution.curve_of(explanation, values)
     comprehensiveness, sufficiency = curves.scores(curve)
@@ -178,7 +179,7 @@ def _deletion(explanation: Explanation, values: NDArray) -> dict[str, float]:
 
 def _randomization(
     explainer: Explainer, examples: Examples, explanation: Explanation, random_labels: Explainer | None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Measures the similarity of attention after randomising a part of the parameters."""
     _begin(explainer, "random parameters")
     model = explainer.explained
@@ -196,7 +197,7 @@ def _randomization(
     return found
 
 
-def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> dict[str, Any]:
+def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanation) -> JsonObject:
     """Measures the similarity of attention under small input noise."""
     _begin(explainer, "noise on the inputs")
     some = examples.take(slice(RERUN))
@@ -210,17 +211,17 @@ def _input_noise(explainer: Explainer, examples: Examples, explanation: Explanat
     }
 
 
-def _outliers(inside: Explained, outside: Explained) -> dict[str, Any]:
+def _outliers(inside: Explained, outside: Explained) -> JsonObject:
     """Measures how well each score detects outliers, given the class profiles of the examples."""
     profile = None
     if inside.explanation is not None:
         predicted = np.argmax(inside.logits, axis=1)
         profile = attribution.class_profile(inside.explanation.attention, predicted, inside.logits.shape[1])
-    scores = [attribution.uncertainty(*each, profile) for each in (inside, outside)]
+    scores = [attribution.by_name(attribution.uncertainty(*each, profile)) for each in (inside, outside)]
     strange = np.repeat([False, True], [len(inside.logits), len(outside.logits)])
     joined = {name: np.concatenate([each[name] for each in scores]) for name in scores[0]}
     return _detections(joined, strange)
 
 
-def _detections(scores: dict[str, NDArray], positive: NDArray) -> dict[str, Any]:
+def _detections(scores: dict[str, NDArray], positive: NDArray) -> JsonObject:
     return {name: plain(attribution.detection(values, positive)) for name, values in scores.items()}

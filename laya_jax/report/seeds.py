@@ -1,7 +1,6 @@
 """Stability of attention and contributions across runs that differ only in their seed."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from numpy.typing import NDArray
 
@@ -9,9 +8,10 @@ from laya_jax import attribution
 from laya_jax.attribution import contribution_shares
 from laya_jax.report.measuring import Attributed
 from laya_jax.report.plain import plain
+from laya_jax.typing import JsonObject
 
 
-def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
+def stability(runs: Sequence[Attributed]) -> JsonObject | None:
     """Measures the similarity of attention and contributions across ``other_seeds(runs)``.
 
     Returns:
@@ -25,7 +25,7 @@ def stability(runs: Sequence[Attributed]) -> dict[str, Any] | None:
     return {**attention, "contributions": _stability([contribution_shares(each) for each in explanations])}
 
 
-def _stability(values: Sequence[NDArray]) -> dict[str, Any]:
+def _stability(values: Sequence[NDArray]) -> JsonObject:
     overlap = attribution.profile_overlap([each.mean(axis=0) for each in values])
     return plain({**attribution.stability(values)._asdict(), "overlap": overlap})
 

@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from typing import Any
 
@@ -12,9 +12,10 @@ from jax.extend.core import Jaxpr, jaxprs_in_params
 from jax.interpreters.partial_eval import dce_jaxpr
 
 from laya_jax.cost import count_flops
-from laya_jax.engine import Config, MeshParallel
+from laya_jax.engine import Batch, Config, MeshParallel, TrainState
 from laya_jax.tpu.chips import EXTRA, Chip, find_topology
 from laya_jax.tpu.lowering import AbstractTraining, abstract_training
+from laya_jax.typing import JsonObject, PyTree
 
 
 class DoesNotFitError(Exception):
@@ -69,7 +70,7 @@ class CompileReport:
         """Upper bound on the examples per second on all chips."""
         return self.batch_size / self.seconds[self.limit]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """Returns the report as JSON-compatible values."""
         derived = ("seconds", "limit", "examples_per_second")
         fields = {**dataclasses.asdict(self), "chip": self.chip._asdict()}
@@ -156,7 +157,7 @@ def _costs_of_step(training: AbstractTraining, parallel: MeshParallel) -> tuple[
     them in its loop; and the bytes that loops read and write in further iterations are added.
     """
 
-    def step(state: Any, data: None, batches: Any) -> Any:
+    def step(state: TrainState, data: None, batches: Batch[jax.Array]) -> PyTree:
         return training.chunk(state, data, batches, 1)
 
     arguments = (training.state, None, training.batches(1, parallel))
@@ -187,10 +188,9 @@ def _bytes(variable: Any) -> int:
     return size
 
 
-def _compile(function: Any, parallel: MeshParallel, *arguments: Any) -> Any:
+def _compile(function: Callable[..., object], parallel: MeshParallel, *arguments: object) -> Any:
     with _not_kept():
-        compiled: Any = parallel.compile(function, donate=True)
-        return compiled.lower(*arguments).compile()
+        return parallel.compile(function, donate=True).lower(*arguments).compile()
 
 
 @contextlib.contextmanager

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import re
 from glob import glob
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 from jax.experimental import topologies
@@ -36,7 +36,7 @@ class Chip(NamedTuple):
     bandwidth: float
     memory: int
     axes: int
-    options: dict[str, Any]
+    options: dict[str, object]
 
 
 CHIPS = {

@@ -1,11 +1,12 @@
 """Abstract training, with shapes in place of data and parameters, to lower or compile for other machines."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import export
+from jax.typing import DTypeLike
 
 from laya_jax.checks import check_choice
 from laya_jax.data import Examples, Preprocessing, Schema, Vocabulary, held_out, steps_per_epoch
@@ -25,6 +26,7 @@ from laya_jax.engine import (
     make_train_chunk,
 )
 from laya_jax.inputs import inputs_for, load_for, pretrained_of
+from laya_jax.typing import PyTree
 
 IMAGES = {"fashion_mnist": (60_000, (28, 28, 1), 10), "cifar10": (50_000, (32, 32, 3), 10)}
 """Number of training examples, image shape and number of classes of data sets that need not be present."""
@@ -48,7 +50,7 @@ class AbstractTraining(NamedTuple):
     examples: Examples
     batch_size: int
 
-    def arguments(self, parallel: MeshParallel) -> tuple[Any, ...]:
+    def arguments(self, parallel: MeshParallel) -> tuple[PyTree, ...]:
         """Returns the arguments as placed by ``Engine`` and ``Feed``: (state, data, batches, count)."""
         state, examples = _placed((self.state, self.examples), parallel.replicated)
         count = jax.ShapeDtypeStruct((), jnp.int32, sharding=parallel.replicated)
@@ -57,14 +59,13 @@ class AbstractTraining(NamedTuple):
         indices = jax.ShapeDtypeStruct((CHUNK, self.batch_size), jnp.int32, sharding=parallel.divided(1))
         return state, examples, indices, count
 
-    def batches(self, steps: int, parallel: MeshParallel) -> Batch:
+    def batches(self, steps: int, parallel: MeshParallel) -> Batch[jax.ShapeDtypeStruct]:
         """Returns batches that contain the examples themselves."""
         inputs, labels = (
             jax.ShapeDtypeStruct((steps, self.batch_size, *of.shape[1:]), of.dtype) for of in self.examples
         )
         weights = jax.ShapeDtypeStruct(labels.shape, jnp.float32)
-        batches: Batch = _placed(Batch(inputs, labels, weights), parallel.divided(1))
-        return batches
+        return _placed(Batch(inputs, labels, weights), parallel.divided(1))
 
 
 def abstract_training(config: Config) -> AbstractTraining:
@@ -118,7 +119,7 @@ def lower(config: Config, platform: str = "cuda") -> export.Exported:
     """
     check_choice("platform", platform, ("cpu", "cuda", "rocm", "tpu"))
     training, parallel = abstract_training(config), MeshParallel(jax.devices()[:1])
-    compiled: Any = parallel.compile(training.chunk, donate=True)
+    compiled = parallel.compile(training.chunk, donate=True)
     return export.export(compiled, platforms=(platform,))(*training.arguments(parallel))
 
 
@@ -141,11 +142,11 @@ def _data(config: Config) -> tuple[Schema, Examples]:
     return schema, _flat_examples(number, preprocessing, dtype)
 
 
-def _flat_examples(number: int, preprocessing: Preprocessing, dtype: Any) -> Examples:
+def _flat_examples(number: int, preprocessing: Preprocessing, dtype: DTypeLike) -> Examples:
     """Returns the shapes of examples as ``Feed`` stores them on a device."""
     inputs = jax.ShapeDtypeStruct((number, math.prod(preprocessing.shape)), dtype)
     return Examples(inputs, jax.ShapeDtypeStruct((number,), jnp.int32))
 
 
-def _placed(tree: Any, sharding: jax.sharding.Sharding) -> Any:
+def _placed(tree: PyTree, sharding: jax.sharding.Sharding) -> PyTree:
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)

@@ -7,7 +7,7 @@ import re
 import sys
 import warnings
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,12 @@ from typing import Any, TypeAlias
 import jax
 
 from laya_jax.engine import TrainState, checksum
+from laya_jax.typing import JsonObject
 
 VERSION = 2
 """Version of the checkpoint format. Version 1, without a checksum of the progress, can still be read."""
 
-Progress: TypeAlias = dict[str, Any]
+Progress: TypeAlias = JsonObject
 """State of the training loop besides the ``TrainState``, as JSON."""
 
 
@@ -122,7 +123,7 @@ class Checkpoints:
                 return progress
         raise DamagedCheckpointError(f"checkpoint {step} is damaged")
 
-    def _read(self, step: int, item: str, how: Any) -> Any:
+    def _read(self, step: int, item: str, how: object) -> Any:
         try:
             return self._manager.restore(step, args=self._arguments.Composite(**{item: how}))[item]
         except Exception as error:  # damaged files make Orbax, TensorStore and JSON raise anything
@@ -225,7 +226,7 @@ class _LatestTwoAndBest:
     def __init__(self, best_steps: dict[int, int]) -> None:
         self.best_steps = best_steps
 
-    def should_preserve(self, checkpoints: Any, *, context: Any) -> list[bool]:
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: object) -> list[bool]:
         del context  # not needed
         steps = [checkpoint.step for checkpoint in checkpoints]
         latest = sorted(steps)[-2:]
@@ -244,11 +245,11 @@ def _check_shapes(state: TrainState, like: TrainState, name: str) -> None:
             )
 
 
-def _checksum_of_json(values: Mapping[str, Any]) -> int:
+def _checksum_of_json(values: Mapping[str, object]) -> int:
     return zlib.crc32(json.dumps(values, sort_keys=True).encode())
 
 
-def _fields(state: TrainState) -> dict[str, Any]:
+def _fields(state: TrainState) -> dict[str, object]:
     """Returns the fields to save, without those that are None, as in versions without these fields."""
     fields = {field.name: getattr(state, field.name) for field in dataclasses.fields(state)}
     return {name: value for name, value in fields.items() if value is not None}
@@ -262,7 +263,9 @@ def _ignore_closed_loops() -> None:
     sys.unraisablehook = partial(_unless_closed_loop, hook)
 
 
-def _unless_closed_loop(hook: Callable[[Any], Any], unraisable: Any) -> None:
+def _unless_closed_loop(
+    hook: "Callable[[sys.UnraisableHookArgs], object]", unraisable: "sys.UnraisableHookArgs"
+) -> None:
     if "Event loop is closed" not in str(unraisable.exc_value):
         hook(unraisable)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
+from numpy.typing import NDArray
 
 from laya_jax.engine import Config, TrainedModel, initial_parameters, make_classifier, read_record, to_json
 from laya_jax.files import new_directory, write_json, writing
@@ -17,6 +18,7 @@ from laya_jax.inputs import BackboneRecord, backbone_of, sizes_of
 from laya_jax.training import manifest
 from laya_jax.training.data_record import read_data, read_schema, write_schema
 from laya_jax.training.run_directory import BACKBONE, CONFIG, FILES, check_is_new
+from laya_jax.typing import PyTree
 
 WEIGHTS = "model.safetensors"
 
@@ -91,7 +93,7 @@ def import_model(directory: str | Path) -> TrainedModel:
     )
 
 
-def shapes_of(make: Callable[[], Any], directory: Path) -> Any:
+def shapes_of(make: Callable[[], PyTree], directory: Path) -> PyTree:
     """Evaluates shapes abstractly, without allocating memory.
 
     Raises:
@@ -111,7 +113,9 @@ def tell(messages: tuple[str, ...]) -> tuple[str, ...]:
     return messages
 
 
-def _check_arrays(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
+def _check_arrays(
+    found: Mapping[str, NDArray], expected: Mapping[str, jax.ShapeDtypeStruct], path: Path
+) -> None:
     missing, surplus = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or surplus:
         raise ValueError(f"{path} does not match its config: missing {missing}, unexpected {surplus}")

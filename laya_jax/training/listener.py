@@ -1,10 +1,10 @@
 """Listeners: callbacks that follow data, training, prediction and attribution."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from laya_jax.data import Dataset
 from laya_jax.training.run_directory import RunDirectory
+from laya_jax.typing import JsonObject
 
 
 class Listener:
@@ -31,10 +31,10 @@ class Listener:
     def steps(self, done: int, total: int) -> None:
         """Called after every chunk: ``done`` of the ``total`` steps of this epoch."""
 
-    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+    def epoch(self, run: RunDirectory, line: JsonObject) -> None:
         """Called after every epoch of a run with its line of metrics."""
 
-    def finished(self, run: RunDirectory, result: Mapping[str, Any]) -> None:
+    def finished(self, run: RunDirectory, result: JsonObject) -> None:
         """Called with a run's result, as written to its directory."""
 
     def stopped(self, run: RunDirectory) -> None:
@@ -89,12 +89,12 @@ class Listeners(Listener):
         for listener in self._listeners:
             listener.steps(done, total)
 
-    def epoch(self, run: RunDirectory, line: Mapping[str, Any]) -> None:
+    def epoch(self, run: RunDirectory, line: JsonObject) -> None:
         """Forwards an epoch's line of metrics."""
         for listener in self._listeners:
             listener.epoch(run, line)
 
-    def finished(self, run: RunDirectory, result: Mapping[str, Any]) -> None:
+    def finished(self, run: RunDirectory, result: JsonObject) -> None:
         """Forwards the result of a run."""
         for listener in self._listeners:
             listener.finished(run, result)

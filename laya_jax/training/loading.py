@@ -152,7 +152,7 @@ def predict(
     *,
     explain: bool = False,
     listener: Listener = SILENT,
-) -> Outputs:
+) -> Outputs[NDArray]:
     """Computes a model's outputs for examples, in order.
 
     Args:
@@ -168,7 +168,7 @@ def predict(
     size = min(model.config.batch_size, LARGEST_BATCH)
     predictor = _predictor(model.classifier, model.schema.preprocessing, parallel, size, explain)
     placed, feed = devices.replicate(model.parameters), Feed(examples, devices)
-    outputs: Outputs = predictor.outputs(placed, feed, listener.predicted)[0]
+    outputs: Outputs[NDArray] = predictor.outputs(placed, feed, listener.predicted)[0]
     return outputs
 
 

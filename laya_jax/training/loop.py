@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from laya_jax.engine import Engine, PlacedState, TrainState, any_process, measure
 from laya_jax.training.listener import Listener
 from laya_jax.training.recorder import NonFiniteLossError, Recorder, recording
 from laya_jax.training.run_directory import RunDirectory
+from laya_jax.typing import JsonObject
 
 SAVE_EVERY = 300.0
 """Seconds between checkpoints within a long epoch."""
@@ -39,7 +39,7 @@ class Interruption:
         signal.signal(signal_number, signal.SIG_DFL)
 
 
-def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> list[dict[str, Any]]:
+def train(engine: Engine, runs: Sequence[RunDirectory], listener: Listener) -> list[JsonObject]:
     """Trains the engine's seeds to completion, each in its run directory, resuming from any checkpoints.
 
     Args:
@@ -84,7 +84,7 @@ def _announced(runs: Sequence[RunDirectory], listener: Listener) -> Iterator[Non
 
 def _finish(
     engine: Engine, recorders: Sequence[Recorder], initial: Sequence[TrainState], listener: Listener
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Tests the best parameters of the runs that completed."""
     best = [
         state if recorder.error else recorder.best(state)

@@ -10,7 +10,6 @@ import hashlib
 import json
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from laya_jax.engine import flat, read_record
 from laya_jax.files import append_text, digest, read_bytes, refuse_links, write_json, write_text
@@ -100,7 +99,7 @@ def check(directory: Path, names: Collection[str], optional: Collection[str] = (
             raise ValueError(f"{wrong}; {_advice(directory)}")
 
 
-def write(directory: Path, name: str, value: Any) -> None:
+def write(directory: Path, name: str, value: object) -> None:
     """Writes and lists a JSON file, replacing any file of that name."""
     text = json.dumps(value, indent=1) + "\n"
     files, content = _load(directory), text.encode()

@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from types import MappingProxyType
-from typing import Any
 
 import jax
 import numpy as np
@@ -17,6 +16,7 @@ from laya_jax.training.early_stopping import EarlyStopping
 from laya_jax.training.progress import EpochTotals, Progress
 from laya_jax.training.records import Faithfulness, Result
 from laya_jax.training.run_directory import CHECKPOINTS, METRICS, RunDirectory
+from laya_jax.typing import JsonObject
 
 
 class NonFiniteLossError(ArithmeticError):
@@ -128,8 +128,8 @@ class Recorder:
         )
 
     def end_epoch(
-        self, validation: Metrics, state: TrainState, details: Mapping[str, Any] = MappingProxyType({})
-    ) -> dict[str, Any] | None:
+        self, validation: Metrics, state: TrainState, details: Mapping[str, object] = MappingProxyType({})
+    ) -> JsonObject | None:
         """Records an epoch's metrics, and starts saving a checkpoint.
 
         Args:
@@ -202,7 +202,7 @@ class Recorder:
             f"checkpoint cannot be read; {instead} replaces it"
         )
 
-    def finish(self, test: Metrics, flips: NDArray | None) -> dict[str, Any]:
+    def finish(self, test: Metrics, flips: NDArray | None) -> JsonObject:
         """Writes the result: metrics of the best epoch's parameters on the test split."""
         lines = list(self.run.lines())
         result = Result(

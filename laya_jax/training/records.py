@@ -1,9 +1,9 @@
 """Schemas of a run's JSON files, against which they are validated when read."""
 
 import dataclasses
-from typing import Any
 
 from laya_jax.engine import Metrics, ParallelConfig
+from laya_jax.typing import JsonObject
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +49,7 @@ class EpochLine:
     validation: Metrics
     seconds: float
     examples_per_second: int
-    details: dict[str, Any] = dataclasses.field(default_factory=dict)
+    details: JsonObject = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,10 +16,9 @@ trackers.json      identities of the run in W&B and MLflow, if requested
 import dataclasses
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import jax
 
@@ -48,6 +47,7 @@ from laya_jax.training.data_record import (
 )
 from laya_jax.training.environment import environment
 from laya_jax.training.records import EnvironmentRecord, EpochLine, Result
+from laya_jax.typing import JsonObject
 
 CONFIG, ENVIRONMENT, BACKBONE = "config.json", "environment.json", "backbone.json"
 METRICS, RESULT, CHECKPOINTS, LOCK = "metrics.jsonl", "result.json", "checkpoints", ".lock"
@@ -84,7 +84,7 @@ class RunDirectory:
         fingerprint: int,
         backbone: BackboneRecord | None = None,
         parallel: ParallelConfig = ParallelConfig(),
-        **known: Any,
+        **known: object,
     ) -> "RunDirectory":
         """Creates the directory of a new run atomically.
 
@@ -198,11 +198,11 @@ class RunDirectory:
                 raise FileExistsError(f"another process is training the run in {self.path}") from None
             yield
 
-    def log(self, line: Mapping[str, Any]) -> None:
+    def log(self, line: JsonObject) -> None:
         """Appends a line to the metrics, and syncs it to disk."""
         manifest.grow(self.path, METRICS, json.dumps(line) + "\n")
 
-    def lines(self) -> Iterator[dict[str, Any]]:
+    def lines(self) -> Iterator[JsonObject]:
         """Reads the lines of the metrics, without an incompletely written last line.
 
         Raises:
@@ -226,7 +226,7 @@ class RunDirectory:
         length = sum(map(len, content.splitlines(keepends=True)[:kept]))
         manifest.shrink(self.path, METRICS, length)
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> JsonObject | None:
         """Reads the result of a finished run; None if it has not finished."""
         path = self.path / RESULT
         return dataclasses.asdict(read_record(Result, path)) if path.exists() else None

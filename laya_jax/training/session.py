@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import jax
 
@@ -30,6 +30,7 @@ from laya_jax.training.listener import SILENT, Listener
 from laya_jax.training.loop import train
 from laya_jax.training.recorder import NonFiniteLossError
 from laya_jax.training.run_directory import CONFIG, RunDirectory, check_is_new
+from laya_jax.typing import JsonObject
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ def start(
     listener: Listener = SILENT,
     *,
     side_by_side: bool = False,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """Trains new runs on the same data, with the same pretrained backbone if they have one.
 
     Args:
@@ -94,7 +95,7 @@ def resume(
     parallel: ParallelConfig | None = None,
     listener: Listener = SILENT,
     config: Config | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """Resumes a run from its latest intact checkpoint, or from the start if there is none.
 
     Args:
@@ -213,7 +214,7 @@ def _check_alike(configs: Sequence[Config], paths: Sequence[Path]) -> None:
             )
 
 
-def _inputs_of(config: Config) -> tuple[Any, ...]:
+def _inputs_of(config: Config) -> tuple[object, ...]:
     """Returns all settings that determine a run's inputs."""
     pretrained = config.backbone.path is not None
     return (config.data, *((config.backbone, config.dtype) if pretrained else ()))

@@ -3,6 +3,7 @@ import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from laya_jax.attribution import (
+    by_name,
     class_profile,
     detection,
     label_suspicion,
@@ -61,24 +62,24 @@ def test_uncertainty_is_high_where_layers_disagree():
     )
     found = uncertainty(explanation.logits, explanation)
     for name in ("max_softmax", "energy", "attention_entropy", "contribution_conflict", "lens_disagreement"):
-        assert found[name][1] > found[name][0], name
-    assert found["contribution_conflict"][0] == pytest.approx(0)
-    np.testing.assert_allclose(found["lens_disagreement"], [0, 0.5])
+        assert getattr(found, name)[1] > getattr(found, name)[0], name
+    assert found.contribution_conflict[0] == pytest.approx(0)
+    np.testing.assert_allclose(found.lens_disagreement, [0, 0.5])
 
 
 def test_the_distance_to_a_profile_is_that_of_the_predicted_class(explanation):
     predicted = np.argmax(explanation.logits, axis=1)
     attention = explanation.attention
     own = class_profile(attention, predicted, CLASSES)
-    given = uncertainty(explanation.logits, explanation, own)["profile_distance"]
-    np.testing.assert_allclose(given, uncertainty(explanation.logits, explanation)["profile_distance"])
+    given = uncertainty(explanation.logits, explanation, own).profile_distance
+    np.testing.assert_allclose(given, uncertainty(explanation.logits, explanation).profile_distance)
     exact = own._replace(attention=np.tile(attention[0], (CLASSES, 1)))
-    assert uncertainty(explanation.logits, explanation, exact)["profile_distance"][0] == pytest.approx(0)
+    assert uncertainty(explanation.logits, explanation, exact).profile_distance[0] == pytest.approx(0)
 
 
 def test_without_an_explanation_there_are_the_scores_of_the_logits(explanation):
-    assert set(uncertainty(explanation.logits)) == {"max_softmax", "energy"}
-    assert set(label_suspicion(explanation.logits, np.zeros(SAMPLES, int))) == {"self_confidence"}
+    assert set(by_name(uncertainty(explanation.logits))) == {"max_softmax", "energy"}
+    assert set(by_name(label_suspicion(explanation.logits, np.zeros(SAMPLES, int)))) == {"self_confidence"}
 
 
 def test_wrong_labels_are_suspicious(explanation):
@@ -87,14 +88,14 @@ def test_wrong_labels_are_suspicious(explanation):
     wrong[:8] = True
     labels[wrong] = (labels[wrong] + 1) % CLASSES
     found = label_suspicion(explanation.logits, labels, explanation)
-    assert precision_at(found["self_confidence"], wrong, number=8) == 1
-    assert detection(found["opposing_layers"], wrong).auroc > 0.9
-    assert set(found) == {"self_confidence", "profile_distance", "opposing_layers"}
+    assert precision_at(found.self_confidence, wrong, number=8) == 1
+    assert detection(found.opposing_layers, wrong).auroc > 0.9
+    assert set(by_name(found)) == {"self_confidence", "profile_distance", "opposing_layers"}
 
 
 def test_one_class_one_layer_one_sample():
     explanation = drawn(samples=1, layers=1, classes=1)
-    for values in uncertainty(explanation.logits, explanation).values():
+    for values in uncertainty(explanation.logits, explanation):
         assert np.isfinite(values).all()
-    for values in label_suspicion(explanation.logits, np.zeros(1, int), explanation).values():
+    for values in label_suspicion(explanation.logits, np.zeros(1, int), explanation):
         assert np.isfinite(values).all()

@@ -5,7 +5,7 @@ and every parameter receives an array of its shape.
 """
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 
@@ -40,7 +40,7 @@ class Pretrained(NamedTuple):
     parameters: Parameters
 
 
-def load_pretrained(path: str | Path, **options: Any) -> Pretrained:
+def load_pretrained(path: str | Path, **options: object) -> Pretrained:
     """Loads a pretrained backbone.
 
     Args:

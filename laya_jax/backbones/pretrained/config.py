@@ -1,11 +1,11 @@
 """Validation of a pretrained model's ``config.json``, key by key."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from laya_jax.backbones.pretrained.folder import CONFIG, read_object, shown
 from laya_jax.backbones.pretrained.keys import FAMILIES
+from laya_jax.typing import JsonObject
 
 LARGEST = {"num_hidden_layers": 1_000}
 """Upper bounds against crafted files, by key; ``LARGEST_COUNT`` for every other size."""
@@ -21,7 +21,7 @@ class ModelConfig:
       kind: The ``model_type``.
     """
 
-    def __init__(self, path: Path, kind: str, values: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, kind: str, values: JsonObject) -> None:
         self.path = path
         self.kind = kind
         self._values = values

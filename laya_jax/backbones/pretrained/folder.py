@@ -3,11 +3,14 @@
 import reprlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from laya_jax import files
+from laya_jax.typing import JsonObject
 
 WEIGHTS, INDEX, CONFIG = "model.safetensors", "model.safetensors.index.json", "config.json"
+
+T = TypeVar("T")
 
 LFS_POINTER, WEB_PAGE = b"version https://git-lfs", (b"<!doctype html", b"<html")
 """First bytes of common placeholders for a file."""
@@ -66,8 +69,7 @@ def read_text(path: Path) -> str:
       FileNotFoundError: There is no such file.
       ValueError: The file cannot be read.
     """
-    text: str = _read(files.read_text, path)
-    return text
+    return _read(files.read_text, path)
 
 
 def read_json(path: Path) -> Any:
@@ -75,7 +77,7 @@ def read_json(path: Path) -> Any:
     return _read(files.read_json, path)
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> JsonObject:
     """Reads a JSON object of a pretrained model; raises as ``read_text`` does."""
     values = read_json(path)
     if not isinstance(values, dict):
@@ -83,7 +85,7 @@ def read_object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _read(read: Callable[[Path], Any], path: Path) -> Any:
+def _read(read: Callable[[Path], T], path: Path) -> T:
     """Reads a file, following links, which the hub's cache consists of and which our own files may not be."""
     check_file(path)
     real = path.resolve()
@@ -93,7 +95,7 @@ def _read(read: Callable[[Path], Any], path: Path) -> Any:
         raise ValueError(str(error).replace(str(real), str(path))) from error
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """Formats a value for a message: its repr, shortened.
 
     >>> shown({"height": 224}), shown("a" * 100)

@@ -1,7 +1,7 @@
 """Keys of a ``config.json`` by family: read, restricted to some values, or harmless; others are rejected."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 
 class Family(NamedTuple):
@@ -15,12 +15,12 @@ class Family(NamedTuple):
     """
 
     read: frozenset[str]
-    fixed: Mapping[str, tuple[Any, ...]]
+    fixed: Mapping[str, tuple[object, ...]]
     harmless: frozenset[str]
     epsilon: float
 
 
-FIXED: Mapping[str, tuple[Any, ...]] = {
+FIXED: Mapping[str, tuple[object, ...]] = {
     "hidden_act": ("gelu", "gelu_python"),
     "is_decoder": (False, None),
     "is_encoder_decoder": (False, None),

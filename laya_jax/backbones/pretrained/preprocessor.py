@@ -1,7 +1,6 @@
 """Image preprocessing of pretrained ViTs: normalisation, resizing and cropping."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +8,7 @@ from laya_jax.backbones.pretrained.config import LARGEST_COUNT, read_config
 from laya_jax.backbones.pretrained.folder import read_object, shown
 from laya_jax.backbones.pretrained.hub import local_path
 from laya_jax.backbones.pretrained.sentence import transformer_folder
+from laya_jax.typing import JsonObject
 
 PREPROCESSOR, PROCESSOR = "preprocessor_config.json", "processor_config.json"
 
@@ -57,7 +57,7 @@ class Preprocessor:
       path: Path of the file.
     """
 
-    def __init__(self, path: Path, values: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, values: JsonObject) -> None:
         self.path = path
         self._values = values
         key = "image_processor_type" if "image_processor_type" in values else "feature_extractor_type"
@@ -106,10 +106,10 @@ class Preprocessor:
         return "they are resized to {} x {} pixels".format(*self._sides("size"))
 
     def _sides(self, key: str) -> tuple[int, int]:
-        value = self._values.get(key)
+        value: Any = self._values.get(key)
         if isinstance(value, dict) and set(value) == {"height", "width"}:
             value = [value["height"], value["width"]]
-        sides: list[Any] = value if isinstance(value, list) else [value, value]
+        sides: list[int] = value if isinstance(value, list) else [value, value]
         if len(sides) != 2 or not all(map(_is_side, sides)):
             raise self._error(key, "a height and a width in pixels")
         return int(sides[0]), int(sides[1])
@@ -195,9 +195,9 @@ def _read_preprocessor(path: Path) -> Preprocessor | None:
     return Preprocessor(file, read_object(file)) if file.exists() else None
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e30
 
 
-def _is_side(value: Any) -> bool:
+def _is_side(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_COUNT

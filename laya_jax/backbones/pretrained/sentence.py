@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from laya_jax.backbones.pretrained.folder import check_folder, read_json, read_object, shown
+from laya_jax.typing import JsonObject
 
 MODULES, TEXTS, PROMPTS = "modules.json", "sentence_bert_config.json", "config_sentence_transformers.json"
 
@@ -85,7 +86,7 @@ def default_pooling(path: Path) -> str | None:
     return "+".join(str(MODES[mode]) for mode in modes)
 
 
-def text_settings(path: Path) -> dict[str, Any]:
+def text_settings(path: Path) -> JsonObject:
     """Reads the text settings of a sentence-transformers model; empty for other models."""
     file = transformer_folder(path) / TEXTS
     return read_object(file) if file.exists() else {}
@@ -124,7 +125,7 @@ def _is_inside(folder: str) -> bool:
     return folder != ".." and Path(folder).name == folder and len(folder) < 100
 
 
-def _modes(values: dict[str, Any], file: Path) -> Iterator[str]:
+def _modes(values: JsonObject, file: Path) -> Iterator[str]:
     if "pooling_mode" in values:
         mode = values["pooling_mode"]
         yield from map(str, mode if isinstance(mode, list) and mode else [mode])

@@ -1,9 +1,7 @@
 """Tokenizer of a pretrained BERT, and the texts that the model was trained for."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from laya_jax.backbones.pretrained.config import read_config
 from laya_jax.backbones.pretrained.folder import read_text, shown
@@ -16,6 +14,7 @@ from laya_jax.backbones.pretrained.wordpiece import (
     from_vocabulary,
     read_settings,
 )
+from laya_jax.typing import JsonObject
 
 TOKENIZER = "tokenizer.json"
 
@@ -108,7 +107,7 @@ def text_notes(path: str | Path, max_length: int) -> tuple[str, ...]:
     return (*exceeded, *not_applied(local))
 
 
-def _parsed(content: str) -> Mapping[str, Any]:
+def _parsed(content: str) -> JsonObject:
     """Reads the object in a ``tokenizer.json``; errors in the file are left to ``tokenizers``."""
     try:
         return _object(json.loads(content))
@@ -116,18 +115,18 @@ def _parsed(content: str) -> Mapping[str, Any]:
         return {}
 
 
-def _object(value: Any) -> Mapping[str, Any]:
+def _object(value: object) -> JsonObject:
     return value if isinstance(value, dict) else {}
 
 
-def _special(values: Mapping[str, Any]) -> dict[Any, Any]:
+def _special(values: JsonObject) -> dict[object, object]:
     """Returns the numbers of the tokens that a ``tokenizer.json`` takes before all others."""
     added = values.get("added_tokens")
     tokens = map(_object, added if isinstance(added, list) else ())
     return {token.get("content"): token.get("id") for token in tokens}
 
 
-def _lowers(normalizer: Mapping[str, Any]) -> bool:
+def _lowers(normalizer: JsonObject) -> bool:
     """Returns True for a normaliser that lowercases texts.
 
     >>> _lowers({"type": "Sequence", "normalizers": [{"type": "Lowercase"}]}), _lowers({"type": "NFC"})

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from laya_jax.backbones.pretrained.folder import read_object, read_text, shown
+from laya_jax.typing import JsonObject
 
 VOCABULARY, SETTINGS = "vocab.txt", "tokenizer_config.json"
 SPECIAL_MAP, ADDED = "special_tokens_map.json", "added_tokens.json"
@@ -18,7 +18,7 @@ SPECIAL = {
 }
 """Default special tokens, by their role."""
 
-CHOICES: Mapping[str, tuple[Any, ...]] = {
+CHOICES: Mapping[str, tuple[object, ...]] = {
     "do_lower_case": (True, False),
     "tokenize_chinese_chars": (True, False),
     "strip_accents": (None, True, False),
@@ -70,7 +70,7 @@ def from_vocabulary(folder: Path) -> str:
     return content
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> JsonObject:
     """Reads the settings of a tokenizer; empty if there is no such file."""
     return _optional(folder / SETTINGS)
 
@@ -81,7 +81,7 @@ def _numbered_words(path: Path) -> dict[str, int]:
     return {word: number for number, word in enumerate(lines)}
 
 
-def _special_tokens(folder: Path, settings: Mapping[str, Any], words: Mapping[str, int]) -> dict[str, str]:
+def _special_tokens(folder: Path, settings: JsonObject, words: Mapping[str, int]) -> dict[str, str]:
     """Returns the special tokens by role; a vocabulary may lack a mask token."""
     named = {**SPECIAL, **_optional(folder / SPECIAL_MAP), **settings}
     special = {key: _content(named[key]) for key in SPECIAL}
@@ -92,7 +92,7 @@ def _special_tokens(folder: Path, settings: Mapping[str, Any], words: Mapping[st
     return known
 
 
-def check_added(folder: Path, settings: Mapping[str, Any], known: Mapping[str, Any], file: str) -> None:
+def check_added(folder: Path, settings: JsonObject, known: Mapping[object, object], file: str) -> None:
     """Checks that a tokenizer has every token that the files beside it add.
 
     Args:
@@ -123,16 +123,16 @@ def check_added(folder: Path, settings: Mapping[str, Any], known: Mapping[str, A
                 raise _added_error(folder, token, file)
 
 
-def _added_error(folder: Path, token: Any, file: str) -> ValueError:
+def _added_error(folder: Path, token: object, file: str) -> ValueError:
     return ValueError(
         f"{folder} adds the token {shown(token)} to {file}, which needs a tokenizer.json with it"
     )
 
 
-def _content(token: Any) -> Any:
+def _content(token: object) -> object:
     """Returns the text of a token, which may be given as an object with further settings."""
     return token.get("content") if isinstance(token, dict) else token
 
 
-def _optional(path: Path) -> dict[str, Any]:
+def _optional(path: Path) -> JsonObject:
     return read_object(path) if path.exists() else {}

@@ -5,10 +5,13 @@ import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from laya_jax.data.tables.table import Table, find_columns
 from laya_jax.data.tables.text_files import open_text
+
+if TYPE_CHECKING:
+    from _csv import Reader
 
 LONGEST = 2**24
 """Maximum number of characters of a field; a longer one is due to an unclosed quotation mark."""
@@ -70,7 +73,7 @@ def _delimiter(path: Path, file: io.TextIOWrapper, names: tuple[str, ...]) -> st
     return best
 
 
-def _rows(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
+def _rows(path: Path, reader: "Reader") -> Iterator[tuple[int, list[str]]]:
     """Yields the rows that are not blank, with the line on which each starts."""
     while True:
         line = reader.line_num + 1

@@ -36,9 +36,9 @@ def read_list(path: Path, names: tuple[str, ...]) -> Table:
     return _table(path, names, enumerate(_parse(content, str(path)), 1), "entry")
 
 
-def _table(path: Path, names: tuple[str, ...], rows: Iterable[tuple[int, Any]], unit: str) -> Table:
+def _table(path: Path, names: tuple[str, ...], rows: Iterable[tuple[int, object]], unit: str) -> Table:
     numbers: list[int] = []
-    values: dict[str, list[Any]] = {name: [] for name in names}
+    values: dict[str, list[object]] = {name: [] for name in names}
     found: dict[tuple[str, ...], dict[str, str]] = {}  # keys by name, cached by the set of keys of an object
     for number, row in rows:
         if not isinstance(row, dict):
@@ -78,7 +78,7 @@ def _parse(text: str, where: str) -> Any:
         raise ValueError(f"{where}: {error}") from error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     fields = dict(pairs)
     if len(fields) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,10 +1,13 @@
 """Tables in parquet files, read by pyarrow."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from laya_jax.data.tables.table import Table, find_columns
 from laya_jax.data.tables.text_files import check_expansion
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 ROWS = 1000
 """Number of rows read at a time."""
@@ -34,11 +37,11 @@ def read_parquet(path: Path, names: tuple[str, ...]) -> Table:
         raise ValueError(f"{path} cannot be read as parquet: {reason}") from error
 
 
-def _table(path: Path, names: tuple[str, ...], file: Any) -> Table:
+def _table(path: Path, names: tuple[str, ...], file: "ParquetFile") -> Table:
     columns = tuple(file.schema_arrow.names)
     indices = find_columns(path, columns, names)
     wanted = [columns[index] for index in indices.values()]
-    values: dict[str, list[Any]] = {name: [] for name in indices}
+    values: dict[str, list[object]] = {name: [] for name in indices}
     size = rows = 0
     for batch in file.iter_batches(batch_size=ROWS, columns=wanted):
         size += batch.nbytes

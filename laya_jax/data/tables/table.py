@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from laya_jax.data.class_names import clean, listed, quoted
 
@@ -25,7 +25,7 @@ class Table(NamedTuple):
     path: Path
     columns: tuple[str, ...]
     unread: tuple[str, ...]
-    values: Mapping[str, Sequence[Any]]
+    values: Mapping[str, Sequence[object]]
     numbers: Sequence[int]
     unit: str
 
@@ -33,7 +33,7 @@ class Table(NamedTuple):
         """Describes the position of a row in the file, such as "line 7"."""
         return f"{self.unit} {self.numbers[row]}"
 
-    def column(self, name: str, option: str) -> Sequence[Any]:
+    def column(self, name: str, option: str) -> Sequence[object]:
         """Returns the values of a required column.
 
         Args:

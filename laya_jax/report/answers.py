@@ -91,6 +91,13 @@ class Reading(NamedTuple):
         return f"The head reads {in_words(most)} of {layers} most: {share} of its {self.name}."
 
 
+SOLVED = Claim(
+    "unknown",
+    "The head is solved for, so no seed is involved and solving again gives the same. Whether other training "
+    "examples would was not measured.",
+)
+
+
 class Answer(NamedTuple):
     """Answer of a report.
 
@@ -166,8 +173,8 @@ def _reading(name: Attribution, numbers: Numbers, stability: Numbers | None) -> 
         profile["deviation"],
         uniform,
         _faithful(name, measured, score),
-        _stable(across, uniform),
-        _specific(across),
+        SOLVED if numbers["solved"] else _stable(across, uniform),
+        SOLVED if numbers["solved"] else _specific(across),
     )
 
 

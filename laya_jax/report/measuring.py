@@ -103,6 +103,7 @@ def _without_layers(explainer: Explainer, explained: Explained, labels: NDArray)
     wrong = np.argmax(logits, axis=1) != labels
     return {
         "head": model.config.head.kind,
+        "solved": model.classifier.head.is_solved,
         "seed": model.config.seed,
         "config": plain(to_json(model.config)),
         "class_names": list(model.schema.class_names),

@@ -80,3 +80,11 @@ def test_runs_are_compared_by_contributions_as_by_attention(measured):
         assert 0 <= each["overlap"]["chance"] <= 1
         assert 0 <= each["between"]["same_top_layer"] <= 1
     assert found["contributions"]["overlap"] != found["overlap"]
+
+
+def test_a_head_that_is_solved_for_needs_no_seeds(numbers):
+    numbers["solved"] = True
+    read = answer(numbers, across(0.5, 0.4)).contributions
+    assert "no seed is involved" in read.stable.sentence
+    assert read.stable.verdict == "unknown"
+    assert len(read.measured) == 2

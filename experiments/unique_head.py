@@ -129,8 +129,9 @@ def load(asked: argparse.Namespace) -> tuple[Dataset, int | None]:
         data=DataConfig(source=f"images:{asked.paintings}", image_size=IMAGE_SIZE),
         backbone=BackboneConfig(kind="vit", path=str(asked.vit), pooling="cls+mean", freeze=True),
     )
-    material = gather(config, make_parallel(ParallelConfig(devices=1), batch_size=config.batch_size))
-    return material.dataset.with_inputs(np.asarray), material.backbone and material.backbone.weights
+    one = make_parallel(ParallelConfig(devices=1), batch_size=config.batch_size)
+    inputs, dataset = gather(config, one)
+    return dataset.with_inputs(np.asarray), inputs.record.weights if inputs.record else None
 
 
 def draw(dataset: Dataset, seed: int) -> tuple[Split, Split]:

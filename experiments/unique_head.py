@@ -41,6 +41,9 @@ PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Penalties that every head chooses from."""
 
 POOLINGS = ("cls", "cls+mean")
+LABELS = ("10", "50", "all")
+"""Numbers of labelled training examples per class; validation is always used in full."""
+
 IMAGE_SIZE = 224
 
 
@@ -58,6 +61,14 @@ class Split(NamedTuple):
     def layer(self, index: int) -> "Split":
         """Selects one layer."""
         return Split((self.states[index],), self.labels)
+
+    def few(self, labels: str) -> "Split":
+        """Keeps the first examples of each class, which are in no order; "all" keeps all."""
+        if labels == "all":
+            return self
+        rows = [np.flatnonzero(self.labels == label)[: int(labels)] for label in np.unique(self.labels)]
+        kept = np.sort(np.concatenate(rows))
+        return Split(tuple(state[kept] for state in self.states), self.labels[kept])
 
     def permuted(self) -> "Split":
         """Returns the examples in another order, which gives other rounding errors and nothing else."""
@@ -129,8 +140,9 @@ def load(asked: argparse.Namespace) -> tuple[Dataset, int | None]:
         data=DataConfig(source=f"images:{asked.paintings}", image_size=IMAGE_SIZE),
         backbone=BackboneConfig(kind="vit", path=str(asked.vit), pooling="cls+mean", freeze=True),
     )
-    material = gather(config, make_parallel(ParallelConfig(devices=1), batch_size=config.batch_size))
-    return material.dataset.with_inputs(np.asarray), material.backbone and material.backbone.weights
+    one = make_parallel(ParallelConfig(devices=1), batch_size=config.batch_size)
+    inputs, dataset = gather(config, one)
+    return dataset.with_inputs(np.asarray), inputs.record.weights if inputs.record else None
 
 
 def draw(dataset: Dataset, seed: int) -> tuple[Split, Split]:
@@ -143,7 +155,7 @@ def draw(dataset: Dataset, seed: int) -> tuple[Split, Split]:
         of_label = order[labels[order] == label]
         train.append(of_label[:number])
         validation.append(of_label[number:])
-    return tuple(_split(states, labels, np.sort(np.concatenate(rows))) for rows in (train, validation))
+    return tuple(_split(states, labels, np.concatenate(rows)) for rows in (train, validation))
 
 
 def compute_missing(asked: argparse.Namespace) -> None:
@@ -152,24 +164,31 @@ def compute_missing(asked: argparse.Namespace) -> None:
     for pooling in asked.poolings:
         width = both.train.inputs.shape[2] // (1 if pooling == "cls+mean" else 2)
         dataset = both.with_inputs(lambda states, width=width: states[..., :width])
-        rows = np.arange(len(dataset.test.labels))
-        test = _split(dataset.test.inputs, dataset.test.labels, rows)
-        known = {"pooling": pooling, "weights": weights, "penalties": list(PENALTIES)}
-        for seed in range(asked.splits):
-            draws: list[Split] = []
-            for name in asked.heads:
-                for again in (False, True) if seed == 0 else (False,):
-                    path, facts = _path(asked.runs, pooling, name, seed, again), {"head": name, "seed": seed}
-                    if not _is_done(path, known):
-                        draws = draws or [*draw(dataset, seed)]
-                        train = draws[0].permuted() if again else draws[0]
-                        _write(path, {**known, **facts}, HEADS[name], (train, draws[1], test))
+        for labels in asked.labels:
+            known = {"pooling": pooling, "labels": labels, "weights": weights, "penalties": list(PENALTIES)}
+            _compute_case(asked, dataset, known)
+
+
+def _compute_case(asked: argparse.Namespace, dataset: Dataset, known: Mapping[str, Any]) -> None:
+    """Fits all heads for one pooling and number of labels."""
+    folder = Path("unique_head") / f"{_plain(known['pooling'])}-{known['labels']}"
+    test = _split(dataset.test.inputs, dataset.test.labels, np.arange(len(dataset.test.labels)))
+    for seed in range(asked.splits):
+        draws: list[Split] = []
         for name in asked.heads:
-            paths = [_path(asked.runs, pooling, name, seed) for seed in range(asked.splits)]
-            again = _path(asked.runs, pooling, name, 0, again=True)
-            target = asked.results / "unique_head" / f"{_plain(pooling)}-{_plain(name)}.json"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_json(target, summary(paths, again, {**known, "head": name}))
+            for again in (False, True) if seed == 0 else (False,):
+                path = asked.runs / folder / _run_name(name, seed, again)
+                if not _is_done(path, known):
+                    draws = draws or [*draw(dataset, seed)]
+                    train = draws[0].few(known["labels"])
+                    parts = (train.permuted() if again else train, draws[1], test)
+                    _write(path, {**known, "head": name, "seed": seed}, HEADS[name], parts)
+    for name in asked.heads:
+        paths = [asked.runs / folder / _run_name(name, seed) for seed in range(asked.splits)]
+        again = asked.runs / folder / _run_name(name, 0, again=True)
+        target = asked.results / folder / f"{_plain(name)}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_json(target, summary(paths, again, {**known, "head": name}))
 
 
 def summary(paths: Sequence[Path], again: Path, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -209,12 +228,14 @@ def _write(path: Path, known: Mapping[str, Any], fit: Fit, parts: tuple[Split, S
     with writing(path.with_suffix(".npz"), binary=True) as file:
         np.savez(file, **arrays)
     write_json(path.with_suffix(".json"), record)
-    print(f"{path.name:<32} test accuracy {test.accuracy:.4f}  {seconds:.1f} s", flush=True)
+    print(
+        f"{path.parent.name:<14}{path.name:<28} test accuracy {test.accuracy:.4f}  {seconds:.1f} s",
+        flush=True,
+    )
 
 
-def _path(runs: Path, pooling: str, name: str, seed: int, again: bool = False) -> Path:
-    plain = f"{_plain(pooling)}-{_plain(name)}-{seed}"
-    return runs / "unique_head" / (f"{plain}-again" if again else plain)
+def _run_name(name: str, seed: int, again: bool = False) -> str:
+    return f"{_plain(name)}-{seed}{'-again' if again else ''}"
 
 
 def _is_done(path: Path, known: Mapping[str, Any]) -> bool:
@@ -246,6 +267,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--poolings", nargs="+", choices=POOLINGS, default=POOLINGS)
+    parser.add_argument("--labels", nargs="+", choices=LABELS, default=LABELS)
     parser.add_argument("--heads", nargs="+", choices=tuple(HEADS), default=tuple(HEADS))
     parser.add_argument("--splits", type=int, default=10, help="number of draws, from 0; 0 computes nothing")
     parser.add_argument("--vit", type=Path, help="path of the folder of a pretrained ViT")

@@ -36,16 +36,17 @@ STABILITY = ("over", "head", "attributed", "same top layer", "by chance", "centr
 
 
 def tables_of(results: Path) -> list[Table]:
-    """Builds a table of accuracies per pooling, and one of stability."""
-    records = [read_json(path) for path in sorted((results / "unique_head").glob("*.json"))]
+    """Builds a table of accuracies and one of stability for each pooling and number of labels."""
     tables = []
-    for pooling in sorted({record["pooling"] for record in records}):
-        of_pooling = {record["head"]: record for record in records if record["pooling"] == pooling}
-        ordered = dict(sorted(of_pooling.items(), key=lambda pair: _accuracy(pair[1])))
-        tables.append(_accuracies(ordered, f"Paintings, frozen ViT, pooling {pooling}; {HOW}"))
-        tables.append(
-            _stability(ordered, f"Stability over draws and over solutions of one draw, pooling {pooling}")
+    for folder in sorted(path for path in (results / "unique_head").glob("*") if path.is_dir()):
+        records = sorted(map(read_json, folder.glob("*.json")), key=_accuracy)
+        by_head = {record["head"]: record for record in records}
+        labels = records[0]["labels"]
+        case = f"pooling {records[0]['pooling']}, " + (
+            "all labels" if labels == "all" else f"{labels} labels a class"
         )
+        tables.append(_accuracies(by_head, f"Paintings, frozen ViT, {case}; {HOW}"))
+        tables.append(_stability(by_head, f"Stability over draws and over solutions of one draw, {case}"))
     return tables
 
 

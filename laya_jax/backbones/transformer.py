@@ -61,9 +61,9 @@ class SelfAttention(nn.Module):
 
 def dot_product_attention(
     query: Float[Array, "batch head token width"],
-    key: Float[Array, "batch head token width"],
-    value: Float[Array, "batch head token width"],
-    mask: Bool[Array, "batch token"] | None = None,
+    key: Float[Array, "batch head source width"],
+    value: Float[Array, "batch head source width"],
+    mask: Bool[Array, "batch source"] | None = None,
 ) -> Float[Array, "batch head token width"]:
     """Computes ``softmax(query key^T / sqrt(width)) value``, with the softmax in float32.
 

@@ -81,7 +81,7 @@ def fit_kernel_head(
     *,
     kernel: str = "gated",
     penalties: Sequence[float] = PENALTIES,
-    validation: tuple[HiddenStates, ArrayLike] | None = None,
+    validation: tuple[object, ArrayLike] | None = None,
     landmarks: int | None = None,
     num_classes: int | None = None,
 ) -> KernelFit:

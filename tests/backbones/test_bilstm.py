@@ -25,6 +25,7 @@ def variables():
     return jax.jit(MODEL.init)(jax.random.key(0), padded(64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jit", [False, True])
 @pytest.mark.parametrize("side", ["right", "left"])
 def test_padding_changes_not_one_bit(variables, jit, side):

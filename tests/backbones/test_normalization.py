@@ -57,7 +57,8 @@ def test_values_far_from_zero_and_constant_rows_stay_finite():
     inputs = jnp.array([[-60.0, 0.0, 60.0], [1e4, 1e4, 1e4]])
     weights = (jnp.full(3, 100.0), jnp.zeros(3))
     outputs = normalized_gelu(inputs, *weights, 1e-3)
-    assert_same(outputs, flax_layers(inputs, *weights), rtol=1e-5)
+    # Compiled, the mean of three equal numbers is not quite that number.
+    assert_same(outputs, flax_layers.__wrapped__(inputs, *weights), rtol=1e-5)
     for gradient in gradients(lambda *a: normalized_gelu(*a, 1e-3))(inputs, *weights):
         assert jnp.isfinite(gradient).all()
 

@@ -41,6 +41,7 @@ def test_a_text_of_nothing_but_padding_is_finite():
     np.testing.assert_array_equal(last, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backbone", "inputs"), [
     (SMALL_VIT, jnp.ones((2, 8, 12, 3))),
     (SMALL_VIT.clone(layer_scale=True), jnp.ones((2, 8, 12, 3))),

@@ -28,6 +28,7 @@ def one_device(small_config):
     return epoch(small_config, load(small_config.data), ONE_DEVICE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parallel", "options"),
     [

@@ -81,6 +81,7 @@ def test_gradients_agree_with_finite_differences(name):
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_jit_remat_and_grad_change_nothing(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS)
@@ -96,6 +97,7 @@ def test_jit_remat_and_grad_change_nothing(make_hidden_states, name):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), plain, other)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_vmap_over_seeds_gives_what_each_seed_gives(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS)

@@ -180,6 +180,7 @@ def test_initialisers_and_parameter_dtype_are_used(make_hidden_states):
         assert (affine["bias"] == 0.5).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_any_widths_depths_masks_and_temperatures(data):

@@ -34,6 +34,7 @@ class Scanned(nn.Module):
         return layers(name="layers")(x, None)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("remat", [False, True])
 def test_a_scan_over_layers_comes_as_one_stacked_array(remat):
     model, variables = initialised(Scanned(remat), TOKENS)

@@ -74,12 +74,12 @@ def test_jit_vmap_and_blocks_change_nothing(kernel):
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_masked_layer_contributes_nothing_and_attention_is_renormalised(kernel):
     head, mask = fitted(kernel), np.array([True, False, True])
-    whole, output = head(STATES), jax.jit(lambda states: head(states, mask))(STATES)
+    whole, output = predict_in_blocks(head, STATES), jax.jit(lambda states: head(states, mask))(STATES)
     np.testing.assert_array_equal(output.contributions[:, 1], 0)
     np.testing.assert_array_equal(output.attention[:, 1], 0)
     kept = np.sum(whole.attention, axis=1, where=mask)[:, None]
     np.testing.assert_allclose(output.attention, np.where(mask, whole.attention, 0) / kept, rtol=1e-5)
-    expected = head.bias + np.sum(whole.contributions, axis=1, where=mask[:, None]) / kept
+    expected = np.asarray(head.bias) + np.sum(whole.contributions, axis=1, where=mask[:, None]) / kept
     np.testing.assert_allclose(output.logits, expected, rtol=1e-4, atol=1e-6)
     by_sample = jax.jit(lambda states: head(states, np.tile(mask, (40, 1))))(STATES)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), output, by_sample)

@@ -52,7 +52,7 @@ def tables_of(results: Path) -> list[Table]:
 
 def glance(results: Path) -> Table:
     """Builds a compact table: accuracies with each pooling, and the agreement of contributions over draws."""
-    records = [read_json(path) for path in sorted((results / "unique_head").glob("*.json"))]
+    records = [read_json(path) for path in sorted((results / "unique_head").glob("*-all/*.json"))]
     poolings = sorted({record["pooling"] for record in records})
     table = Table(
         "Paintings: test accuracy over re-drawn training sets, and correlation of contributions between them",

@@ -512,7 +512,7 @@ def test_what_is_left_of_sentence_transformers_is_told(folder):
         in longest
     )
     assert "modules.json: Dense, Normalize of the last hidden state is not applied" in after
-    assert "config_sentence_transformers.json: the prompt 'query' is not put before texts" in prompt
+    assert "config_sentence_transformers.json: the prompt 'query' is not prepended to texts" in prompt
     assert len(text_notes(folder, 4)) == 2
 
 

@@ -15,7 +15,7 @@ def test_a_config_survives_json(config):
 
 
 def test_a_file_with_a_field_of_another_version_is_refused():
-    with pytest.raises(ValueError, match=r"head\.depth is no field"):
+    with pytest.raises(ValueError, match=r"head\.depth is a field that this version does not know"):
         from_json(Config, {"head": {"depth": 3}})
     with pytest.raises(ValueError, match="head is 3, expected an object"):
         from_json(Config, {"head": 3})

@@ -105,7 +105,7 @@ def test_a_batch_is_divided_over_all_devices(tiny_config, blobs):
         ),
         (lambda: ParallelConfig(parallel="tmap"), "parallel is 'tmap'"),
         (lambda: ParallelConfig(coordinator="localhost:1"), "processes is None, expected a number"),
-        (lambda: ParallelConfig(process=1), "process is 1, expected none"),
+        (lambda: ParallelConfig(process=1), "process is 1, expected None"),
     ],
 )
 def test_what_cannot_be_is_refused(make, message):

@@ -84,9 +84,9 @@ def test_who_fails_tells_why_and_the_others_end(members):
     tell(second, "fail")
     assert ended(second) == (2, "laya: my own error\n")
     status, said = ended(first)
-    assert (status, said.startswith("laya: process 1 of this run has failed, and tells why; ")) == (1, True)
+    assert (status, said.startswith("laya: process 1 of this run has failed (see its error); ")) == (1, True)
     status, said = ended(third)
-    assert (status, said.startswith("laya: process 0 of this run has ended, or cannot be ")) == (1, True)
+    assert (status, said.startswith("laya: process 0 of this run has died or cannot be ")) == (1, True)
 
 
 def test_those_that_fail_alike_all_tell_why(members):
@@ -108,12 +108,12 @@ def test_a_port_in_use_is_told():
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
-            ValueError, match=f"coordinator is 'localhost:{port}': its port cannot be opened, Addr"
+            ValueError, match=f"coordinator is 'localhost:{port}', whose port cannot be opened: Addr"
         ):
             peers.join(f"localhost:{port}", 0)
 
 
 def test_who_finds_no_first_process_gives_up(monkeypatch):
     monkeypatch.setattr(peers, "TIMEOUT", 0.3)
-    with pytest.raises(ConnectionError, match=r"process 0 is not at localhost:\d+: Connection refused"):
+    with pytest.raises(ConnectionError, match=r"no process 0 at localhost:\d+: Connection refused"):
         peers.join(f"localhost:{free_port()}", 1)

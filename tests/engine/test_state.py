@@ -4,12 +4,12 @@ import numpy as np
 import optax
 import pytest
 
-from laya_jax.engine.state import initial_state, make_optimizer, make_schedule
+from laya_jax.engine.state import initial_state, make_adam, make_schedule
 from laya_jax.training import OptimizerConfig
 
 
 def step(config, parameters, gradient, total_steps=100):
-    optimizer = make_optimizer(config, total_steps)
+    optimizer = make_adam(config, total_steps)
     state = initial_state(parameters, optimizer)
     updates, _ = optimizer.update(gradient, state.optimizer_state, parameters)
     return optax.apply_updates(parameters, updates)
@@ -31,7 +31,7 @@ def test_weight_decay_leaves_biases_alone():
 
 
 def test_clipping_bounds_what_adam_sees():
-    optimizer = make_optimizer(OptimizerConfig(clip_norm=1.0), 100)
+    optimizer = make_adam(OptimizerConfig(clip_norm=1.0), 100)
     state = optimizer.init(jnp.zeros(2))
     _, state = optimizer.update(jnp.array([30.0, 40.0]), state, jnp.zeros(2))
     first_moment = optax.tree_utils.tree_get(state, "mu")

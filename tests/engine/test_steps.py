@@ -151,5 +151,5 @@ def test_microbatches_on_several_devices(tiny_config, blobs, parallel):
 
 
 def test_microbatches_have_to_divide_the_batch(tiny_config, blobs):
-    with pytest.raises(ValueError, match="microbatches is 3, expected a divisor of the 16 examples"):
+    with pytest.raises(ValueError, match="microbatches is 3, expected a divisor of 16, the number"):
         Engine(tiny_config, blobs, ParallelConfig(devices=1, microbatches=3))

@@ -58,7 +58,7 @@ def test_a_number_that_changed_in_the_progress_is_noticed(checkpoints, change):
     checkpoints.wait()
     path = progress_file(checkpoints, 3)
     path.write_text(json.dumps(json.loads(path.read_text()) | dict([change])))
-    with pytest.raises(DamagedCheckpointError, match="checkpoint 3 is not what was written"):
+    with pytest.raises(DamagedCheckpointError, match="checkpoint 3 is damaged"):
         checkpoints.restore(3, like(3))
 
 
@@ -158,7 +158,7 @@ def test_another_version_is_refused(checkpoints, monkeypatch):
     monkeypatch.setattr(checkpoint, "VERSION", 1)
     of_another_structure = dataclasses.replace(like(3), parameters={"another": np.zeros(3)})
     for each in (like(3), of_another_structure):
-        with pytest.raises(ValueError, match="checkpoint 3 is of version 2, expected at most 1"):
+        with pytest.raises(ValueError, match="checkpoint 3 has version 2, expected at most 1"):
             checkpoints.restore(3, each)
 
 
@@ -194,9 +194,7 @@ def test_a_run_of_which_nothing_can_be_read_is_left_as_it_is(unfinished_run, fin
     before = nothing_changed()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
-        with pytest.raises(
-            DamagedCheckpointError, match=r"has no checkpoint that can be read; delete .*start"
-        ):
+        with pytest.raises(DamagedCheckpointError, match=r"has no readable checkpoint; delete .*start"):
             resume(RunDirectory.open(unfinished_run), ONE_DEVICE, silent)
     assert nothing_changed() == before
     shutil.rmtree(unfinished_run / "checkpoints")

@@ -100,7 +100,7 @@ def change(path, names, value):
         (
             "config.json backbone.widths",
             [10**30],
-            r"backbone.widths is \[10+\], expected a list, every item a",
+            r"backbone.widths is \[10+\], expected a list whose items are each a",
         ),
         ("config.json backbone.widths", [8] * 2000, "backbone.widths are 2,000, expected at most 1,000"),
         ("config.json optimizer.clip_norm", "no", "optimizer.clip_norm is 'no', expected a number or null"),
@@ -164,11 +164,11 @@ def test_a_model_tells_that_its_best_checkpoint_was_lost(run_copy, tmp_path, los
         shutil.rmtree(run_copy / "checkpoints" / str(best))
     else:
         damage(run_copy, best)
-    with pytest.warns(UserWarning, match="best|taking the one before it"):
+    with pytest.warns(UserWarning, match="best|using the previous one"):
         model = load_model(run_copy)
-    assert any(f"{best}" in warning and "taking" in warning for warning in model.warnings)
+    assert any(f"{best}" in warning and "using" in warning for warning in model.warnings)
     export_model(model, tmp_path / "model")
-    with pytest.warns(UserWarning, match="best|taking the one before it"):
+    with pytest.warns(UserWarning, match="best|using the previous one"):
         exported = load_model(tmp_path / "model")
     assert exported.warnings == model.warnings
 

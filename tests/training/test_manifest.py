@@ -18,12 +18,12 @@ def change_a_digit(path):
 @pytest.mark.parametrize(
     ("name", "told"),
     [
-        ("config.json", r"is not what was written \(dtype changed\)"),
-        ("environment.json", r"is not what was written \(started_on.devices changed\)"),
-        ("data.json", r"is not what was written \(examples.test changed\)"),
-        ("result.json", r"is not what was written \(seconds changed\)"),
-        ("metrics.jsonl", "is not what was written"),
-        ("manifest.json", "is not what was written"),
+        ("config.json", r"has changed since it was written \(dtype\)"),
+        ("environment.json", r"has changed since it was written \(started_on.devices\)"),
+        ("data.json", r"has changed since it was written \(examples.test\)"),
+        ("result.json", r"has changed since it was written \(seconds\)"),
+        ("metrics.jsonl", "has changed since it was written"),
+        ("manifest.json", "has changed since it was written"),
     ],
 )
 def test_a_digit_that_changed_is_told_with_its_file_and_what_to_do(run_copy, name, told):
@@ -42,7 +42,7 @@ def test_a_run_without_a_manifest_opens_with_a_warning(run_copy):
     run = RunDirectory.open(run_copy)
     assert run.config.patience == 7
     (warning,) = run.warnings
-    assert "has no manifest.json, so that its files are not checked" in warning
+    assert "has no manifest.json, so its files are not checked" in warning
 
 
 def test_files_that_are_gone_or_were_put_there_are_told(run_copy):
@@ -64,7 +64,7 @@ def test_files_that_are_gone_or_were_put_there_are_told(run_copy):
 def test_a_manifest_of_a_later_version_is_refused(run_copy):
     path = run_copy / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "version": 9}))
-    with pytest.raises(ValueError, match=r"manifest\.json is of version 9, expected 1"):
+    with pytest.raises(ValueError, match=r"manifest\.json has version 9, expected 1"):
         RunDirectory.open(run_copy)
 
 
@@ -116,5 +116,5 @@ def test_more_than_a_file_lists_is_what_was_cut_off(tmp_path):
     manifest.shrink(tmp_path, "a.jsonl", 2)
     assert (tmp_path / "a.jsonl").read_bytes() == b"1\n"
     (tmp_path / "a.jsonl").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"a\.jsonl is not what was written"):
+    with pytest.raises(ValueError, match=r"a\.jsonl has changed since it was written"):
         manifest.read_growing(tmp_path, "a.jsonl")

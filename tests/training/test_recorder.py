@@ -64,8 +64,8 @@ def test_a_run_goes_on_without_its_best_checkpoint_and_says_so(run):
     train(run, [0.5, 0.9, 0.7, 0.8])
     damage(run, 20)
     message = (
-        r"epoch 2, of validation accuracy 0\.9000, was the best, but its checkpoint cannot be read; "
-        r"epoch 4, of 0\.8000, takes its place"
+        r"epoch 2, with validation accuracy 0\.9000, was the best, but its checkpoint cannot be read; "
+        r"epoch 4, with 0\.8000, replaces it"
     )
     with recording(run, 10) as recorder:
         with pytest.warns(UserWarning, match=message) as warned:
@@ -89,7 +89,7 @@ def test_the_first_of_the_epochs_left_that_are_equally_good_is_the_best(run):
     train(run, [0.9, 0.6, 0.8, 0.8])
     damage(run, 10)
     with recording(run, 10) as recorder:
-        with pytest.warns(UserWarning, match="epoch 3, of 0"):
+        with pytest.warns(UserWarning, match="epoch 3, with 0"):
             recorder.resume(INITIAL)
         assert recorder.best(INITIAL).step == 30
 
@@ -102,7 +102,7 @@ def test_if_only_states_within_an_epoch_are_left_the_next_one_is_the_best(run):
             recorder.save(state(step))
     damage(run, 10)
     with recording(run, 10) as recorder:
-        with pytest.warns(UserWarning, match="the best of those to come takes its"):
+        with pytest.warns(UserWarning, match="the best of the coming epochs replaces it"):
             assert recorder.resume(INITIAL).step == 16
         end_epoch(recorder, 20, 0.2)
         assert recorder.best(INITIAL).step == 20
@@ -113,12 +113,12 @@ def test_a_best_checkpoint_that_is_damaged_at_the_end_is_replaced_as_well(run):
     with recording(run, 10) as recorder:
         recorder.resume(INITIAL)
         damage(run, 10)
-        with pytest.warns(UserWarning, match="epoch 3, of 0"):
+        with pytest.warns(UserWarning, match="epoch 3, with 0"):
             assert recorder.best(INITIAL).step == 30
         damage(run, 20, 30)
         with (
-            pytest.warns(UserWarning, match="the best of those to come"),
-            pytest.raises(DamagedCheckpointError, match="of any epoch that can be"),
+            pytest.warns(UserWarning, match="the best of the coming epochs"),
+            pytest.raises(DamagedCheckpointError, match="no readable checkpoint of any epoch"),
         ):
             recorder.best(INITIAL)
 
@@ -132,7 +132,7 @@ def test_metrics_that_do_not_go_with_the_checkpoint_are_told_before_anything_is_
     before = sorted(path for path in run.path.rglob("*") if path.is_file())
     with (
         recording(run, 10) as recorder,
-        pytest.raises(ValueError, match=r"metrics\.jsonl is not what was written"),
+        pytest.raises(ValueError, match=r"metrics\.jsonl has changed since it was written"),
     ):
         recorder.resume(INITIAL)
     (run.path / "manifest.json").unlink()  # as in a run of an earlier version
@@ -229,10 +229,10 @@ def test_a_run_that_had_stopped_ends_with_the_best_that_is_left(small_config, si
     assert silent.lines == []
     assert after["epochs"] == before["epochs"]
     assert after["validation"]["accuracy"] == max(scores[step] for step in left)
-    assert "takes its place" in after["warnings"][0]
+    assert "replaces it" in after["warnings"][0]
     assert json.loads((run.path / "result.json").read_text()) == after
     step = max(left, key=lambda step: scores[step])
-    with pytest.warns(UserWarning, match=f"it was the best one, taking that of step {step}"):
+    with pytest.warns(UserWarning, match=f"it was the best one, using that of step {step}"):
         best_left = load_model(run.path).parameters
     latest = load_model(run.path, latest=True).parameters
     same = jax.tree.all(jax.tree.map(np.array_equal, best_left, latest))

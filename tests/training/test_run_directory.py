@@ -181,7 +181,7 @@ def test_the_loser_of_two_that_make_the_same_directory_is_told_so(tmp_path, monk
 
 def test_what_was_started_is_what_goes_on(run):
     run.check_config(Config(seed=5))
-    with pytest.raises(ValueError, match=r"config differs .*seed: 5 -> 6; start a new run"):
+    with pytest.raises(ValueError, match=r"config differs .*seed: 5 -> 6; to use it, start a new run"):
         run.check_config(Config(seed=6))
     run.check_data(7, run.config)
     with pytest.raises(ValueError, match="data of 'digits' are not those"):
@@ -220,7 +220,7 @@ def test_only_places_may_change(tmp_path, before, after, change):
         run.move(after)
         assert RunDirectory.open(run.path).config == run.config == after
     else:
-        with pytest.raises(ValueError, match=change.replace("$", "; start a new run")):
+        with pytest.raises(ValueError, match=change.replace("$", "; to use it, start a new run")):
             run.check_config(after)
 
 
@@ -228,7 +228,9 @@ def test_no_run_and_a_broken_one_are_told_apart(tmp_path, run):
     with pytest.raises(FileNotFoundError, match="no run in"):
         RunDirectory.open(tmp_path)
     (run.path / "config.json").write_text("{")
-    with pytest.raises(ValueError, match=r"config\.json is not what was written; restore it, or, if"):
+    with pytest.raises(
+        ValueError, match=r"config\.json has changed since it was written; restore it, or, if"
+    ):
         RunDirectory.open(run.path)
     (run.path / "manifest.json").unlink()
     with pytest.raises(ValueError, match=r"config\.json cannot be read as JSON"):

@@ -79,7 +79,7 @@ def test_interrupted_anywhere_a_run_ends_in_the_same_bits(
     monkeypatch.setattr("laya_jax.engine.feed.CHUNK", 5)
     run = tmp_path / "run"
     with pytest.raises(
-        Interrupted, match=f"interrupted by {number.name}, saved; to go on: laya resume {run}$"
+        Interrupted, match=f"interrupted by {number.name} and saved; to continue: laya resume {run}$"
     ) as stop:
         start([small_config], [run], ONE_DEVICE, Interrupter(chunk, number))
     assert stop.value.signal_number == number
@@ -132,7 +132,7 @@ def test_a_process_that_does_not_see_the_run_directory_is_told(small_config, tmp
     monkeypatch.setattr(session, "SEEN_WITHIN", 0.0)
     monkeypatch.setattr(jax, "process_index", lambda: 1)  # of a host on which the first writes nothing
     with pytest.raises(
-        FileNotFoundError, match=r"run_dir is .*a, which not every process sees, expected a path"
+        FileNotFoundError, match=r"run_dir is .*a, which is not visible to every process, expected a path"
     ):
         start([small_config], [tmp_path / "a"], ONE_DEVICE)
 
@@ -239,7 +239,7 @@ def test_runs_that_start_together_read_the_same(small_config, tmp_path):
     other = dataclasses.replace(small_config, data=dataclasses.replace(small_config.data, split_seed=1))
     paths = [str(tmp_path / "a"), str(tmp_path / "b")]
     with pytest.raises(
-        ValueError, match=r"configs\[1\] is not like configs\[0\] \(data.split_seed: 0 -> 1\)"
+        ValueError, match=r"configs\[1\] differs from configs\[0\] \(data.split_seed: 0 -> 1\)"
     ):
         start([small_config, other], paths, ONE_DEVICE)
     with pytest.raises(ValueError, match="configs are 1, expected one for each of the 2 paths"):

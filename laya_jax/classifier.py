@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 
 from laya_jax.heads import Head, HeadOutput, check_hidden_states
-from laya_jax.typing import HiddenStates, LayerMask, PyTree
+from laya_jax.typing import HiddenStates, LayerMaskLike, PyTree
 
 
 class Classifier(nn.Module):
@@ -37,7 +37,7 @@ class Classifier(nn.Module):
     def __call__(
         self,
         *inputs: PyTree,
-        layer_mask: LayerMask | None = None,
+        layer_mask: LayerMaskLike | None = None,
         deterministic: bool = True,
         **options: object,
     ) -> HeadOutput:

@@ -42,8 +42,14 @@ Parameters: TypeAlias = Mapping[str, PyTree]
 HiddenStates: TypeAlias = Sequence[Float[ArrayLike, "batch _"]] | Float[ArrayLike, "layer batch width"]
 """Ordered hidden states of L layers: L arrays ``[B, d_i]``, or one array ``[L, B, D]``."""
 
+Captured: TypeAlias = tuple[Array, ...] | Array
+"""Hidden states of L layers, which may not be pooled: L arrays ``[B, ...]``, or one array ``[L, B, ...]``."""
+
 LayerMask: TypeAlias = Bool[ArrayLike, " layer"] | Bool[ArrayLike, "batch layer"]
 """True for each layer that a head may use: for all examples ``[L]``, or for each ``[B, L]``."""
+
+LayerMaskLike: TypeAlias = LayerMask | Sequence[bool] | Sequence[Sequence[bool]]
+"""A ``LayerMask``, or what NumPy makes one of."""
 
 JsonObject: TypeAlias = dict[str, Any]
 """Object of a JSON file, whose values are checked where they are read."""
@@ -53,11 +59,13 @@ __all__ = [
     "Array",
     "ArrayLike",
     "Bool",
+    "Captured",
     "Float",
     "HiddenStates",
     "Int",
     "JsonObject",
     "LayerMask",
+    "LayerMaskLike",
     "Parameters",
     "PyTree",
 ]

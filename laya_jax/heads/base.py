@@ -13,7 +13,7 @@ from laya_jax.heads.checks import check_hidden_states, check_layer_masks, check_
 from laya_jax.heads.functional import HeadOutput
 from laya_jax.heads.parameters import Shapes, hidden_widths, initial_value, promote
 from laya_jax.heads.reading import Reading
-from laya_jax.typing import Array, HiddenStates, LayerMask, Parameters
+from laya_jax.typing import Array, HiddenStates, LayerMask, LayerMaskLike, Parameters
 
 
 class LayerVotes(NamedTuple):
@@ -89,7 +89,11 @@ class Head(nn.Module, kw_only=True):
 
     @nn.compact
     def __call__(
-        self, hidden_states: HiddenStates, layer_mask: LayerMask | None = None, *, deterministic: bool = True
+        self,
+        hidden_states: HiddenStates,
+        layer_mask: LayerMaskLike | None = None,
+        *,
+        deterministic: bool = True,
     ) -> HeadOutput:
         """Predicts from the hidden states.
 

@@ -21,7 +21,7 @@ from laya_jax.hidden_states.layer_choice import (
 from laya_jax.hidden_states.linen_calls import Recorder
 from laya_jax.hidden_states.model_checks import check_linen, check_variables, saying_what_variables_lack
 from laya_jax.hidden_states.returned import Output, check_output
-from laya_jax.typing import ArrayLike, Bool, HiddenStates, Parameters, PyTree
+from laya_jax.typing import ArrayLike, Bool, Captured, Parameters, PyTree
 
 
 def capture(
@@ -34,7 +34,7 @@ def capture(
     pooling_mask: Bool[ArrayLike, "batch *positions"] | None = None,
     frozen: bool = True,
     **options: Any,
-) -> HiddenStates:
+) -> Captured:
     """Runs a Linen model and returns the hidden states of the requested layers, in order.
 
     The layers that match a pattern are returned in execution order (``block_2`` before ``block_10``), and a

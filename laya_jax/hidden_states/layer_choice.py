@@ -9,7 +9,7 @@ import jax
 from laya_jax.checks import check_choice
 from laya_jax.hidden_states.layer_calls import Call, LayerOutput
 from laya_jax.hidden_states.pooling import POOLINGS, pool
-from laya_jax.typing import Array, ArrayLike, Bool, HiddenStates
+from laya_jax.typing import Array, ArrayLike, Bool, Captured
 
 
 def as_patterns(
@@ -128,7 +128,7 @@ def as_hidden_states(
     pooling: str | None,
     mask: Bool[ArrayLike, "batch *positions"] | None,
     frozen: bool,
-) -> HiddenStates:
+) -> Captured:
     """Pools the outputs and stops their gradient, if requested.
 
     >>> output = LayerOutput("a", jnp.ones((2, 5, 3)))

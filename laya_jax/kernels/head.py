@@ -10,7 +10,7 @@ import numpy as np
 from laya_jax.heads import EXACT, HeadOutput, check_hidden_states, check_layer_masks
 from laya_jax.kernels.similarity import KERNELS, kernel_parts
 from laya_jax.kernels.standardizing import Standardization
-from laya_jax.typing import Array, Float, HiddenStates, LayerMask
+from laya_jax.typing import Array, Float, HiddenStates, LayerMaskLike
 
 
 @partial(
@@ -44,7 +44,7 @@ class KernelLayaHead:
     bias: Array
     kernel: str
 
-    def __call__(self, hidden_states: HiddenStates, layer_mask: LayerMask | None = None) -> HeadOutput:
+    def __call__(self, hidden_states: HiddenStates, layer_mask: LayerMaskLike | None = None) -> HeadOutput:
         """Predicts from the hidden states.
 
         Takes memory for 2 L arrays [B, M]; ``predict_in_blocks`` bounds it.

@@ -26,7 +26,7 @@ from laya_jax.hidden_states import (
     traced,
 )
 from laya_jax.nnx.calls import Recorder
-from laya_jax.typing import ArrayLike, Bool, HiddenStates, PyTree
+from laya_jax.typing import ArrayLike, Bool, Captured, PyTree
 
 
 def capture(
@@ -38,7 +38,7 @@ def capture(
     pooling_mask: Bool[ArrayLike, "batch *positions"] | None = None,
     frozen: bool = True,
     **options: object,
-) -> HiddenStates:
+) -> Captured:
     """Runs an NNX model and returns the hidden states of the layers asked for, in order.
 
     As ``laya_jax.capture`` does for Linen, with the same ``output``, and by the same rules for methods other

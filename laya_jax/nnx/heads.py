@@ -25,7 +25,7 @@ from laya_jax.heads import (
     initial_value,
     promote,
 )
-from laya_jax.typing import Array, HiddenStates, LayerMask, Parameters
+from laya_jax.typing import Array, HiddenStates, LayerMaskLike, Parameters
 
 
 class Head(nnx.Module):
@@ -60,7 +60,7 @@ class Head(nnx.Module):
     def __call__(
         self,
         hidden_states: HiddenStates,
-        layer_mask: LayerMask | None = None,
+        layer_mask: LayerMaskLike | None = None,
         *,
         deterministic: bool | None = None,
         rngs: nnx.Rngs | None = None,

@@ -42,9 +42,9 @@ written by `python -m experiments.readme` from the records in `results/`; no num
 | --- | --- |
 | `.` | commands, each run as `python -m experiments.NAME` and described by its `--help` |
 | `configs/` | settings to train with: for each data set, a config per head, the paper's grid, and pilots |
-| `lib/` | code shared by the commands: runs and their records, statistics, tables, drawings, the paper's values |
+| `lib/` | code that commands share: runs and their records, statistics, tables, drawings, the paper's values |
 | `benchmarks/` | speed measurements, each run as `python -m experiments.benchmarks.NAME` |
-| `results/` | a folder of records per command, with one JSON file per run; tables and figures made from them |
+| `results/` | a folder of records per command, one JSON file per run, and the tables and figures made from them |
 
 A command first trains the runs that have no record in `results/`, then builds its tables and figures from the
 records alone; with `--seeds 0`, it trains nothing. If a command is killed, run it again to continue.
@@ -75,9 +75,9 @@ HOW_CHOSEN = """\
 The widths and batch size for CIFAR-10, and the learning rate and the end of a review that is read for IMDB,
 were the best on validation among the pilots below, all of which were runs of LAYA. The learning rate for
 Fashion-MNIST comes from the author's notebook, and the one for CIFAR-10 is the highest in the paper. concat
-and scalar_mix use the d* of the paper's LAYA. If any of this favours a head, it favours LAYA. CIFAR-10 departs
-from the paper: it is trained for fewer epochs, to keep runs short, and its learning rate has warm-up and
-cosine decay, because LAYA collapsed on one of the pilots' seeds without warm-up."""
+and scalar_mix use the d* of the paper's LAYA. If any of this favours a head, it favours LAYA. CIFAR-10
+departs from the paper: it is trained for fewer epochs, to keep runs short, and its learning rate has warm-up
+and cosine decay, because LAYA collapsed on one of the pilots' seeds without warm-up."""
 
 SCOPE = """\
 All seeds of a data set share one split and one test set, so intervals describe the variation between
@@ -91,19 +91,19 @@ BEYOND = {
     ),
     "frozen": (
         "Beyond the paper: frozen backbones",
-        "Every head, trained on the same hidden states. Six settings were tried for each; the chosen learning "
-        "rate is marked where a better one may lie outside the range tried.",
+        "Every head, trained on the same hidden states. Six settings were tried for each; the chosen "
+        "learning rate is marked where a better one may lie outside the range tried.",
     ),
     "unique_head": (
         "Beyond the paper: a head with unique contributions",
-        "Heads solved in closed form on a frozen ViT's hidden states of the paintings. The heads above, which "
-        "are trained by gradient descent, were tuned on one draw only and are not compared here.",
+        "Heads solved in closed form on a frozen ViT's hidden states of the paintings. The heads above, "
+        "which are trained by gradient descent, were tuned on one draw only and are not compared here.",
     ),
     "faithfulness": (
         "Beyond the paper: how faithful attention is",
-        "Measurements by `laya attribute` on runs of LAYA with the configs of Table 1. With two layers, as on "
-        "IMDB, it follows by construction that Shapley values rank layers in the same way as leaving them "
-        "out, and that sufficiency equals comprehensiveness.",
+        "Measurements by `laya attribute` on runs of LAYA with the configs of Table 1. With two layers, as "
+        "on IMDB, it follows by construction that Shapley values rank layers in the same way as leaving "
+        "them out, and that sufficiency equals comprehensiveness.",
     ),
     "label_noise": (
         "Beyond the paper: wrong labels",

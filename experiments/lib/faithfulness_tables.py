@@ -68,7 +68,7 @@ IN_THE_HEAD: Mapping[str, tuple[str, Value]] = {
         "0",
         lambda of: (_faith(of)["rescaling"] or {}).get("attention_change"),
     ),
-    "decisions unchanged by rescaling": ("", lambda of: (_faith(of)["rescaling"] or {}).get("same_decisions")),
+    "decisions kept after rescaling": ("", lambda of: (_faith(of)["rescaling"] or {}).get("same_decisions")),
 }
 """Faithfulness within the head, by row name: ideal value, and a function of a run's measurements."""
 

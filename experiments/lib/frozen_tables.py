@@ -13,8 +13,8 @@ from experiments.lib.tables import Table
 from laya_jax.files import read_json
 
 HOW = (
-    "settings and epochs chosen on the whole validation split; p of paired t tests over seeds, also corrected "
-    "for the number of heads in the table (Holm)"
+    "settings and epochs chosen on the whole validation split; p of paired t tests over seeds, also "
+    "corrected for the number of heads in the table (Holm)"
 )
 
 

@@ -44,7 +44,7 @@ written by `python -m experiments.readme` from the records in `results/`; no num
 | `configs/` | settings to train with: for each data set, a config per head, the paper's grid, and pilots |
 | `lib/` | shared code: runs and their records, statistics, tables, drawings, the paper's values |
 | `benchmarks/` | speed measurements, each run as `python -m experiments.benchmarks.NAME` |
-| `results/` | a folder of records per command, one JSON file per run; also the tables and figures made from them |
+| `results/` | a folder of records per command, one JSON file per run; tables and figures made from them |
 
 A command first trains the runs that have no record in `results/`, then builds its tables and figures from the
 records alone; with `--seeds 0`, it trains nothing. If a command is killed, run it again to continue.

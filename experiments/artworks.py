@@ -81,7 +81,7 @@ def draw(by_way: Mapping[str, Records], folder: Any) -> None:
 
 def table_of(by_way: Mapping[str, Records]) -> Table:
     """Builds the table, with one row per training recipe."""
-    columns = ("training", "seeds", "accuracy", "macro-F1", "effective depth", "seconds a run")
+    columns = ("training", "seeds", "accuracy", "macro-F1", "effective depth", "seconds per run")
     backbone = Path(next(iter(by_way.values()))[0]["config"]["backbone"]["path"]).name
     table = Table(f"Paintings, LAYA on the frozen {backbone}", columns)
     for name, records in by_way.items():

@@ -49,7 +49,7 @@ def table_of(records: Sequence[Mapping[str, Any]]) -> Table:
             "seed",
             "epochs",
             "validation",
-            "seconds an epoch",
+            "seconds per epoch",
         ),
     )
     for record in records:

@@ -33,51 +33,51 @@ MARKS = "<!-- written by experiments.readme -->\n\n", "\n\n<!-- until here -->"
 INTRODUCTION = """\
 # The paper's experiments, reproduced
 
-Results of *LAYA* (arXiv 2511.12723), the command that reproduces each of them, and our values. This file is
+Results of *LAYA* (arXiv 2511.12723), the command that reproduces each one, and our values. This file is
 written by `python -m experiments.readme` from the records in `results/`; no number in it is typed by hand.
 
 ## Where things are
 
 | folder | contents |
 | --- | --- |
-| `.` | commands, each run by `python -m experiments.NAME` and described by `--help` |
-| `configs/` | what is trained: for each data set, a config per head, the paper's grid, and pilots |
-| `lib/` | what the commands share: runs and their records, statistics, tables, drawings, the paper's values |
-| `benchmarks/` | measurements of speed, each run by `python -m experiments.benchmarks.NAME` |
+| `.` | commands, each run as `python -m experiments.NAME` and described by its `--help` |
+| `configs/` | settings to train with: for each data set, a config per head, the paper's grid, and pilots |
+| `lib/` | shared code: runs and their records, statistics, tables, drawings, the paper's values |
+| `benchmarks/` | speed measurements, each run as `python -m experiments.benchmarks.NAME` |
 | `results/` | a folder of records per command, one JSON file per run; tables and figures made from them |
 
 A command first trains the runs that have no record in `results/`, then builds its tables and figures from the
-records alone; with `--seeds 0` it trains nothing. If it is killed, the same command continues.
+records alone; with `--seeds 0`, it trains nothing. If a command is killed, run it again to continue.
 
-| command | what it reproduces or measures |
+| command | reproduces or measures |
 | --- | --- |
 | `table1` | the paper's accuracies: four heads, three data sets, five seeds |
 | `table2` | the paper's grid search |
 | `figures` | Figures 1 and 2, from the records of `table1` |
 | `artworks` | Figures 3 and 4: a frozen ViT on paintings; `--vit` and `--paintings` give the paths |
-| `pilots` | the choice of settings that the paper does not state |
+| `pilots` | the choice of the settings that the paper does not state |
 | `faithfulness` | beyond the paper: how faithful LAYA's attention is |
 | `label_noise` | beyond the paper: detection of wrong labels |
 | `frozen` | beyond the paper: every head on frozen backbones, with an equal tuning budget |
 | `unique_head` | beyond the paper: heads solved in closed form, whose contributions are unique |
-| `kill_and_resume` | every command, killed at random moments and compared byte by byte |
-| `fuzz` | every command on files that are damaged at random |
-| `readme` | this file, and tables in `docs/` |
+| `kill_and_resume` | every command when killed at random moments, compared byte by byte |
+| `fuzz` | every command on randomly damaged files |
+| `readme` | writes this file, and tables in `docs/` |
 
 All of them need `pip install -e ".[train]"`.
 
-The IMDB records were made from the same 50,000 labelled reviews, but in another order than tensorflow-
-datasets (and so `laya prepare imdb`) writes them. With `split="last"`, the validation split is therefore
-another tenth of the training reviews on a fresh machine; the test split is the same.
+The IMDB records were made from the same 50,000 labelled reviews, but in a different order from the one in
+which tensorflow-datasets (and therefore `laya prepare imdb`) writes them. With `split="last"`, the validation
+split on a fresh machine is therefore a different tenth of the training reviews; the test split is the same.
 """
 
 HOW_CHOSEN = """\
-The widths and batch size of CIFAR-10, and the learning rate of IMDB and the end of a review that is read,
-are the best on validation among the pilots below, all of which were runs of LAYA. The learning rate of
-Fashion-MNIST is that of the author's notebook, and that of CIFAR-10 is the paper's highest. concat and
-scalar_mix use the d* of the paper's LAYA. If any of this favours a head, it favours LAYA. CIFAR-10 departs
-from the paper: it has fewer epochs, to keep runs short, and a learning rate with warm-up and cosine decay,
-because LAYA collapsed with one of the pilots' seeds without the warm-up."""
+The widths and batch size for CIFAR-10, and the learning rate and the end of a review that is read for IMDB,
+were the best on validation among the pilots below, all of which were runs of LAYA. The learning rate for
+Fashion-MNIST comes from the author's notebook, and the one for CIFAR-10 is the highest in the paper. concat
+and scalar_mix use the d* of the paper's LAYA. If any of this favours a head, it favours LAYA. CIFAR-10
+departs from the paper: it is trained for fewer epochs, to keep runs short, and its learning rate has warm-up
+and cosine decay, because LAYA collapsed on one of the pilots' seeds without warm-up."""
 
 SCOPE = """\
 All seeds of a data set share one split and one test set, so intervals describe the variation between
@@ -91,19 +91,19 @@ BEYOND = {
     ),
     "frozen": (
         "Beyond the paper: frozen backbones",
-        "Every head on the same hidden states. Six settings of each were tried; the chosen learning rate is "
-        "marked where a better one may lie outside the range tried.",
+        "Every head, trained on the same hidden states. Six settings were tried for each; the chosen "
+        "learning rate is marked where a better one may lie outside the range tried.",
     ),
     "unique_head": (
         "Beyond the paper: a head with unique contributions",
-        "Heads that are solved in closed form on a frozen ViT's hidden states of the paintings. The heads "
-        "above, which are trained by gradients, were tuned on one draw only and are not compared here.",
+        "Heads solved in closed form on a frozen ViT's hidden states of the paintings. The heads above, "
+        "which are trained by gradient descent, were tuned on one draw only and are not compared here.",
     ),
     "faithfulness": (
         "Beyond the paper: how faithful attention is",
-        "Measurements of `laya attribute` on runs of LAYA with the configs of Table 1. With two layers, as "
-        "on IMDB, Shapley values rank layers as leaving them out does, and sufficiency equals "
-        "comprehensiveness, by construction.",
+        "Measurements by `laya attribute` on runs of LAYA with the configs of Table 1. With two layers, as "
+        "on IMDB, it follows by construction that Shapley values rank layers in the same way as leaving "
+        "them out, and that sufficiency equals comprehensiveness.",
     ),
     "label_noise": (
         "Beyond the paper: wrong labels",
@@ -173,7 +173,7 @@ def make(results: Path) -> str:
         "## Table 2",
         # The table of all settings is too long for a README.
         *_markdown("table2", results)[:1],
-        "All settings: `results/table2.md`.",
+        "All settings are in `results/table2.md`.",
     ]
     for name, (heading, first) in BEYOND.items():
         parts += [f"## {heading}", first, *_markdown(name, results)]
@@ -189,7 +189,7 @@ def glance(records: Records) -> Table:
     """Builds a compact Table 1: the accuracy of every head next to the paper's, and LAYA's paired tests."""
     table = Table(
         "Test accuracy over seeds, mean ± standard deviation, and the paper's in parentheses",
-        ("data set", *HEADS, "LAYA by paired tests, corrected for their number"),
+        ("data set", *HEADS, "LAYA in paired tests, corrected for multiple comparisons"),
     )
     compared = [each for each in head_accuracies.comparisons(records) if each.dataset in PAPER]
     for dataset in PAPER:
@@ -199,7 +199,7 @@ def glance(records: Records) -> Table:
         table.add(
             TITLES[dataset],
             *(f"{ours or '?'} ({theirs})" for theirs, ours, _ in of_heads),
-            ", ".join(differ) or "no difference shown" * bool(mine),
+            ", ".join(differ) or "no significant difference" * bool(mine),
         )
     return table
 

@@ -80,7 +80,7 @@ def trained_with(commits: Sequence[str | None]) -> str:
 def published_table(records: Sequence[Mapping[str, Any]]) -> Table:
     """Builds the table of the paper's accuracies and their differences from ours."""
     table = Table(
-        "Accuracy beside the paper's: ours minus the paper's, and Welch's 95 % interval over seeds",
+        "Accuracy compared with the paper's: ours minus the paper's, and Welch's 95 % interval over seeds",
         (
             "data set",
             "head",
@@ -88,7 +88,7 @@ def published_table(records: Sequence[Mapping[str, Any]]) -> Table:
             "paper's interval",
             "our mean is",
             "ours minus paper's",
-            "so",
+            "verdict",
         ),
     )
     for dataset, head, ours, gap in reproduced(records):
@@ -108,7 +108,7 @@ def differences_table(records: Sequence[Mapping[str, Any]]) -> Table:
     """Builds the table of differences between LAYA and each other head, paired by seed."""
     compared = comparisons(records)
     table = Table(
-        "LAYA minus each head, accuracy paired by seed: two-sided paired t test, and its p corrected for the "
+        "LAYA minus each head, accuracy paired by seed: two-sided paired t test, also with p corrected for "
         f"{len(compared)} comparisons (Holm)",
         (
             "data set",

@@ -47,19 +47,19 @@ from laya_jax.training import HeadConfig
 def best_table(records: Sequence[Mapping[str, Any]], datasets: Sequence[str]) -> Table:
     """Builds the table of the best setting of every grid, with the grid's progress."""
     table = Table(
-        "Setting of highest mean validation accuracy, over the seeds that all settings done have",
+        "Setting with the highest mean validation accuracy, over the seeds that all finished settings share",
         (
             "data set",
             "head",
-            "settings done",
+            "finished settings",
             "seeds",
             "best setting",
             "validation",
             "paper's setting",
-            "validation of that",
+            "its validation",
             "its rank",
-            "settings within a standard error of the best",
-            "p that no setting differs (F test)",
+            "settings within one standard error of the best",
+            "p for no difference between settings (F test)",
         ),
     )
     for dataset, head in itertools.product(datasets, TUNED):
@@ -135,7 +135,7 @@ def draw_sensitivity(settings: Settings, dataset: str, folder: Path) -> None:
         size = len(grid(dataset, "laya"))
         part = "" if len(settings) == size else f", {len(settings)} of {size} settings"
         title = (
-            f"{TITLES[dataset]}{part}: a point per setting (mean over seeds), a line for their mean{error}"
+            f"{TITLES[dataset]}{part}: one point per setting (mean over seeds), lines at their means{error}"
         )
         figure.suptitle(title, size=9, y=1.06)
         save(figure, folder / f"sensitivity-{dataset}")

@@ -45,7 +45,7 @@ IN_THE_HEAD: Mapping[str, tuple[str, Value]] = {
     },
     **{
         f"accuracy with {shown} attention": (
-            "less than test accuracy, if it has to be per sample" if name != "top_layer" else "",
+            "below test accuracy, if attention per sample matters" if name != "top_layer" else "",
             lambda of, name=name: _faith(of)["replaced_attention"][name]["accuracy"],
         )
         for name, shown in (
@@ -53,11 +53,11 @@ IN_THE_HEAD: Mapping[str, tuple[str, Value]] = {
             ("mean", "the mean"),
             ("class_mean", "its class's mean"),
             ("permuted", "another sample's"),
-            ("top_layer", "all on the top layer:"),
+            ("top_layer", "only the top layer's"),
         )
     },
     **{
-        f"correlation once random: {part}{', same seed' * (part == 'labels')}": (
+        f"correlation after randomising: {part}{', same seed' * (part == 'labels')}": (
             "0",
             lambda of, part=part: _faith(of)["randomization"].get(part, {}).get("centred_correlation"),
         )
@@ -68,7 +68,7 @@ IN_THE_HEAD: Mapping[str, tuple[str, Value]] = {
         "0",
         lambda of: (_faith(of)["rescaling"] or {}).get("attention_change"),
     ),
-    "decisions kept by rescaling": ("", lambda of: (_faith(of)["rescaling"] or {}).get("same_decisions")),
+    "decisions kept after rescaling": ("", lambda of: (_faith(of)["rescaling"] or {}).get("same_decisions")),
 }
 """Faithfulness within the head, by row name: ideal value, and a function of a run's measurements."""
 
@@ -92,40 +92,40 @@ STABILITY = {
 
 def tables_of(measured: Measured) -> list[Table]:
     """Builds three tables: distribution of attention, faithfulness to the head, and detection tasks."""
-    head = "Whether attention tells what the head does"
-    beyond = _judged_table(measured, "Whether attention tells anything else", BEYOND_THE_HEAD)
+    head = "Does attention show what the head does?"
+    beyond = _judged_table(measured, "Does attention show anything else?", BEYOND_THE_HEAD)
     for name, (wanted, field) in STABILITY.items():
         beyond.add(name, wanted, *(_beside_chance(found["stability"], field) for found in measured))
     return [_spread_table(measured), _judged_table(measured, head, IN_THE_HEAD), beyond]
 
 
 def _spread_table(measured: Measured) -> Table:
-    table = Table("LAYA's runs, mean over seeds (least to most)", _columns(measured))
+    table = Table("LAYA's runs: mean over seeds (minimum to maximum)", _columns(measured))
     for name, value in SPREAD.items():
         table.add(name, *_of_runs(measured, value))
     same = (
         f"{sum(found['same_runs'])} of {len(found['runs'])}" if "same_runs" in found else "unknown"
         for found in measured
     )
-    table.add("runs that are those of Table 1, not trained again to others", *same)
+    table.add("runs that are identical to those of Table 1", *same)
     learnt = (
         f"{found['random_labels']['accuracy']:.3f}" if "random_labels" in found else "not run"
         for found in measured
     )
-    table.add("accuracy of the run on shuffled labels on what it trained on", *learnt)
+    table.add("training accuracy of the run on shuffled labels", *learnt)
     return table
 
 
 def _judged_table(measured: Measured, what: str, rows: Mapping[str, tuple[str, Value]]) -> Table:
-    columns = _columns(measured, "at best")
-    table = Table(f"{what}, mean over seeds (least to most)", columns)
+    columns = _columns(measured, "ideal")
+    table = Table(f"{what} Mean over seeds (minimum to maximum)", columns)
     for name, (wanted, value) in rows.items():
         table.add(name, wanted, *_of_runs(measured, value))
     return table
 
 
 def _columns(measured: Measured, *more: str) -> tuple[str, ...]:
-    return ("measured", *more, *(found["dataset"] for found in measured))
+    return ("measurement", *more, *(found["dataset"] for found in measured))
 
 
 def _of_runs(measured: Measured, value: Value) -> list[str]:

@@ -13,8 +13,8 @@ from experiments.lib.tables import Table
 from laya_jax.files import read_json
 
 HOW = (
-    "settings and epochs chosen on the whole validation split; p of paired t tests over seeds, and corrected "
-    "for the number of heads in the table (Holm)"
+    "settings and epochs chosen on the whole validation split; p of paired t tests over seeds, also "
+    "corrected for the number of heads in the table (Holm)"
 )
 
 
@@ -42,13 +42,13 @@ def table_of(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:
         "seeds",
         "accuracy",
         "macro-F1",
-        "recommended LAYA minus it",
+        "recommended LAYA minus this head",
         "p",
         "corrected p",
         "learning rate",
-        "dropout, of layers",
+        "dropout, layer dropout",
         "parameters",
-        "seconds a run",
+        "seconds per run",
     )
     table = Table(title, columns)
     compared = _compared(records)
@@ -92,7 +92,7 @@ def tables_of(results: Path) -> list[Table]:
         for labels in reversed(LABELS):
             records = records_of(results, problem, labels)
             if records:
-                amount = "all labels" if labels == "all" else f"{labels} labels a class to train on"
+                amount = "all labels" if labels == "all" else f"{labels} training labels per class"
                 found.append(table_of(records, f"{title}, {amount}; {HOW}"))
     return found
 

@@ -88,7 +88,7 @@ class Compared(NamedTuple):
     def verdict(self) -> str:
         """LAYA's accuracy relative to the other head's if the difference is significant, in words."""
         if self.p >= 0.05:
-            return "no difference shown"
+            return "no significant difference"
         return "better" if self.difference.mean > 0 else "worse"
 
 

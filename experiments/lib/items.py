@@ -47,7 +47,7 @@ class Share(NamedTuple):
         """Verdict in words, with the range of our seeds."""
         if not self.seeds:
             return NOT_RUN
-        place = "within" if self.reproduced else "outside of"
+        place = "within" if self.reproduced else "outside"
         return f"{place} the range of our seeds, {min(self.seeds):.2f} to {max(self.seeds):.2f}"
 
 
@@ -78,7 +78,7 @@ def _classes(records: Records) -> Iterator[Share]:
 
 def items(records: Records, grid_records: Records, artworks_records: Mapping[str, Records]) -> Table:
     """Builds the table of all items: the command, the paper's value, ours, and the verdict."""
-    table = Table("The paper's items", ("item", "command", "paper", "ours", "how it stands"))
+    table = Table("The paper's items", ("item", "command", "paper", "ours", "verdict"))
     for dataset in PAPER:
         for head in HEADS:
             table.add(
@@ -125,13 +125,13 @@ def _setting(records: Records, dataset: str) -> tuple[str, str, str]:
         return grids.shown(theirs), "", NOT_RUN
     order = grids.ranked(whole)
     if theirs in whole:
-        stands = "the same" if order[0] == theirs else "another setting"
-        stands += f"; the paper's is {order.index(theirs) + 1} of {len(whole)}"
+        stands = "the same setting" if order[0] == theirs else "a different setting"
+        stands += f"; the paper's ranks {order.index(theirs) + 1} of {len(whole)}"
     else:
-        stands = "best so far; the paper's is not run yet"
+        stands = "best so far; the paper's has not been run yet"
     told = grids.told_apart(whole)
     if told is not None:
-        stands += f"; p that no setting differs {told.p:.2g}"
+        stands += f"; p = {told.p:.2g} for no difference between settings"
     if len(whole) < size:
         stands += f"; {len(whole)} of {size} settings run"
     return grids.shown(theirs), grids.shown(order[0]), stands
@@ -146,7 +146,7 @@ def _artworks(by_recipe: Mapping[str, Records]) -> Iterator[tuple[str, ...]]:
             mean, _ = mean_profile(records)
             top = np.argsort(-mean)[:5]
             ours = "most on " + ", ".join(f"h{layer + 1} {_ranged(records, layer)}" for layer in sorted(top))
-            stands = f"other paintings and another ViT, so no test of the paper's; {len(records)} seeds"
+            stands = f"not comparable: different paintings and a different ViT; {len(records)} seeds"
         yield f"Figures 3 and 4, artworks, {name}", "`python -m experiments.artworks`", FIGURE_3, ours, stands
 
 
@@ -164,10 +164,10 @@ def protocol() -> Table:
         "epochs": [f"at most {config.epochs}" for config in configs],
         "patience, epochs": [config.patience for config in configs],
         "learning rate": [f"{config.optimizer.learning_rate:g}" for config in configs],
-        "its schedule": [schedule_of(config.optimizer) for config in configs],
+        "learning rate schedule": [schedule_of(config.optimizer) for config in configs],
         "batch size": [config.batch_size for config in configs],
         "widths": ["-".join(map(str, config.backbone.widths)) for config in configs],
-        "words of a review": ["", "", f"{configs[2].data.keep} {configs[2].data.max_length}"],
+        "words read of a review": ["", "", f"{configs[2].data.keep} {configs[2].data.max_length}"],
         "embedding": ["", "", configs[2].backbone.embedding_dim],
         "d* of concat and scalar_mix": baselines,
     }
@@ -180,9 +180,9 @@ def schedule_of(optimizer: OptimizerConfig) -> str:
     """Describes a learning-rate schedule in words.
 
     >>> schedule_of(OptimizerConfig(schedule="cosine", warmup_steps=10))
-    'cosine, rises over 10 steps'
+    'cosine, 10 warm-up steps'
     """
-    warmup = f", rises over {optimizer.warmup_steps} steps" if optimizer.warmup_steps else ""
+    warmup = f", {optimizer.warmup_steps} warm-up steps" if optimizer.warmup_steps else ""
     return optimizer.schedule + warmup
 
 
@@ -197,8 +197,8 @@ def _accuracies(records: Records) -> Iterator[str]:
     count = {name: sum(gap.verdict == name for gap in gaps) for name in ("higher", "lower")}
     yield (
         f"**Table 1, accuracies:** of the {len(gaps)} that were run, {count['higher']} are higher than the "
-        f"paper's and {count['lower']} lower, by Welch's 95 % intervals; of the other "
-        f"{len(gaps) - sum(count.values())} no difference is shown."
+        f"paper's and {count['lower']} lower, by Welch's 95 % intervals; for the other "
+        f"{len(gaps) - sum(count.values())}, the difference is not significant."
     )
 
 
@@ -214,17 +214,18 @@ def _lead(records: Records) -> Iterator[str]:
     differ = "".join(f" {each.verdict} than {each.head} on {TITLES[each.dataset]}," for each in shown)
     yield (
         f"**Table 1, LAYA ahead on every data set:** {'' if set(best.values()) == {'laya'} else 'not '}"
-        f"reproduced; the highest mean is that of {highest}. By paired tests, corrected for their number, "
-        f"LAYA is{differ} and of the other {len(compared) - len(shown)} comparisons no difference is shown."
+        f"reproduced; the highest mean is that of {highest}. By paired tests, corrected for multiple "
+        f"comparisons, LAYA is{differ} and the other {len(compared) - len(shown)} differences are not "
+        "significant."
     )
 
 
 def _shares(records: Records) -> Iterator[str]:
-    for within, word in ((True, "within"), (False, "outside of")):
+    for within, word in ((True, "within"), (False, "outside")):
         found = [each for each in shares(records) if each.seeds and each.reproduced == within]
         if found:
             told = "; ".join(f"{each.item} ({each.paper:.2f}, ours {each.ours:.2f})" for each in found)
-            yield f"**Figures 1 and 2, attention as the text tells it, {word} our seeds' range:** {told}."
+            yield f"**Figures 1 and 2, attention stated in the text, {word} our seeds' range:** {told}."
 
 
 def _not_run(records: Records, grid_records: Records) -> Iterator[str]:
@@ -240,4 +241,4 @@ def _not_run(records: Records, grid_records: Records) -> Iterator[str]:
         if done < size:
             missing.append(f"Table 2, {TITLES[dataset]} ({done} of {size} settings of LAYA)")
     if missing:
-        yield f"**Not run, or in part:** {'; '.join(missing)}."
+        yield f"**Not run, or only in part:** {'; '.join(missing)}."

@@ -21,10 +21,10 @@ PROTOCOL = {
     "epochs": "at most 50",
     "patience, epochs": "5",
     "learning rate": "0.0003 to 0.001",
-    "its schedule": "constant",
+    "learning rate schedule": "constant",
     "batch size": "128 on Fashion-MNIST",
     "widths": "512-256-128 on Fashion-MNIST",
-    "words of a review": "not stated",
+    "words read of a review": "not stated",
     "embedding": "not stated",
     "d* of concat and scalar_mix": "tuned, result not stated",
 }

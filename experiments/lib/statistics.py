@@ -131,7 +131,7 @@ class Gap(NamedTuple):
     @property
     def verdict(self) -> str:
         """Direction of the difference if the interval excludes zero, in words."""
-        return "higher" if self.low > 0 else "lower" if self.high < 0 else "no difference shown"
+        return "higher" if self.low > 0 else "lower" if self.high < 0 else "no significant difference"
 
     def __str__(self) -> str:
         return f"{self.mean:+.4f} {interval(self.low, self.high, '+')}"

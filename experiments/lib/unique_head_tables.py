@@ -12,12 +12,12 @@ from experiments.lib.tables import Table
 from laya_jax.files import read_json
 
 REFERENCE = "linear"
-"""Head that the others are compared with."""
+"""Head with which the others are compared."""
 
 HOW = (
-    "training and validation drawn anew, test fixed; p over draws of a paired t test, which is optimistic, "
-    "since draws overlap; p over items of a paired t test over test examples, averaged over draws, corrected "
-    "for the number of heads in the table (Holm)"
+    "training and validation splits resampled, test split fixed; p over draws by a paired t test, which is "
+    "optimistic because draws overlap; p over items by a paired t test over test examples, averaged over "
+    "draws, and corrected for the number of heads in the table (Holm)"
 )
 COLUMNS = (
     "head",
@@ -43,7 +43,7 @@ def tables_of(results: Path) -> list[Table]:
         by_head = {record["head"]: record for record in records}
         labels = records[0]["labels"]
         case = f"pooling {records[0]['pooling']}, " + (
-            "all labels" if labels == "all" else f"{labels} labels a class"
+            "all labels" if labels == "all" else f"{labels} training labels per class"
         )
         tables.append(_accuracies(by_head, f"Paintings, frozen ViT, {case}; {HOW}"))
         tables.append(_stability(by_head, f"Stability over draws and over solutions of one draw, {case}"))
@@ -55,7 +55,7 @@ def glance(results: Path) -> Table:
     records = [read_json(path) for path in sorted((results / "unique_head").glob("*-all/*.json"))]
     poolings = sorted({record["pooling"] for record in records})
     table = Table(
-        "Paintings: test accuracy over re-drawn training sets, and correlation of contributions between them",
+        "Paintings: test accuracy over resampled training sets, and correlation of contributions across them",
         ("head", *poolings, *(f"correlation, {pooling}" for pooling in poolings)),
     )
     by_key = {(record["head"], record["pooling"]): record for record in records}

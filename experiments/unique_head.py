@@ -1,11 +1,12 @@
-"""Accuracy and stability of the heads that are solved in closed form, on the paintings and a frozen ViT.
+"""Accuracy and stability of heads in closed form and of trained heads, on the paintings and a frozen ViT.
 
     python -m experiments.unique_head --vit PATH --paintings FOLDER   # computes missing records
     python -m experiments.unique_head --splits 0                      # the tables of existing records
 
 Training and validation examples are drawn anew ten times, of the same sizes and class by class; the test
-split is fixed. Every head has the same penalties to choose from, by the log loss on validation. A head is one
-row of ``HEADS``, so that heads of other kinds can be added. Stability compares what the heads of two draws
+split is fixed. Every head has five settings to choose from for each draw: those in closed form by the log
+loss on validation, those that are trained by gradients by their accuracy there. All read the same
+standardised states. Stability compares what the heads of two draws
 attribute to the layers on the same test examples: the shares of the layers (attention), and their
 contributions to the class with the highest mean logit. The same is compared for two solutions on the first
 draw, one with its examples in another order. Records are written to ``results/unique_head/``, tables to
@@ -19,23 +20,33 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from experiments.configs.unique_head import EPOCHS, TRAINED, Trained
 from experiments.lib.command import RUNS, errors_in_a_line
+from experiments.lib.in_memory import best_epoch
 from experiments.lib.records import RESULTS
 from experiments.lib.tables import write_tables
 from experiments.lib.unique_head_tables import tables_of
 from laya_jax.attribution import of_class, stability
+from laya_jax.backbones import Pretrained
 from laya_jax.checks import check_count
 from laya_jax.cli.process import prepare_jax
-from laya_jax.data import DataConfig, Dataset
-from laya_jax.engine import make_parallel, measure
+from laya_jax.data import DataConfig, Dataset, Examples, Preprocessing
+from laya_jax.engine import Engine, make_parallel, measure
 from laya_jax.files import read_json, write_json, writing
 from laya_jax.heads import HeadOutput
-from laya_jax.inputs import gather
-from laya_jax.kernels import fit_kernel_head, predict_in_blocks
-from laya_jax.training import BackboneConfig, Config, ParallelConfig
+from laya_jax.inputs import Unstack, gather
+from laya_jax.kernels import (
+    Standardization,
+    fit_kernel_head,
+    predict_in_blocks,
+    standardization_of,
+    standardized,
+)
+from laya_jax.training import BackboneConfig, Config, LossConfig, OptimizerConfig, ParallelConfig
 
 PENALTIES = (0.03, 0.1, 0.3, 1.0, 3.0)
 """Penalties that every head chooses from."""
@@ -74,6 +85,11 @@ class Split(NamedTuple):
         """Returns the examples in another order, which gives other rounding errors and nothing else."""
         order = np.random.default_rng(0).permutation(len(self.labels))
         return Split(tuple(state[order] for state in self.states), self.labels[order])
+
+    def examples(self, standardize: Standardization) -> Examples:
+        """Returns the examples with standardised states [N, L, D], every feature of variance 1 in training."""
+        states = np.stack(standardized(standardize, self.states), axis=1)
+        return Examples(states * np.float32(np.sqrt(states.shape[2])), self.labels)
 
 
 class Result(NamedTuple):
@@ -124,12 +140,45 @@ def single_layer(layers: Callable[[int], Sequence[int]]) -> Fit:
     return fit
 
 
+def trained(settings: Sequence[Trained]) -> Fit:
+    """Returns the fit of a head by gradients, on the standardised states that the kernel heads read, too."""
+
+    def fit(train: Split, validation: Split, test: Split) -> Result:
+        standardize = standardization_of(train.states)
+        examples = [part.examples(standardize) for part in (train, validation, test)]
+        names = tuple(map(str, range(int(train.labels.max()) + 1)))
+        dataset = Dataset(*examples, names, Preprocessing("hidden_states", examples[0].inputs.shape[1:]))
+        found = [_train(dataset, setting) for setting in settings]
+        chosen = max(range(len(settings)), key=lambda index: found[index][0])
+        return Result({"setting": chosen}, *found[chosen])
+
+    return fit
+
+
+def _train(dataset: Dataset, setting: Trained) -> tuple[float, HeadOutput]:
+    """Trains one setting; returns its validation accuracy at the best epoch, and its test outputs."""
+    config = Config(
+        head=setting.head,
+        optimizer=OptimizerConfig(learning_rate=setting.rate, schedule="cosine"),
+        loss=LossConfig(label_smoothing=setting.smoothing),
+        backbone=BackboneConfig(kind="vit", path="cached", freeze=True),
+        batch_size=min(128, len(dataset.train.labels)),
+        epochs=EPOCHS,
+    )
+    engine = Engine(config, dataset, ParallelConfig(devices=1), pretrained=Pretrained(Unstack(), {}))
+    best = best_epoch(engine, EPOCHS, engine.steps_per_epoch)
+    states = tuple(np.moveaxis(dataset.test.inputs, 1, 0))
+    output = jax.jit(engine.classifier.head.apply)({"params": best.state.parameters["head"]}, states)
+    return best.accuracy, jax.device_get(output)
+
+
 HEADS: Mapping[str, Fit] = {
     "last layer": single_layer(lambda layers: [layers - 1]),
     "best single layer": single_layer(range),
     "linear": closed_form("linear"),
     "additive": closed_form("additive"),
     "gated": closed_form("gated"),
+    **{name: trained(settings) for name, settings in TRAINED.items()},
 }
 """Fit of each head."""
 
@@ -194,10 +243,10 @@ def _compute_case(asked: argparse.Namespace, dataset: Dataset, known: Mapping[st
 def summary(paths: Sequence[Path], again: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the record of a head from the results of its draws, and of another solution of the first."""
     runs = [read_json(path.with_suffix(".json")) for path in paths]
-    outputs = [HeadOutput(**np.load(path.with_suffix(".npz"))) for path in paths]
-    second = HeadOutput(**np.load(again.with_suffix(".npz")))
+    outputs = [_output(path) for path in paths]
+    second = _output(again)
     record = {**known, "runs": runs, "draws": None, "solutions": None}
-    if outputs[0].attention.shape[1] == 1:
+    if outputs[0].attention is None or outputs[0].attention.shape[1] == 1:
         return record
     predicted = np.argmax(np.mean([output.logits for output in outputs], axis=0), axis=1)
     for name, compared in (("draws", outputs), ("solutions", [outputs[0], second])):
@@ -208,6 +257,11 @@ def summary(paths: Sequence[Path], again: Path, known: Mapping[str, Any]) -> dic
         if len(compared) > 1:
             record[name] = {key: _nested(stability(each)) for key, each in values.items()}
     return record
+
+
+def _output(path: Path) -> HeadOutput:
+    with np.load(path.with_suffix(".npz")) as file:
+        return HeadOutput(**{name: file.get(name) for name in HeadOutput._fields})
 
 
 def _write(path: Path, known: Mapping[str, Any], fit: Fit, parts: tuple[Split, Split, Split]) -> None:

@@ -1,6 +1,6 @@
 """Inputs of a run: data prepared for the backbone, or cached hidden states of a frozen backbone."""
 
-from laya_jax.inputs.cached_states import make_extractor
+from laya_jax.inputs.cached_states import Unstack, make_extractor
 from laya_jax.inputs.gathering import FrozenInputs, Inputs, fingerprint, gather, inputs_for, inputs_of
 from laya_jax.inputs.pretrained import (
     BackboneRecord,
@@ -15,6 +15,7 @@ __all__ = [
     "BackboneRecord",
     "FrozenInputs",
     "Inputs",
+    "Unstack",
     "backbone_of",
     "check_read_alike",
     "fingerprint",

@@ -85,7 +85,7 @@ class CachedStates:
         return self.key.checksum()
 
 
-class HiddenStates(nn.Module):
+class Unstack(nn.Module):
     """Backbone that unstacks cached hidden states, [B, L, D], for a head."""
 
     def __call__(self, states: Array) -> tuple[Array, ...]:

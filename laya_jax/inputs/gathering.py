@@ -10,7 +10,7 @@ from laya_jax.backbones import Pretrained
 from laya_jax.classifier import Classifier
 from laya_jax.data import Dataset, Examples, Preprocessing, Schema
 from laya_jax.engine import Config, Parallel, TrainedModel, check_reads, checksum
-from laya_jax.inputs.cached_states import HiddenStates, cached_hidden_states, hidden_shape, key_of
+from laya_jax.inputs.cached_states import Unstack, cached_hidden_states, hidden_shape, key_of
 from laya_jax.inputs.pretrained import BackboneRecord, load_for, pretrained_of, sizes_of
 
 Progress = Callable[[int, int], None]
@@ -90,7 +90,7 @@ class FrozenInputs(Inputs):
     @property
     def backbone(self) -> Pretrained:
         """Backbone of the trained part, which passes hidden states on to the head."""
-        return Pretrained(HiddenStates(), {})
+        return Pretrained(Unstack(), {})
 
     def identify(self, dataset: Dataset) -> Dataset:
         """Returns the data set whose fingerprint identifies a run on these inputs: keys of hidden states."""

@@ -13,7 +13,7 @@ from laya_jax.kernels.head import KernelLayaHead, predict_in_blocks
 from laya_jax.kernels.linen import KernelHead, kernel_parameters
 from laya_jax.kernels.saving import load_kernel_head, save_kernel_head
 from laya_jax.kernels.similarity import KERNELS, Kernel
-from laya_jax.kernels.standardizing import Standardization
+from laya_jax.kernels.standardizing import Standardization, standardization_of, standardized
 
 __all__ = [
     "KERNELS",
@@ -32,4 +32,6 @@ __all__ = [
     "load_kernel_head",
     "predict_in_blocks",
     "save_kernel_head",
+    "standardization_of",
+    "standardized",
 ]

@@ -6,11 +6,11 @@
 Training and validation examples are drawn anew ten times, of the same sizes and class by class; the test
 split is fixed. Every head has five settings to choose from for each draw: those in closed form by the log
 loss on validation, those that are trained by gradients by their accuracy there. All read the same
-standardised states. Stability compares what the heads of two draws
-attribute to the layers on the same test examples: the shares of the layers (attention), and their
-contributions to the class with the highest mean logit. The same is compared for two solutions on the first
-draw, one with its examples in another order. Records are written to ``results/unique_head/``, tables to
-``results/unique_head.*``. If the command is killed, running it again continues.
+standardised states. Stability compares what the heads of two draws attribute to the layers on the same test
+examples: the shares of the layers (attention), and their contributions to the class with the highest mean
+logit. The same is compared for two solutions on the first draw, one with its examples in another order.
+Records are written to ``results/unique_head/``, tables to ``results/unique_head.*``. If the command is killed,
+running it again continues.
 """
 
 import argparse
@@ -87,7 +87,7 @@ class Split(NamedTuple):
         return Split(tuple(state[order] for state in self.states), self.labels[order])
 
     def examples(self, standardize: Standardization) -> Examples:
-        """Returns the examples with standardised states [N, L, D], every feature of variance 1 in training."""
+        """Returns the examples with standardised states [N, L, D], each feature of variance 1 in training."""
         states = np.stack(standardized(standardize, self.states), axis=1)
         return Examples(states * np.float32(np.sqrt(states.shape[2])), self.labels)
 

@@ -48,7 +48,7 @@ Captured: TypeAlias = tuple[Array, ...] | Array
 LayerMask: TypeAlias = Bool[ArrayLike, " layer"] | Bool[ArrayLike, "batch layer"]
 """True for each layer that a head may use: for all examples ``[L]``, or for each ``[B, L]``."""
 
-LayerMaskLike: TypeAlias = LayerMask | Sequence[bool] | Sequence[Sequence[bool]]
+LayerMaskLike: TypeAlias = LayerMask | Sequence[object]
 """A ``LayerMask``, or what NumPy makes one of."""
 
 JsonObject: TypeAlias = dict[str, Any]

@@ -9,7 +9,7 @@ from jax.typing import DTypeLike
 
 from laya_jax.backbones.transformer import FeedForward, SelfAttention, Transformer, check_pooling, pooled
 from laya_jax.checks import check_count, check_position_mask
-from laya_jax.typing import Array, Bool, Float, Int
+from laya_jax.typing import Array, ArrayLike, Bool, Float, Int
 
 
 class BERT(Transformer):
@@ -69,7 +69,7 @@ class BERT(Transformer):
 
     @nn.compact
     def __call__(
-        self, tokens: Int[Array, "batch token"], mask: Bool[Array, "batch token"] | None = None
+        self, tokens: Int[ArrayLike, "batch token"], mask: Bool[ArrayLike, "batch token"] | None = None
     ) -> tuple[Array, ...]:
         """Returns depth + 1 hidden states, [B, D], for tokens [B, T].
 
@@ -101,7 +101,7 @@ class BERT(Transformer):
             return tuple(hidden_states)
         return tuple(pooled(state, self.pooling, here) for state in hidden_states)
 
-    def _embedded(self, tokens: Array) -> Array:
+    def _embedded(self, tokens: ArrayLike) -> Array:
         options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}
         small = nn.initializers.normal(0.02)
         words = nn.Embed(self.vocabulary_size, self.width, embedding_init=small, name="words", **options)
@@ -133,7 +133,7 @@ class Layer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, states: Float[Array, "batch token width"], mask: Bool[Array, "batch token"]
+        self, states: Float[Array, "batch token width"], mask: Bool[ArrayLike, "batch token"]
     ) -> Float[Array, "batch token width"]:
         """Returns [B, T, D]."""
         options: Any = {"dtype": self.dtype, "param_dtype": self.param_dtype}

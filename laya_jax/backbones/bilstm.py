@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from laya_jax.backbones.lstm import LSTM
 from laya_jax.checks import check_count, check_counts, check_position_mask
-from laya_jax.typing import Array, Bool, Float, Int
+from laya_jax.typing import Array, ArrayLike, Bool, Float, Int
 
 
 class BiLSTM(nn.Module):
@@ -59,7 +59,7 @@ class BiLSTM(nn.Module):
 
     @nn.compact
     def __call__(
-        self, tokens: Int[Array, "batch token"], mask: Bool[Array, "batch token"] | None = None
+        self, tokens: Int[ArrayLike, "batch token"], mask: Bool[ArrayLike, "batch token"] | None = None
     ) -> tuple[Float[Array, "batch _"], ...]:
         """Returns one hidden state [B, 2 * widths[i]] per layer, the forward direction first.
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax.nn.initializers import Initializer
 from jax.typing import DTypeLike
 
-from laya_jax.typing import Array, Bool, Float
+from laya_jax.typing import Array, ArrayLike, Bool, Float
 
 STEPS = 16
 """Positions per block: large enough for large products, small enough to stay in a CPU's cache."""
@@ -51,7 +51,7 @@ class LSTM(nn.Module):
 
     @nn.compact
     def __call__(
-        self, sequence: Float[Array, "token batch features"], present: Bool[Array, "token batch"]
+        self, sequence: Float[Array, "token batch features"], present: Bool[ArrayLike, "token batch"]
     ) -> tuple[Float[Array, "token batch width"], Float[Array, "batch width"]]:
         """Returns the state at every position and the final state."""
         gates = 4 * self.width
@@ -111,7 +111,7 @@ class History(NamedTuple):
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
 def recur(
     sequence: Float[Array, "token batch features"],
-    present: Bool[Array, "token batch"],
+    present: Bool[ArrayLike, "token batch"],
     weights: Weights,
     reverse: bool,
 ) -> tuple[Float[Array, "token batch width"], Float[Array, "batch width"]]:
@@ -129,7 +129,7 @@ def recur(
 
 
 def _recur_forward(
-    sequence: Array, present: Array, weights: Weights, reverse: bool
+    sequence: Array, present: ArrayLike, weights: Weights, reverse: bool
 ) -> tuple[tuple[Array, Array], tuple[History, Weights]]:
     length, batch, _ = sequence.shape
     width = weights.recurrent.shape[0]
@@ -244,7 +244,7 @@ def _gates(inputs: Array) -> list[Array]:
     return [0.5 + 0.5 * i, 0.5 + 0.5 * f, g, 0.5 + 0.5 * o]
 
 
-def _blocks(sequence: Array) -> Array:
+def _blocks(sequence: ArrayLike) -> Array:
     """Reshapes [T, ...] to [blocks, STEPS, ...], padded with zeros at the end."""
     length = sequence.shape[0]
     filled = jnp.pad(sequence, ((0, -length % STEPS), *((0, 0),) * (sequence.ndim - 1)))

@@ -11,7 +11,7 @@ from jax.typing import DTypeLike
 
 from laya_jax.backbones.normalization import NormalizedGelu
 from laya_jax.checks import check_counts
-from laya_jax.typing import Array, Float
+from laya_jax.typing import Array, ArrayLike, Float
 
 
 class MLP(nn.Module):
@@ -46,7 +46,7 @@ class MLP(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, inputs: Float[Array, "batch *features"]) -> tuple[Float[Array, "batch _"], ...]:
+    def __call__(self, inputs: Float[ArrayLike, "batch *features"]) -> tuple[Float[Array, "batch _"], ...]:
         """Returns one hidden state [B, widths[i]] per layer, for inputs [B, ...]."""
         if jnp.ndim(inputs) < 2 or not jnp.issubdtype(jnp.result_type(inputs), jnp.floating):
             raise ValueError(

@@ -13,7 +13,7 @@ from jax.typing import DTypeLike
 
 from laya_jax.backbones.normalization import NormalizedGelu
 from laya_jax.checks import check_counts
-from laya_jax.typing import Array, Float
+from laya_jax.typing import Array, ArrayLike, Float
 
 FEW_CHANNELS = 8
 """Number of channels below which a CPU merges positions and channels: faster for 3, slower for 64."""
@@ -55,7 +55,7 @@ class SeparableCNN(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "batch height width channels"]
+        self, images: Float[ArrayLike, "batch height width channels"]
     ) -> tuple[Float[Array, "batch _"], ...]:
         """Returns one hidden state [B, widths[i]] per stage, for images [B, H, W, C]."""
         if jnp.ndim(images) != 4 or not jnp.issubdtype(jnp.result_type(images), jnp.floating):
@@ -66,7 +66,7 @@ class SeparableCNN(nn.Module):
         fields: Any = {"kernel_init": self.kernel_init, "dtype": self.dtype, "param_dtype": self.param_dtype}
         depthwise = partial(DepthwiseConv, **fields)
         norm = partial(NormalizedGelu, self.epsilon, self.dtype, self.param_dtype)
-        state, hidden_states = images, []
+        state, hidden_states = jnp.asarray(images), []
         for i, width in enumerate(self.widths):
             if i > 0:
                 state = halved(state)
@@ -114,7 +114,7 @@ class DepthwiseConv(nn.Module):
     kernel_init: Initializer = nn.initializers.glorot_uniform()
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> Array:
+    def __call__(self, images: Float[ArrayLike, "batch height width channels"]) -> Array:
         """Returns [B, H, W, C]."""
         kernel = self.param("kernel", self.kernel_init, (3, 3, 1, images.shape[-1]), self.param_dtype)
         images, kernel = nn.dtypes.promote_dtype(images, kernel, dtype=self.dtype)
@@ -122,7 +122,7 @@ class DepthwiseConv(nn.Module):
 
 
 def depthwise_convolution(
-    images: Float[Array, "batch height width channels"], kernel: Float[Array, "3 3 1 channels"]
+    images: Float[ArrayLike, "batch height width channels"], kernel: Float[ArrayLike, "3 3 1 channels"]
 ) -> Float[Array, "batch height width channels"]:
     """Applies a depthwise 3x3 convolution with "SAME" padding, in the form that is fastest on the platform.
 

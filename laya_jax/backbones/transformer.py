@@ -10,7 +10,7 @@ from jax.typing import DTypeLike
 
 from laya_jax.heads import gelu
 from laya_jax.hidden_states import POOLINGS, pool
-from laya_jax.typing import Array, Bool, Float
+from laya_jax.typing import Array, ArrayLike, Bool, Float
 
 
 class Transformer(nn.Module):
@@ -45,7 +45,7 @@ class SelfAttention(nn.Module):
 
     @nn.compact
     def __call__(
-        self, states: Float[Array, "batch token width"], mask: Bool[Array, "batch token"] | None = None
+        self, states: Float[Array, "batch token width"], mask: Bool[ArrayLike, "batch token"] | None = None
     ) -> Float[Array, "batch token width"]:
         """Returns [B, T, D]; positions where the mask is False receive no attention."""
         batch, length, width = states.shape
@@ -63,7 +63,7 @@ def dot_product_attention(
     query: Float[Array, "batch head token width"],
     key: Float[Array, "batch head source width"],
     value: Float[Array, "batch head source width"],
-    mask: Bool[Array, "batch source"] | None = None,
+    mask: Bool[ArrayLike, "batch source"] | None = None,
 ) -> Float[Array, "batch head token width"]:
     """Computes ``softmax(query key^T / sqrt(width)) value``, with the softmax in float32.
 
@@ -108,7 +108,9 @@ class FeedForward(nn.Module):
 
 
 def pooled(
-    states: Float[Array, "batch token width"], pooling: str, mask: Bool[Array, "batch token"] | None = None
+    states: Float[Array, "batch token width"],
+    pooling: str,
+    mask: Bool[ArrayLike, "batch token"] | None = None,
 ) -> Array:
     """Pools a hidden state over positions to [B, D], or to [B, 2 D] for "cls+mean".
 

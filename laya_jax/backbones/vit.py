@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from laya_jax.backbones.transformer import FeedForward, SelfAttention, Transformer, check_pooling, pooled
 from laya_jax.checks import check_count
-from laya_jax.typing import Array, Float
+from laya_jax.typing import Array, ArrayLike, Float
 
 CUBIC = -0.75
 """Parameter of the cubic kernel that interpolates position embeddings, as in PyTorch."""
@@ -75,7 +75,7 @@ class ViT(Transformer):
         return jax.ShapeDtypeStruct((1, *(side * self.patch_size for side in self.grid), 3), jnp.float32)
 
     @nn.compact
-    def __call__(self, images: Float[Array, "batch height width channels"]) -> tuple[Array, ...]:
+    def __call__(self, images: Float[ArrayLike, "batch height width channels"]) -> tuple[Array, ...]:
         """Returns one hidden state per block, [B, D], for images [B, H, W, C]."""
         states = self._embedded(images)
         patches = jnp.broadcast_to(jnp.arange(states.shape[1]) > 0, states.shape[:2])
@@ -96,7 +96,7 @@ class ViT(Transformer):
             name=f"block_{i}",
         )
 
-    def _embedded(self, images: Array) -> Array:
+    def _embedded(self, images: ArrayLike) -> Array:
         """Embeds class token and patches with their positions, [B, 1 + patches, D]."""
         size = self.patch_size
         if jnp.ndim(images) != 4 or not jnp.issubdtype(jnp.result_type(images), jnp.floating):
@@ -165,7 +165,7 @@ class Block(nn.Module):
 
 
 def interpolated(
-    positions: Float[Array, "position width"], grid: tuple[int, int], size: tuple[int, int]
+    positions: Float[ArrayLike, "position width"], grid: tuple[int, int], size: tuple[int, int]
 ) -> Float[Array, "_ width"]:
     """Interpolates position embeddings to another grid of patches (bicubic), except for the class token's.
 
@@ -181,7 +181,7 @@ def interpolated(
     Array([0. , 2.5], dtype=float32)
     """
     if grid == size:
-        return positions
+        return jnp.asarray(positions)
     rows, columns = (
         jnp.asarray(cubic_weights(*pair), positions.dtype) for pair in zip(grid, size, strict=True)
     )

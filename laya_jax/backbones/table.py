@@ -23,8 +23,8 @@ class BackboneKind(NamedTuple):
       module: Class of the module.
       reads: Kinds of input that it accepts: "images", "features" or "tokens".
       pretrained: True if its sizes and weights are read from files.
-      fits_in_cache: Number of examples whose activations fit in a CPU's cache; computing that many at a time is
-        faster. None if it makes no difference.
+      fits_in_cache: Number of examples whose activations fit in a CPU's cache; computing that many at a time
+        is faster.
     """
 
     module: type[nn.Module]

@@ -139,8 +139,8 @@ class Explained:
 
     Attributes:
       split: Split of the runs' data to explain.
-      outliers: Out-of-distribution inputs, given in the same form as for predict. Their detection by attention
-        and by logits is measured.
+      outliers: Out-of-distribution inputs, given in the same form as for predict, to measure how well they
+        can be detected.
       random_labels: Path of a run on the same data with the same seed and --data.label-noise 1. Its attention
         after the last epoch should differ from that of the runs to explain.
       parallel: Devices to compute on.

@@ -93,7 +93,7 @@ class FrozenInputs(Inputs):
         return Pretrained(HiddenStates(), {})
 
     def identify(self, dataset: Dataset) -> Dataset:
-        """Returns the data set whose fingerprint identifies a run on these inputs, with cache keys as inputs."""
+        """Returns the data set whose fingerprint identifies a run; its inputs are keys of hidden states."""
         return dataset.with_inputs(lambda inputs: key_of(inputs, *self._computation))
 
     def convert(

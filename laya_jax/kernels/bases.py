@@ -22,7 +22,7 @@ class Basis(Protocol):
         ...
 
     def features(self, states: States) -> NDArray[np.float64]:
-        """Computes the features [N, M] of standardised states, by which the weights of a solution multiply."""
+        """Computes the features of standardised states that the weights of a solution multiply, [N, M]."""
         ...
 
     def points(self, weights: NDArray[np.float64]) -> Points:

@@ -88,9 +88,9 @@ def fit_kernel_head(
     """Fits a kernel head in closed form: ridge regression in the kernel's space, with a free bias.
 
     The contributions ``c_i`` of the layers minimise ``sum_n |y_n - b - sum_i c_i(x_n)|^2 + penalty * scale *
-    sum_i |c_i|^2``, where the norms are those of the layers' kernels, and the scale makes penalties comparable
-    across kernels. The loss is strictly convex, so its minimum is unique; nothing is random. Equations are
-    always solved in float64 on the host; kernels are computed in float32 on the device.
+    sum_i |c_i|^2``, where the norms are those of the layers' kernels, and the scale makes penalties
+    comparable across kernels. The loss is strictly convex, so its minimum is unique; nothing is random.
+    Equations are always solved in float64 on the host; kernels are computed in float32 on the device.
 
     Args:
       hidden_states: Hidden states of N training examples: ordered sequence of L arrays [N, d_i], or one array
@@ -171,7 +171,7 @@ def _head(
 def _approximation(
     basis: LandmarkExamples, penalty: float, features: NDArray[np.float64] | None
 ) -> Approximation:
-    """Measures the effect of the second half of the landmarks, on training examples if there are no others."""
+    """Measures the effect of the second half of the landmarks; without features, on the training examples."""
     regression = basis.regression
     features = regression.features if features is None else features
     number = features.shape[1]

@@ -153,6 +153,6 @@ def _classes(name: str, labels: NDArray, num_classes: int | None) -> Classes:
 
 
 def _calibrate(loss: Callable[[float], float], score: float) -> Judgement:
-    """Finds the factor by which to multiply the outputs for the lowest loss, which is convex in the factor."""
+    """Finds the factor on the outputs that minimises the loss, which is convex in the factor."""
     found = minimize_scalar(lambda log: loss(np.exp(log)), bounds=(-SHARPEST, SHARPEST), method="bounded")
     return Judgement(float(found.fun), score, float(np.exp(-found.x)))

@@ -9,7 +9,7 @@ from laya_jax.training import RunDirectory
 from laya_jax.typing import JsonObject
 
 IDENTITIES = "trackers.json"
-"""File in a run directory with the run's identity in each tracker, with which a resumed run continues there."""
+"""File in a run directory with the run's identity in each tracker, by which a resumed run continues."""
 
 
 def scalars(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, float]]:

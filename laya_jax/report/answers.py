@@ -23,7 +23,7 @@ FAITHFUL: dict[Verdict, str] = {
 OVER_SEEDS: dict[Verdict, str] = {
     "supports": "Another seed reads nearly the same layers",
     "mixed": "Another seed reads some of the same layers",
-    "against": "Another seed reads different layers, so this profile describes one training run, not the data",
+    "against": "Another seed reads different layers, so this profile describes one run, not the data",
     "unknown": "Uniform profiles overlap whatever was learned",
 }
 
@@ -65,7 +65,7 @@ class Reading(NamedTuple):
 
     @property
     def caution(self) -> str:
-        """Reason not to read the profile, if it is uniform or seeds agree on it little more than by chance."""
+        """Reason not to read the profile, if it is uniform or seeds hardly agree on it."""
         if self.uniform:
             return "This profile does not distinguish layers."
         unstable = "Seeds agree on this profile little more than by chance."

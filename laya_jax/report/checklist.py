@@ -1,4 +1,4 @@
-"""Checklist of all measurements, each with a reference value and a verdict on whether it is a reason for trust."""
+"""Checklist of all measurements, each with a reference value and a verdict on whether to trust attention."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -48,8 +48,8 @@ def findings(numbers: Numbers, stability: Numbers | None = None) -> list[Finding
 LEFT_OUT = {
     "contributions": (
         "that contributes most",
-        "The layer with the largest share of the contributions is masked, and the others are renormalised. If "
-        "the shares show what the head uses, this changes more predictions than masking another layer.",
+        "The layer with the largest share of the contributions is masked, and the others are renormalised. "
+        "If the shares show what the head uses, this changes more predictions than masking another layer.",
     ),
     "attention": ("with the most attention", "The same test for attention."),
 }

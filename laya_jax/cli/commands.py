@@ -37,7 +37,7 @@ from laya_jax.typing import JsonObject
 USAGE = f"""\
 laya {__version__}: classifiers that read all layers of a network and show which ones they use.
 
-  laya train [EXPERIMENT | DATA]   trains and tests; EXPERIMENT is one of {", ".join(EXPERIMENTS)}
+  laya train [EXPERIMENT | DATA]   trains and tests; EXPERIMENT: {", ".join(EXPERIMENTS)}
   laya prepare NAME                downloads fashion-mnist, cifar10 or imdb; train also does this if needed
   laya resume RUN                  continues a run that was stopped or killed
   laya evaluate RUN                tests the best parameters of a run

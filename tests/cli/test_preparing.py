@@ -70,7 +70,7 @@ def test_a_wrong_word_is_one_line_and_status_2(laya, tmp_path, words, message):
     assert "Traceback" not in err
 
 
-def test_digits_need_nothing(laya):
+def test_digits_need_no_preparation(laya):
     status, out, err = laya("prepare", "digits", "--json")
     assert (status, json.loads(out)["prepared"]) == (0, False)
     assert "digits comes with scikit-learn" in err

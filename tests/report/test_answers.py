@@ -57,7 +57,7 @@ def test_a_profile_that_overlaps_as_by_chance_is_not_meaningful(numbers, overlap
         (0.1, 0.1, 0.8, "against"),
     ],
 )
-def test_it_takes_both_deletion_and_the_curve_to_be_faithful(numbers, top, others, score, verdict):
+def test_deletion_and_the_curve_must_both_be_faithful(numbers, top, others, score, verdict):
     measured = numbers["faithfulness"]
     measured["contributions"] = {"flips_without_top_layer": top, "flips_without_another_layer": others}
     measured["curves"]["contributions"]["comprehensiveness_score"] = score

@@ -32,7 +32,7 @@ IN_THE_HEAD: Mapping[str, tuple[str, Value]] = {
         lambda of: _faith(of)["curves"]["comprehensiveness_score"],
     ),
     "sufficiency": ("1; 0 at random", lambda of: _faith(of)["curves"]["sufficiency_score"]),
-    "top layer argues against the prediction": ("0", lambda of: _faith(of)["opposing_top_layer"]),
+    "top layer opposes the prediction": ("0", lambda of: _faith(of)["opposing_top_layer"]),
     **{
         f"Spearman with leaving out: {name.replace('_', ' ')}{', centred' * centred}": (
             "1; 0 at random",

@@ -1,4 +1,4 @@
-"""Table of the backbones by the names that configs use: one row for each."""
+"""Table of all backbones by the names that configs use, with one row each."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -23,8 +23,8 @@ class BackboneKind(NamedTuple):
       module: Class of the module.
       reads: Kinds of input that it accepts: "images", "features" or "tokens".
       pretrained: True if its sizes and weights are read from files.
-      fits_in_cache: Number of examples whose activations fit in a CPU's cache, where computing that many at a
-        time is faster.
+      fits_in_cache: Number of examples whose activations fit in a CPU's cache; computing that many at a time
+        is faster.
     """
 
     module: type[nn.Module]
@@ -33,7 +33,7 @@ class BackboneKind(NamedTuple):
     fits_in_cache: int | None = None
 
     def make(self, settings: object, **given: object) -> nn.Module:
-        """Builds the module from settings, of which it takes those that have the names of its fields.
+        """Builds the module from those settings whose names match its fields.
 
         >>> from types import SimpleNamespace
         >>> BACKBONES["mlp"].make(SimpleNamespace(widths=(8, 4), path=None), vocabulary_size=100).widths

@@ -27,15 +27,15 @@ class Train:
     """Trains a classifier and tests it. The run can be killed at any time; `laya resume` continues it.
 
     Attributes:
-      experiment: Name of a data set, digits (embedded, the default), fashion-mnist, cifar10 or imdb, or your
-        own data as images:FOLDER, npz:FILE or texts:FILE. It sets the defaults of all options below. For a
+      experiment: Name of a data set (digits, which is built in, fashion-mnist, cifar10 or imdb), or your own
+        data as images:FOLDER, npz:FILE or texts:FILE. It sets the defaults of all options below. For a
         pretrained backbone, add --backbone vit:PATH or bert:PATH, and --freeze to train only the head.
       run_dir: Path of a new run directory. None picks an unused name in runs/.
       seeds: Random seeds, one run for each; overrides --seed.
       side_by_side: Train all seeds in one vmapped program, which is faster on accelerators. When resumed,
-        each seed continues on its own, with the same result up to rounding.
-      baseline: Head of a second run to compare with; for digits, last_layer by default.
-      log: Trackers that also receive settings and metrics: tensorboard, wandb or mlflow, or several of them.
+        each seed continues separately, with the same result up to rounding.
+      baseline: Head of a second run for comparison; last_layer by default for digits.
+      log: Experiment trackers to log to: one or more of tensorboard, wandb and mlflow.
       config: Training settings.
       parallel: Devices and processes to train on.
       output: Output format.
@@ -58,7 +58,7 @@ class Prepare:
 
     Attributes:
       name: Name of the data set: fashion-mnist, cifar10 or imdb.
-      directory: Path of the directory of all data sets. Defaults to $TFDS_DATA_DIR, then
+      directory: Path of the directory that holds all data sets. Defaults to $TFDS_DATA_DIR, then
         ~/tensorflow_datasets.
       mirror: URL of a directory on another server that has the original files under their original names.
         Defaults to $LAYA_MIRROR, which `laya train` also uses. The SHA-256 of every file is verified.
@@ -77,7 +77,7 @@ class Resume:
 
     Attributes:
       run: Path of a run directory, or of a folder of runs.
-      log: Trackers that also receive settings and metrics: tensorboard, wandb or mlflow, or several of them.
+      log: Experiment trackers to log to: one or more of tensorboard, wandb and mlflow.
       config: Settings of the run. They cannot be changed, except that data.source, data.directory and
         backbone.path may point to a new location of the same data and weights, which is saved in the run.
       parallel: Devices and processes to train on. Defaults to the settings the run was started with, in a
@@ -99,7 +99,7 @@ class Evaluate:
     Attributes:
       run: Path of a run directory or of an exported model.
       split: Split of the run's data to evaluate.
-      data: Other, labelled data to evaluate, in the form that predict takes.
+      data: Other labelled data to evaluate, given in the same form as for predict.
       parallel: Devices and processes to compute on.
       output: Output format.
     """
@@ -135,14 +135,14 @@ class Predict:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Explained:
-    """Arguments shared by both commands that explain models.
+    """Arguments shared by the two commands that explain models.
 
     Attributes:
       split: Split of the runs' data to explain.
-      outliers: Out-of-distribution inputs, in the form that predict takes, to measure whether they can be
-        detected.
+      outliers: Out-of-distribution inputs, given in the same form as for predict, to measure how well they
+        can be detected.
       random_labels: Path of a run on the same data with the same seed and --data.label-noise 1. Its attention
-        after the last epoch should differ from that of the runs.
+        after the last epoch should differ from that of the runs to explain.
       parallel: Devices to compute on.
       output: Output format.
     """
@@ -159,7 +159,7 @@ class Attribute(Explained):
     """Measures a model's attention over layers and writes all numbers and figures.
 
     Attributes:
-      runs: Paths of runs, folders of runs, or exported models. Several runs measure the stability of
+      runs: Paths of runs, folders of runs, or exported models. Pass several to measure the stability of
         attention.
       out: Path of a new directory. Names in its samples.csv are escaped as in predict.
     """
@@ -173,8 +173,8 @@ class Report(Explained):
     """Writes an HTML report on which layers a model uses, for what, and how faithful its attention is.
 
     Attributes:
-      runs: Paths of runs, folders of runs, or exported models. The first is shown in detail; several measure
-        the stability of attention.
+      runs: Paths of runs, folders of runs, or exported models. The first is shown in detail; pass several to
+        measure the stability of attention.
       out: Path of a new .html file.
       largest_gallery: Maximum number of samples in the gallery.
     """
@@ -201,7 +201,7 @@ class Export:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CompileCheck:
-    """Compiles training ahead of time for a TPU, without one, and estimates the cost of a step.
+    """Compiles training ahead of time for a TPU, without needing one, and estimates the cost of a step.
 
     Attributes:
       experiment: Name of a data set, or your own data, as for train.

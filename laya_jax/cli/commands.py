@@ -37,15 +37,15 @@ from laya_jax.typing import JsonObject
 USAGE = f"""\
 laya {__version__}: classifiers that read all layers of a network and show which ones they use.
 
-  laya train [EXPERIMENT | DATA]   trains and tests; EXPERIMENT is {", ".join(EXPERIMENTS)}
+  laya train [EXPERIMENT | DATA]   trains and tests; EXPERIMENT: {", ".join(EXPERIMENTS)}
   laya prepare NAME                downloads fashion-mnist, cifar10 or imdb; train also does this if needed
   laya resume RUN                  continues a run that was stopped or killed
   laya evaluate RUN                tests the best parameters of a run
   laya predict RUN --data DATA     writes classes, probabilities and attention to a file
   laya attribute RUN [RUN ...]     measures which layers a model uses, and how faithful its attention is
-  laya report RUN [RUN ...]        writes the same as one HTML file, with samples to browse
-  laya export RUN --out DIR        writes the best parameters as safetensors, with what prediction needs
-  laya compile-check EXPERIMENT    compiles training for a TPU, without one
+  laya report RUN [RUN ...]        writes the same as a single HTML file, with samples to browse
+  laya export RUN --out DIR        writes the best parameters as safetensors, ready for prediction
+  laya compile-check EXPERIMENT    compiles training for a TPU, without needing one
 
 DATA is images:FOLDER (one sub-folder per class), npz:FILE (inputs and labels) or texts:FILE (.csv, .tsv,
 .jsonl, .json or .parquet with text and label). For a pretrained backbone, add --backbone vit:PATH or

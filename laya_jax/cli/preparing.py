@@ -34,7 +34,7 @@ def prepare_command(arguments: Sequence[str]) -> None:
             shown = ", ".join(f"{name} {number:,}" for name, number in counts.items())
             console.tell(f"{asked.name} is {'now' if made else 'already'} in {directory}: {shown}")
         else:
-            console.tell(f"{asked.name} is embedded in scikit-learn: nothing to prepare")
+            console.tell(f"{asked.name} comes with scikit-learn: there is nothing to prepare")
         console.print_json(
             {
                 "name": asked.name,

@@ -14,7 +14,7 @@ TITLES = {
     "cifar10": "CIFAR-10",
     "imdb_reviews": "IMDB reviews",
 }
-"""Titles of the named data sets: scikit-learn's embedded digits, and tensorflow-datasets of the paper."""
+"""Titles of the named data sets: scikit-learn's digits, and the paper's from tensorflow-datasets."""
 
 DATA_SETS = tuple(TITLES)
 
@@ -34,7 +34,7 @@ class DataConfig:
     """Data set to read, and how to read and split it.
 
     Attributes:
-      source: Data source: digits (embedded), fashion_mnist, cifar10 or imdb_reviews (tensorflow-datasets), or
+      source: Data source: digits (built in), fashion_mnist, cifar10 or imdb_reviews (tensorflow-datasets), or
         your own data: npz:FILE (inputs and labels), images:FOLDER (one sub-folder per class, optionally
         inside train/, validation/ or val/, and test/), texts:FILE (.csv, .tsv, .jsonl, .json or .parquet
         with one text and one label per row; all but .parquet also as .gz).

@@ -22,7 +22,7 @@ PRETRAINED = tuple(kind for kind, row in BACKBONES.items() if row.pretrained)
 """Kinds of backbones with pretrained weights."""
 
 KernelName: TypeAlias = Literal["linear", "additive", "gated"]
-"""Kernels between examples, for a head that is solved in closed form."""
+"""Kernels between examples, for a head solved in closed form."""
 
 
 def _check_literal(section: str, config: object, field: str) -> None:
@@ -93,7 +93,7 @@ class HeadConfig:
     Attributes:
       kind: Kind of head: laya (attention over layers, per input), last_layer (the usual output layer),
         concat (concatenation of all layers), scalar_mix (one learned weight per layer for all inputs) or
-        kernel (solved in closed form on a frozen backbone, with unique contributions of layers).
+        kernel (solved in closed form on a frozen backbone, with unique layer contributions).
       dim: Shared width that all layers are projected to; not for last_layer.
       temperature: Softmax temperature of the layer scores; smaller values sharpen attention. laya only.
       psi: Input of the scorer: the projected layers (identity) or a shared MLP of them (mlp). laya only.
@@ -106,10 +106,11 @@ class HeadConfig:
       dropout: Dropout rate of the projected layers; not for last_layer.
       layer_dropout: Probability of masking each layer of an example during training; not for last_layer.
       kernel: Kernel of a kernel head: linear (ridge regression on all layers), additive (a Gaussian kernel
-        per layer) or gated (linear classifiers of layers whose weights depend on the input). None chooses the
-        simplest within one standard error of the best on the validation split; the run's config says which.
-      landmarks: Number of training examples whose hidden states a kernel head stores. None stores all, or
-        4,000 if there are more than 20,000; the run's config says how many.
+        per layer) or gated (a linear classifier per layer, whose weights depend on the input). None chooses
+        the simplest within one standard error of the best accuracy on the validation split; the run's config
+        records the choice.
+      landmarks: Number of training examples whose hidden states a kernel head stores. None stores all of
+        them, or 4,000 if there are more than 20,000; the run's config records the number.
     """
 
     kind: Literal["laya", "last_layer", "concat", "scalar_mix", "kernel"] = "laya"

@@ -1,4 +1,4 @@
-"""Table of the heads by the names that configs use: one row for each."""
+"""Table of all heads, with one row each."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,11 +17,11 @@ HEADS: Mapping[str, type[Head]] = {
 
 
 def make_head(kind: str, settings: object, **given: object) -> Head:
-    """Builds a head from settings, of which it takes those that have the names of its fields.
+    """Builds a head from those settings whose names match its fields.
 
     Args:
       kind: Name of the head in ``HEADS``.
-      settings: Object with settings as attributes; those that the head does not have are ignored.
+      settings: Object with settings as attributes; those that are not fields of the head are ignored.
       **given: Further fields of the head, such as ``num_classes``.
 
     Raises:

@@ -49,7 +49,7 @@ class DeviceConfig:
 class ParallelConfig(DeviceConfig):
     """Devices and processes to train on.
 
-    With dropout, pmap and microbatches draw different masks than a single device with the whole batch.
+    With dropout, pmap and microbatches draw different masks from those of a single device on the whole batch.
 
     Attributes:
       coordinator: Address of process 0, HOST:PORT, for multi-process training, or "auto" on clusters that JAX
@@ -57,7 +57,7 @@ class ParallelConfig(DeviceConfig):
       processes: Number of processes; not with "auto".
       process: Index of this process, from 0; not with "auto".
       microbatches: Number of microbatches per device, whose gradients are accumulated sequentially to save
-        memory. None chooses a fast number.
+        memory. None chooses a number that is fast.
     """
 
     coordinator: str | None = None

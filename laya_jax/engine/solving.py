@@ -1,4 +1,4 @@
-"""Engine for heads that are solved in closed form on hidden states: one step, which needs no optimizer."""
+"""Engine for heads solved in closed form on hidden states: a single step, without an optimizer."""
 
 import dataclasses
 import math
@@ -30,7 +30,7 @@ from laya_jax.kernels import (
 from laya_jax.typing import Parameters
 
 SIMPLEST_FIRST: tuple[KernelName, ...] = ("linear", "additive", "gated")
-"""Kernels in the order in which a simpler one is preferred."""
+"""Kernels, simplest first; a simpler one is preferred."""
 
 
 class Solver(Engine):
@@ -88,7 +88,7 @@ def make_engine(
     seeds: Sequence[int] = (),
     pretrained: Pretrained | None = None,
 ) -> Engine:
-    """Makes the engine that trains, or solves for, a config's head."""
+    """Makes the engine that trains a config's head or solves for it."""
     kind = Solver if HEADS[config.head.kind].is_solved else Engine
     return kind(config, dataset, parallel, seeds, pretrained=pretrained)
 
@@ -106,7 +106,7 @@ class Settled(NamedTuple):
 
 
 def settled(config: Config, dataset: Dataset) -> Settled:
-    """Makes the choices that a config of a kernel head leaves to the data.
+    """Makes the choices that the config of a kernel head leaves to the data.
 
     The kernel is the simplest whose accuracy on the validation split is within one standard error of the
     best.
@@ -155,7 +155,7 @@ def _fit(dataset: Dataset, kernel: str, landmarks: int | None) -> KernelFit:
 
 
 def caveats(config: Config) -> tuple[str, ...]:
-    """Returns what has to be said of every model with such a head: it stores training data."""
+    """Returns caveats to state with every model: a kernel head may store training data."""
     if not HEADS[config.head.kind].is_solved or config.head.landmarks is None:
         return ()
     return (f"the model stores the hidden states of {config.head.landmarks:,} training examples",)

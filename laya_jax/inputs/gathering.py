@@ -1,4 +1,4 @@
-"""Inputs of a model: examples as stored, or cached hidden states of a frozen backbone."""
+"""Inputs of a model: stored examples, or cached hidden states of a frozen backbone."""
 
 import dataclasses
 from collections.abc import Callable
@@ -19,9 +19,9 @@ Progress = Callable[[int, int], None]
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """Inputs of a model whose parameters are all trained: examples as stored.
+    """Inputs of a model whose parameters are all trained: stored examples.
 
-    ``FrozenInputs`` has the same interface. In both, the trained part is what an ``Engine`` trains.
+    ``FrozenInputs`` has the same interface. In both, the trained part is the part that an ``Engine`` trains.
 
     Attributes:
       stored: Schema of the stored data.
@@ -55,7 +55,7 @@ class Inputs:
     def convert(
         self, examples: Examples, parallel: Parallel, progress: Progress = lambda done, total: None
     ) -> Examples:
-        """Converts stored examples to those that the trained part reads; returns converted ones as is."""
+        """Converts stored examples to those that the trained part reads; returns converted ones unchanged."""
         del parallel, progress  # nothing to compute
         return examples
 
@@ -93,13 +93,13 @@ class FrozenInputs(Inputs):
         return Pretrained(Unstack(), {})
 
     def identify(self, dataset: Dataset) -> Dataset:
-        """Returns the data set whose fingerprint identifies a run on these inputs: keys of hidden states."""
+        """Returns the data set whose fingerprint identifies a run; its inputs are keys of hidden states."""
         return dataset.with_inputs(lambda inputs: key_of(inputs, *self._computation))
 
     def convert(
         self, examples: Examples, parallel: Parallel, progress: Progress = lambda done, total: None
     ) -> Examples:
-        """Converts stored examples to those that the trained part reads; returns converted ones as is."""
+        """Converts stored examples to those that the trained part reads; returns converted ones unchanged."""
         if examples.inputs.shape[1:] != self.stored.preprocessing.shape:
             return examples
         states = cached_hidden_states(examples.inputs, *self._computation, parallel, progress)
@@ -161,7 +161,7 @@ def gather(
       parallel: Devices to compute hidden states on.
       progress: Callback during the computation of hidden states, called with the numbers of examples done
         and in total.
-      check: Callback that may raise, called first with the data set that identifies the run.
+      check: Callback that may raise an error, called first, with the data set that identifies the run.
 
     Returns:
       The inputs, and the data set that the trained part reads.

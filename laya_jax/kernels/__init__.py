@@ -1,4 +1,4 @@
-"""Kernel heads: solved in closed form on hidden states, with unique contributions of layers."""
+"""Kernel heads, which are solved in closed form on hidden states and have unique layer contributions."""
 
 from laya_jax.kernels.fitting import (
     LANDMARKS,

@@ -1,4 +1,4 @@
-"""Functions among which a kernel head is sought: of all examples, of landmarks, or linear in the states."""
+"""Bases in which a kernel head is solved: all training examples, landmarks, or the features of the layers."""
 
 from typing import Protocol
 
@@ -15,14 +15,14 @@ Points = tuple[tuple[NDArray, ...], NDArray[np.float64]]
 
 
 class Basis(Protocol):
-    """Functions of a kernel, and ridge regression among them."""
+    """Basis of functions, and ridge regression in it."""
 
     def solve(self, penalty: float, *, held_out: bool = False) -> Solution:
         """Solves for one penalty."""
         ...
 
     def features(self, states: States) -> NDArray[np.float64]:
-        """Computes what the weights of a solution are multiplied with for standardised states, [N, M]."""
+        """Computes the features of standardised states that the weights of a solution multiply, [N, M]."""
         ...
 
     def points(self, weights: NDArray[np.float64]) -> Points:
@@ -31,7 +31,7 @@ class Basis(Protocol):
 
 
 class AllExamples:
-    """One function per training example: exact. Takes memory for two kernel matrices, 16 N^2 bytes."""
+    """One function per training example: exact, but needs two kernel matrices in memory, 16 N^2 bytes."""
 
     def __init__(self, kernel: str, states: tuple[NDArray, ...], targets: NDArray[np.float64]) -> None:
         self._kernel, self._states, self._targets = kernel, states, targets
@@ -46,7 +46,7 @@ class AllExamples:
         return kernel_matrix(self._kernel, states, self._states)
 
     def points(self, weights: NDArray[np.float64]) -> Points:
-        """Returns the training examples, or the weights of the layers that a linear kernel makes of them."""
+        """Returns the training examples or, for a linear kernel, the layer weights that replace them."""
         if not KERNELS[self._kernel].linear:
             return self._states, weights
         return tuple(weights.T @ state for state in self._states), np.eye(weights.shape[1])
@@ -56,7 +56,7 @@ class LandmarkExamples:
     """One function per landmark: an approximation in bounded memory.
 
     Attributes:
-      residual: Share of the kernel's trace that the landmarks lose.
+      residual: Fraction of the kernel's trace that the landmarks lose.
       regression: Ridge regression on the landmarks' features.
     """
 

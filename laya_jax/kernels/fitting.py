@@ -17,23 +17,23 @@ from laya_jax.kernels.targets import Classes, Targets, targets_of
 from laya_jax.typing import ArrayLike, HiddenStates
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Penalties that are tried, relative to the mean square of the centred features."""
+"""Penalties tried by default, relative to the mean square of the centred features."""
 
 MOST_EXACT = 20_000
-"""Number of examples beyond which a kernel that is not linear is solved on landmarks."""
+"""Number of examples above which a nonlinear kernel is solved on landmarks by default."""
 
 LANDMARKS = 4_000
-"""Number of landmarks if it is not given."""
+"""Default number of landmarks."""
 
 
 class Trial(NamedTuple):
-    """Penalty that was tried, and how well its solution predicts held-out examples.
+    """Penalty that was tried, and how well its solution predicts the held-out examples.
 
     Attributes:
       penalty: Penalty.
-      loss: Mean log loss of calibrated probabilities, in nats; for numbers, the mean squared error.
-      score: Accuracy, averaged over labels; for numbers, the share of the variance that is explained.
-      temperature: Temperature that calibrates the solution; 1 for numbers.
+      loss: Mean log loss of calibrated probabilities, in nats; for regression, the mean squared error.
+      score: Accuracy, averaged over labels; for regression, the fraction of variance explained.
+      temperature: Temperature that calibrates the solution; 1 for regression.
     """
 
     penalty: float
@@ -43,13 +43,13 @@ class Trial(NamedTuple):
 
 
 class Approximation(NamedTuple):
-    """Error of an approximation by landmarks.
+    """Error of the approximation by landmarks.
 
     Attributes:
       landmarks: Number of landmarks.
-      residual: Share of the kernel's trace that is lost, from 0 to 1.
-      change: Root mean square of the change of held-out outputs when only the first half of the landmarks is
-        used, as a share of their standard deviation. The error of all landmarks is usually smaller.
+      residual: Fraction of the kernel's trace that is lost, from 0 to 1.
+      change: Root mean square of the change in held-out outputs when only the first half of the landmarks is
+        used, as a fraction of their standard deviation. The error with all landmarks is usually smaller.
     """
 
     landmarks: int
@@ -62,9 +62,9 @@ class KernelFit(NamedTuple):
 
     Attributes:
       head: Fitted head with the best penalty; its logits are calibrated.
-      best: Trial of the best penalty, the one with the lowest loss.
+      best: Trial of the best penalty, which is the one with the lowest loss.
       trials: All trials, in the order of the penalties.
-      held_out: Examples that chose the penalty and temperature: "validation" or "leave-one-out".
+      held_out: Examples used to choose the penalty and temperature: "validation" or "leave-one-out".
       approximation: Error of the approximation by landmarks; None if the solution is exact.
     """
 
@@ -88,19 +88,19 @@ def fit_kernel_head(
     """Fits a kernel head in closed form: ridge regression in the kernel's space, with a free bias.
 
     The contributions ``c_i`` of the layers minimise ``sum_n |y_n - b - sum_i c_i(x_n)|^2 + penalty * scale *
-    sum_i |c_i|^2``, where the norms are those of the layers' kernels, and the scale makes penalties mean the
-    same for all kernels. The loss is strictly convex, so its minimum is unique; nothing is random. Equations
-    are solved in float64 on the host, whatever the device; kernels are computed in float32 on the device.
+    sum_i |c_i|^2``, where the norms are those of the layers' kernels, and the scale makes penalties
+    comparable across kernels. The loss is strictly convex, so its minimum is unique; nothing is random.
+    Equations are always solved in float64 on the host; kernels are computed in float32 on the device.
 
     Args:
       hidden_states: Hidden states of N training examples: ordered sequence of L arrays [N, d_i], or one array
         [L, N, D].
       targets: Integers [N] for classes, booleans [N, K] for several labels per example, or floating point [N]
         or [N, K] for regression.
-      kernel: Name of the kernel: "gated" for linear classifiers of layers whose weights depend on all layers,
-        "additive" for a Gaussian kernel per layer, or "linear" for ridge regression on all layers.
+      kernel: Name of the kernel: "gated" for a linear classifier per layer, whose weights depend on all
+        layers, "additive" for a Gaussian kernel per layer, or "linear" for ridge regression on all layers.
       penalties: Penalties to choose from, each greater than 0.
-      validation: Hidden states and targets of validation examples, which choose the penalty and the
+      validation: Hidden states and targets of validation examples, used to choose the penalty and the
         temperature. None uses leave-one-out predictions of the training examples, in closed form.
       landmarks: Maximum number of training examples that the head stores and is solved on, chosen by pivoted
         Cholesky. None stores all, or 4,000 if there are more than 20,000. Must be None for "linear", which
@@ -111,7 +111,7 @@ def fit_kernel_head(
       A ``KernelFit``, with the head and a table of all penalties tried.
 
     Raises:
-      TypeError: Hidden states, targets or penalties are of another type.
+      TypeError: Hidden states, targets or penalties have the wrong type.
       ValueError: An argument has the wrong shape or is out of range; the message names it.
 
     Reference: Saunders, Gammerman and Vovk 1998, Ridge regression learning algorithm in dual variables.
@@ -171,7 +171,7 @@ def _head(
 def _approximation(
     basis: LandmarkExamples, penalty: float, features: NDArray[np.float64] | None
 ) -> Approximation:
-    """Measures what the second half of the landmarks changes, on training examples if there are no others."""
+    """Measures the effect of the second half of the landmarks; without features, on the training examples."""
     regression = basis.regression
     features = regression.features if features is None else features
     number = features.shape[1]

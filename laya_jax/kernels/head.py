@@ -1,4 +1,4 @@
-"""The kernel head: a unique function of all layers that splits into what each layer contributes."""
+"""Kernel head: a sum of unique contributions, one per layer."""
 
 import dataclasses
 from functools import partial
@@ -20,14 +20,14 @@ from laya_jax.typing import Array, Float, HiddenStates, LayerMaskLike
 )
 @dataclasses.dataclass(frozen=True)
 class KernelLayaHead:
-    """Head solved in closed form, whose contributions of layers are unique. ``fit_kernel_head`` makes it.
+    """Head solved in closed form by ``fit_kernel_head``, with unique layer contributions.
 
     ``logits = bias + sum_i c_i(x)`` with ``c_i(x) = sum_n a_n K_i(x, x_n)``, where x are the standardised
     states of all layers, ``x_n`` are the points of the head, and ``K = sum_i K_i`` is its kernel. The ``c_i``
-    minimise a strictly convex loss, so whoever solves for them finds the same. Attention is the share of
-    their lengths, ``alpha_i = |c_i| / sum_j |c_j|``.
+    minimise a strictly convex loss, so they are the same however they are solved for. Attention is their
+    relative length, ``alpha_i = |c_i| / sum_j |c_j|``.
 
-    A head is a pytree, and a pure function of hidden states under jit, vmap and grad.
+    A head is a pytree and a pure function of hidden states, for use with jit, vmap and grad.
 
     Attributes:
       standardization: Standardisation of hidden states by the moments of training examples.
@@ -47,12 +47,12 @@ class KernelLayaHead:
     def __call__(self, hidden_states: HiddenStates, layer_mask: LayerMaskLike | None = None) -> HeadOutput:
         """Predicts from the hidden states.
 
-        Takes memory for 2 L arrays [B, M]; ``predict_in_blocks`` bounds it.
+        Needs memory for 2 L arrays [B, M]; ``predict_in_blocks`` bounds it.
 
         Args:
           hidden_states: Ordered sequence of L arrays [B, d_i], or one array [L, B, D].
           layer_mask: True for each layer that may be used, [L] or [B, L]. A masked layer contributes nothing,
-            and the attention of the others is renormalised, as in every head; a gate still reads all layers.
+            and the attention to the others is renormalised, as in every head; a gate still reads all layers.
 
         Returns:
           A ``HeadOutput``; its aggregate is the sum of the contributions.
@@ -92,7 +92,7 @@ class KernelLayaHead:
 def shares(
     contributions: Float[Array, "batch layer classes"], kept: Array | None = None
 ) -> Float[Array, "batch layer"]:
-    """Computes the share of each layer in the lengths of the contributions; equal shares if all are zero.
+    """Computes the relative length of each layer's contribution; all are equal if all contributions are zero.
 
     >>> shares(jnp.array([[[3.0, 4.0], [0.0, 15.0]]]))
     Array([[0.25, 0.75]], dtype=float32)
@@ -107,7 +107,7 @@ def shares(
 
 
 def votes_of(contributions: Float[Array, "batch layer classes"]) -> Float[Array, "batch layer classes"]:
-    """Divides contributions by the shares of their layers: all votes of an example are equally long.
+    """Divides contributions by the shares of their layers, which gives all votes of an example equal length.
 
     >>> votes_of(jnp.array([[[3.0, 4.0], [0.0, 15.0]]]))
     Array([[[12., 16.],
@@ -118,7 +118,7 @@ def votes_of(contributions: Float[Array, "batch layer classes"]) -> Float[Array,
 
 
 def predict_in_blocks(head: KernelLayaHead, hidden_states: HiddenStates, block: int = 256) -> HeadOutput:
-    """Predicts many examples on the host, a block at a time, so that memory does not grow with their number.
+    """Predicts many examples on the host, one block at a time, so memory does not grow with their number.
 
     Args:
       head: Fitted head.
@@ -133,7 +133,7 @@ def predict_in_blocks(head: KernelLayaHead, hidden_states: HiddenStates, block: 
     outputs = []
     for row in range(0, whole, block):
         rows = [np.asarray(state[row : row + block]) for state in hidden_states]
-        missing = min(block, whole) - len(rows[0])  # one shape, so that nothing is compiled for the rest
+        missing = min(block, whole) - len(rows[0])  # one shape for all blocks avoids compiling another
         padded = [np.pad(state, ((0, missing), (0, 0))) for state in rows] if missing else rows
         output = jax.device_get(_apply(head, padded))
         outputs.append(output)

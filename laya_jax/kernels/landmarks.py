@@ -1,4 +1,4 @@
-"""Landmarks: the examples on which the kernel of all others is approximated, by pivoted Cholesky."""
+"""Landmarks: a few examples, chosen by pivoted Cholesky, that approximate the kernel of all examples."""
 
 from typing import NamedTuple
 
@@ -19,13 +19,13 @@ NEGLIGIBLE = 1e-5
 
 
 class Landmarks(NamedTuple):
-    """Landmarks of a set of examples, and the features in which the kernel is an inner product.
+    """Landmarks of a set of examples, and features whose inner products approximate the kernel.
 
     Attributes:
       rows: Indices of the landmarks, in the order in which they were chosen, [M].
       features: Features [N, M] with ``features @ features.T`` close to the kernel matrix; the first m columns
         are the features of the first m landmarks.
-      residual: Share of the kernel's trace that is lost, from 0 to 1.
+      residual: Fraction of the kernel's trace that is lost, from 0 to 1.
     """
 
     rows: NDArray[np.intp]
@@ -39,10 +39,10 @@ class Landmarks(NamedTuple):
 
 
 def choose_landmarks(kernel: str, states: States, number: int) -> Landmarks:
-    """Chooses landmarks by pivoted Cholesky: each is among the examples that those before explain worst.
+    """Chooses landmarks by pivoted Cholesky: each is among the examples least explained by earlier landmarks.
 
-    Several are taken in one pass over the examples. Nothing is random; the order of the examples only decides
-    between equals.
+    Several are chosen in one pass over the examples. Nothing is random; the order of the examples only breaks
+    ties.
 
     Args:
       kernel: Name of the kernel.
@@ -70,7 +70,7 @@ def choose_landmarks(kernel: str, states: States, number: int) -> Landmarks:
         factor = np.linalg.cholesky(columns[candidates[chosen]][:, chosen])
         new = solve_triangular(factor, columns[:, chosen].T, lower=True).T
         new[candidates[chosen]] = np.tril(factor)
-        new[rows] = 0  # earlier landmarks are explained already, but for rounding
+        new[rows] = 0  # up to rounding, earlier landmarks are already explained
         features[:, len(rows) : len(rows) + len(chosen)] = new
         rows += candidates[chosen].tolist()
         residual = np.maximum(residual - np.sum(new**2, axis=1), 0)

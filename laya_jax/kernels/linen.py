@@ -1,4 +1,4 @@
-"""The kernel head as a Linen module, which gives it the interface of the other heads."""
+"""Kernel head as a Linen module, with the interface of the other heads."""
 
 from typing import ClassVar
 
@@ -13,9 +13,9 @@ from laya_jax.typing import Array, HiddenStates, LayerMask, Parameters, PyTree
 
 
 class KernelHead(Head):
-    """Kernel head whose parameters ``kernel_parameters`` takes from a ``KernelLayaHead``.
+    """Kernel head as a Linen module; ``kernel_parameters`` returns its parameters for a ``KernelLayaHead``.
 
-    Its parameters are not trained but solved for by ``fit_kernel_head``; until then, they are zero.
+    They are not trained, but solved for by ``fit_kernel_head``, and initialised to zero.
 
     Example::
 
@@ -27,7 +27,7 @@ class KernelHead(Head):
 
     Attributes:
       num_classes: Number of classes, K.
-      kernel: Name of the kernel: "gated", "additive" or "linear"; None if it is still to be chosen.
+      kernel: Name of the kernel: "gated", "additive" or "linear"; None if it has not been chosen yet.
       landmarks: Number of training examples that the head stores; None for the linear kernel, which stores
         none.
     """
@@ -80,7 +80,7 @@ class KernelHead(Head):
         return self.solution(parameters)(hidden_states, layer_mask)
 
     def votes(self, parameters: Parameters, hidden_states: HiddenStates) -> LayerVotes:
-        """Returns the score of every layer, the logarithm of its attention, and its vote."""
+        """Returns the score of every layer, which is the logarithm of its attention, and its vote."""
         head = self.solution(parameters)
         contributions = head.contributions(hidden_states)
         votes = votes_of(contributions)
@@ -109,7 +109,7 @@ def kernel_parameters(head: KernelLayaHead, points: int) -> Parameters:
 
     Args:
       head: Fitted head.
-      points: Number of points to store; those beyond the head's own are zero.
+      points: Number of points to store; points in excess of the head's are zero.
     """
     missing = ((0, points - len(head.coefficients)), (0, 0))
     parameters: dict[str, PyTree] = {

@@ -1,8 +1,8 @@
 """Ridge regression with a free bias in closed form, in float64 on the host.
 
 ``solve_kernel`` and ``Features`` minimise ``|Y - b - f|^2 + penalty * scale * |f|^2``, where the norm of f is
-that of the kernel, and the scale is the mean square of the centred features, so that penalties mean the same
-for every kernel. The sum is strictly convex in ``f``, and therefore has one minimum.
+that of the kernel, and the scale is the mean square of the centred features, which makes penalties comparable
+across kernels. The objective is strictly convex in ``f``, and therefore has a unique minimum.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Solution(NamedTuple):
     Attributes:
       weights: Weights of the kernel's columns or of the features, [M, K].
       bias: Bias, [K].
-      held_out: Prediction for every example by the solution without it, [N, K]; None if not asked for.
+      held_out: Leave-one-out predictions, [N, K]; None if they were not requested.
     """
 
     weights: NDArray[np.float64]
@@ -54,7 +54,7 @@ def solve_kernel(
     scale = (np.trace(matrix) - matrix.sum() / number) / number
     system = matrix.copy()
     system.flat[:: number + 1] += penalty * scale
-    factor = _decompose(system.T, penalty)  # symmetric, and in the order of LAPACK
+    factor = _decompose(system.T, penalty)  # symmetric; transposed to LAPACK's memory order
     solved = cho_solve(factor, np.column_stack([targets, np.ones(number)]), check_finite=False)
     weights, ones = solved[:, :-1], solved[:, -1:]
     bias = weights.sum(axis=0) / ones.sum()
@@ -67,7 +67,7 @@ def solve_kernel(
 
 
 class Features(NamedTuple):
-    """Features of examples and their second moments, from which every penalty is solved.
+    """Features of examples and their second moments, from which the solution for any penalty is computed.
 
     Attributes:
       features: Features [N, M].
@@ -103,7 +103,7 @@ class Features(NamedTuple):
 
         Args:
           penalty: Penalty, greater than 0.
-          first: Number of the first features that are used; None means all.
+          first: Number of leading features to use; None means all.
           held_out: True to compute leave-one-out predictions.
         """
         scale = np.trace(self.moments) / len(self.features)
@@ -116,7 +116,7 @@ class Features(NamedTuple):
         return solution._replace(held_out=self._held_out(solution, factor[0])) if held_out else solution
 
     def _held_out(self, solution: Solution, factor: NDArray) -> NDArray[np.float64]:
-        """Predicts every example by the solution without it: ``y - (y - f) / (1 - leverage)``."""
+        """Computes leave-one-out predictions, ``y - (y - f) / (1 - leverage)``."""
         number, parts = len(self.features), []
         for row in range(0, number, ROWS):
             features, targets = self.features[row : row + ROWS], self.targets[row : row + ROWS]
@@ -133,5 +133,5 @@ def _decompose(system: NDArray[np.float64], penalty: float) -> tuple[NDArray, bo
     except LinAlgError:
         raise ValueError(
             f"penalties include {penalty:g}, which is too small for the precision of the kernel, expected "
-            "larger ones"
+            "larger penalties"
         ) from None

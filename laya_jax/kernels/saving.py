@@ -1,4 +1,4 @@
-"""Kernel heads in a file: arrays as NumPy's .npz, with a checksum over all of them."""
+"""Files of kernel heads: arrays in NumPy's .npz format, with a checksum over all of them."""
 
 import hashlib
 import json
@@ -20,13 +20,13 @@ VERSION = 1
 
 
 def save_kernel_head(head: KernelLayaHead, path: str | Path) -> None:
-    """Writes a head to one file, complete or not at all.
+    """Writes a head to a single file, which is either complete or absent.
 
     The file contains the hidden states of ``head.stored_examples`` training examples.
 
     Args:
       head: Fitted head.
-      path: Path of the file; its name should end in .npz. An existing file is replaced.
+      path: Path of the file, which should end in .npz. An existing file is replaced.
 
     Raises:
       OSError: The file cannot be written; the error names it.
@@ -49,7 +49,7 @@ def load_kernel_head(path: str | Path) -> KernelLayaHead:
 
     Raises:
       FileNotFoundError: There is no such file.
-      ValueError: The file is damaged, a link or something else.
+      ValueError: The file is damaged, a symbolic link, or not a kernel head.
     """
     try:
         with reading(path) as file, np.load(file, allow_pickle=False) as archive:

@@ -1,4 +1,4 @@
-"""Kernels between examples: similarities that read all layers and are a sum of one part per layer."""
+"""Kernels: similarities of examples that read all layers and are a sum of one part per layer."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from laya_jax.heads import EXACT
 from laya_jax.typing import Array, Float
 
 BLOCK = 1024
-"""Number of rows and columns of a kernel matrix that are computed at once, times layers."""
+"""Number of rows and columns of a kernel matrix that are computed at once, for all layers."""
 
 States = Sequence[Array | NDArray[np.float32]]
 
@@ -23,14 +23,14 @@ class Kernel(Protocol):
     """Similarity ``K(x, x') = sum_i K_i(x, x')`` of two examples, with one part per layer.
 
     Attributes:
-      linear: True if every part is linear in the state of its layer and reads no other layer. Weights then
-        replace the stored examples.
+      linear: True if every part is linear in the state of its layer and reads no other layer. In that case,
+        weights replace the stored examples.
     """
 
     linear: ClassVar[bool]
 
     def parts(self, products: Sequence[Array], distances: Sequence[Array]) -> list[Array]:
-        """Computes what each layer adds to the kernel, elementwise.
+        """Computes each layer's part of the kernel, elementwise.
 
         Args:
           products: Inner products ``<x_i, x'_i>`` of the states of each layer, L arrays of one shape.
@@ -41,10 +41,10 @@ class Kernel(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Gated:
-    """Inner products of layers under a gate that reads all layers.
+    """Inner products of layers, multiplied by a gate that reads all layers.
 
     ``K_i(x, x') = k(x, x') <x_i, x'_i> / L`` with ``k(x, x') = exp(-1/2 mean_j |x_j - x'_j|^2)``: a linear
-    classifier of each layer, whose weights depend on the whole input.
+    classifier per layer, whose weights depend on the whole input.
 
     >>> similarity = Gated().parts([jnp.array([1.0]), jnp.array([3.0])], [jnp.array([0.0])] * 2)
     >>> [part.tolist() for part in similarity]
@@ -54,7 +54,7 @@ class Gated:
     linear: ClassVar[bool] = False
 
     def parts(self, products: Sequence[Array], distances: Sequence[Array]) -> list[Array]:
-        """Computes what each layer adds to the kernel."""
+        """Computes each layer's part of the kernel."""
         number = len(products)
         gate = jnp.exp(-sum(distances) / (2 * number)) / number
         return [gate * product for product in products]
@@ -71,7 +71,7 @@ class Additive:
     linear: ClassVar[bool] = False
 
     def parts(self, products: Sequence[Array], distances: Sequence[Array]) -> list[Array]:
-        """Computes what each layer adds to the kernel."""
+        """Computes each layer's part of the kernel."""
         return [jnp.exp(-distance / 2) / len(products) for distance in distances]
 
 
@@ -86,7 +86,7 @@ class Linear:
     linear: ClassVar[bool] = True
 
     def parts(self, products: Sequence[Array], distances: Sequence[Array]) -> list[Array]:
-        """Computes what each layer adds to the kernel."""
+        """Computes each layer's part of the kernel."""
         return [product / len(products) for product in products]
 
 
@@ -95,7 +95,7 @@ KERNELS: Mapping[str, Kernel] = {"gated": Gated(), "additive": Additive(), "line
 
 
 def kernel_parts(kernel: str, left: States, right: States) -> list[Float[Array, "batch point"]]:
-    """Computes what each layer adds to the kernel between examples [B, d_i] and points [M, d_i].
+    """Computes each layer's part of the kernel between examples [B, d_i] and points [M, d_i].
 
     >>> states = [jnp.ones((2, 3)), jnp.ones((2, 1))]
     >>> [part.shape for part in kernel_parts("linear", states, states)]

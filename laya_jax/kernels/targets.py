@@ -1,4 +1,4 @@
-"""Targets of a kernel head (classes, several labels at once or numbers), and how predictions fit them."""
+"""Targets of a kernel head: classes, several labels per example, or numbers; and the fit of predictions."""
 
 import dataclasses
 from collections.abc import Callable
@@ -12,16 +12,16 @@ from scipy.special import log_expit, log_softmax
 from laya_jax.typing import ArrayLike
 
 SHARPEST = 7.0
-"""Maximum natural logarithm of the factor, the inverse of the temperature, on the outputs."""
+"""Bound on the natural logarithm of the inverse temperature, in either direction."""
 
 
 class Judgement(NamedTuple):
     """Fit of predictions to targets.
 
     Attributes:
-      loss: Mean log loss of calibrated probabilities, in nats; for numbers, the mean squared error.
-      score: Accuracy, averaged over labels; for numbers, the share of the variance that is explained.
-      temperature: Divisor of the outputs that calibrates them; 1 for numbers.
+      loss: Mean log loss of calibrated probabilities, in nats; for regression, the mean squared error.
+      score: Accuracy, averaged over labels; for regression, the fraction of variance explained.
+      temperature: Divisor that calibrates the outputs; 1 for regression.
     """
 
     loss: float
@@ -108,7 +108,7 @@ class Numbers:
 
 
 def targets_of(name: str, targets: ArrayLike, number: int, num_classes: int | None = None) -> Targets:
-    """Checks targets, and tells from their dtype what they are.
+    """Checks targets, and infers their kind from their dtype.
 
     Args:
       name: Name of the argument, for errors.
@@ -117,8 +117,8 @@ def targets_of(name: str, targets: ArrayLike, number: int, num_classes: int | No
       num_classes: Number of classes; None means one more than the largest label.
 
     Raises:
-      TypeError: The targets are of another dtype, or there are classes where none are expected.
-      ValueError: The targets have another shape, are out of range or not finite.
+      TypeError: The targets have an unsupported dtype, or ``num_classes`` is given for other than classes.
+      ValueError: The targets have the wrong shape, are out of range or are not finite.
 
     >>> targets_of("targets", [0, 3], 2, num_classes=3)
     Traceback (most recent call last):
@@ -153,6 +153,6 @@ def _classes(name: str, labels: NDArray, num_classes: int | None) -> Classes:
 
 
 def _calibrate(loss: Callable[[float], float], score: float) -> Judgement:
-    """Finds the factor on the outputs with the lowest loss, which is convex in the factor."""
+    """Finds the factor on the outputs that minimises the loss, which is convex in the factor."""
     found = minimize_scalar(lambda log: loss(np.exp(log)), bounds=(-SHARPEST, SHARPEST), method="bounded")
     return Judgement(float(found.fun), score, float(np.exp(-found.x)))

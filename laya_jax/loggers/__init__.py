@@ -1,4 +1,4 @@
-"""Experiment trackers as listeners, in addition to the JSON lines that every run writes."""
+"""Experiment trackers as listeners, in addition to the ``metrics.jsonl`` of every run."""
 
 from collections.abc import Mapping
 
@@ -11,4 +11,4 @@ from laya_jax.training import Listener
 __all__ = ["LOGGERS", "MLflow", "TensorBoard", "WandB", "scalars"]
 
 LOGGERS: Mapping[str, type[Listener]] = {"tensorboard": TensorBoard, "wandb": WandB, "mlflow": MLflow}
-"""Trackers by the names that ``--log`` takes."""
+"""Trackers by the names that ``--log`` accepts."""

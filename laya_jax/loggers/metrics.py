@@ -1,4 +1,4 @@
-"""Names of metrics, identities of runs and optional packages, as all trackers share them."""
+"""Code shared by all trackers: names of metrics, identities of runs, and optional packages."""
 
 from collections.abc import Iterator, Mapping
 from importlib import import_module
@@ -9,7 +9,7 @@ from laya_jax.training import RunDirectory
 from laya_jax.typing import JsonObject
 
 IDENTITIES = "trackers.json"
-"""File in a run directory with the run's identity in each tracker, so that a resumed run continues there."""
+"""File in a run directory with the run's identity in each tracker, by which a resumed run continues."""
 
 
 def scalars(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[str, float]]:
@@ -28,7 +28,7 @@ def scalars(values: Mapping[str, object], prefix: str = "") -> Iterator[tuple[st
 
 
 def results(result: JsonObject) -> dict[str, float]:
-    """Returns the numbers of a run's result: metrics on the test split, and faithfulness.
+    """Extracts the numbers from a run's result: metrics on the test split, and faithfulness.
 
     >>> results({"run": "runs/digits", "seed": 0, "test": {"accuracy": 0.9}, "faithfulness": None})
     {'test/accuracy': 0.9}
@@ -49,7 +49,7 @@ def remember(run: RunDirectory, tracker: str, known: str) -> None:
 
 
 def optional(package: str) -> ModuleType:
-    """Imports a package that an extra of the same name installs.
+    """Imports an optional package, which the extra of the same name installs.
 
     Raises:
       ModuleNotFoundError: The package is missing.
@@ -58,7 +58,7 @@ def optional(package: str) -> ModuleType:
         return import_module(package)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"{error.name} is missing; --log {package} needs: pip install 'laya-jax[{package}]'",
+            f"{error.name} is not installed; --log {package} needs it: pip install 'laya-jax[{package}]'",
             name=error.name,
         ) from None
 

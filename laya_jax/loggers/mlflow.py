@@ -1,4 +1,4 @@
-"""MLflow."""
+"""Listener for MLflow."""
 
 import os
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from laya_jax.typing import JsonObject
 class MLflow(Listener):
     """Logs each run's settings, its metrics after every epoch, and its result to MLflow.
 
-    Server and experiment follow MLflow's own environment variables, ``MLFLOW_TRACKING_URI`` and
-    ``MLFLOW_EXPERIMENT_NAME`` (here "laya_jax" by default).
+    The server and experiment are set by MLflow's own environment variables, ``MLFLOW_TRACKING_URI`` and
+    ``MLFLOW_EXPERIMENT_NAME`` (default here: "laya_jax").
 
     Raises:
       ModuleNotFoundError: The package mlflow is missing.
@@ -27,7 +27,7 @@ class MLflow(Listener):
         self._runs: dict[Path, str] = {}
 
     def started(self, run: RunDirectory) -> None:
-        """Starts the run, or continues it if it is resumed."""
+        """Creates the run in MLflow, or continues it if it is resumed."""
         if jax.process_index():
             return
         known = identity(run, "mlflow")
@@ -48,7 +48,7 @@ class MLflow(Listener):
             self._client.set_terminated(self._runs.pop(run.path))
 
     def stopped(self, run: RunDirectory) -> None:
-        """Closes the run as killed; it continues if it is resumed."""
+        """Marks the run as killed; resuming continues it."""
         if run.path in self._runs:
             self._client.set_terminated(self._runs.pop(run.path), status="KILLED")
 

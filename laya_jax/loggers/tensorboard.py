@@ -1,4 +1,4 @@
-"""TensorBoard."""
+"""Listener for TensorBoard."""
 
 from typing import Any
 

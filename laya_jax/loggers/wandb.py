@@ -1,4 +1,4 @@
-"""Weights & Biases."""
+"""Listener for Weights & Biases."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from laya_jax.typing import JsonObject
 class WandB(Listener):
     """Logs each run's settings, its metrics after every epoch, and its result to Weights & Biases.
 
-    Project, entity and mode follow W&B's own environment variables, such as ``WANDB_PROJECT`` and
+    The project, entity and mode are set by W&B's own environment variables, such as ``WANDB_PROJECT`` and
     ``WANDB_MODE=offline``.
 
     Raises:
@@ -26,7 +26,7 @@ class WandB(Listener):
         self._runs: dict[Path, Any] = {}
 
     def started(self, run: RunDirectory) -> None:
-        """Starts the run, or continues it if it is resumed."""
+        """Creates the run in W&B, or continues it if it is resumed."""
         if jax.process_index():
             return
         known = identity(run, "wandb")
@@ -35,7 +35,7 @@ class WandB(Listener):
             name=run.path.name,
             config=to_json(run.config),
             resume="allow" if known else None,
-            reinit="create_new",  # seeds that train side by side are runs of their own
+            reinit="create_new",  # seeds that train side by side are separate runs
         )
         remember(run, "wandb", self._runs[run.path].id)
 
@@ -52,6 +52,6 @@ class WandB(Listener):
             tracked.finish()
 
     def stopped(self, run: RunDirectory) -> None:
-        """Closes the run as failed; it continues if it is resumed."""
+        """Marks the run as failed; resuming continues it."""
         if run.path in self._runs:
             self._runs.pop(run.path).finish(exit_code=1)

@@ -1,4 +1,4 @@
-"""Answer of a report in plain sentences: the layers that the head reads, and whether they can be trusted."""
+"""Answer of a report in plain sentences: which layers the head reads, and whether that can be trusted."""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -21,16 +21,16 @@ FAITHFUL: dict[Verdict, str] = {
 }
 
 OVER_SEEDS: dict[Verdict, str] = {
-    "supports": "Another seed reads about the same layers",
+    "supports": "Another seed reads nearly the same layers",
     "mixed": "Another seed reads some of the same layers",
-    "against": "Another seed reads other layers, so this profile describes one training and not the data",
+    "against": "Another seed reads different layers, so this profile describes one run, not the data",
     "unknown": "Uniform profiles overlap whatever was learned",
 }
 
 ON_EXAMPLES: dict[Verdict, str] = {
-    "supports": "On single examples, seeds agree",
-    "mixed": "On single examples, seeds agree in part",
-    "against": "On single examples, seeds agree about as by chance",
+    "supports": "On individual examples, seeds agree",
+    "mixed": "On individual examples, seeds agree partly",
+    "against": "On individual examples, seeds agree little more than by chance",
     "unknown": "The profile is the same for all examples",
 }
 
@@ -50,9 +50,9 @@ class Reading(NamedTuple):
       mean: Mean fraction of each layer, [L].
       deviation: Standard deviation of each layer over the examples, [L].
       uniform: True if all layers have about the same fraction.
-      faithful: Verdict on whether the layers that it names are those that the predictions need.
+      faithful: Verdict on whether the predictions need the layers that the profile singles out.
       stable: Verdict on whether other seeds have the same profile.
-      specific: Verdict on whether other seeds agree on what is specific to an example, or to a class.
+      specific: Verdict on whether other seeds agree on individual examples, beyond the mean profile.
     """
 
     name: Attribution
@@ -65,20 +65,21 @@ class Reading(NamedTuple):
 
     @property
     def caution(self) -> str:
-        """Reason not to read the profile, if it is uniform or agrees between seeds only as by chance."""
+        """Reason not to read the profile, if it is uniform or seeds hardly agree on it."""
         if self.uniform:
-            return "This profile does not tell layers apart."
-        return "Seeds agree on this profile as by chance." if self.stable.verdict == "against" else ""
+            return "This profile does not distinguish layers."
+        unstable = "Seeds agree on this profile little more than by chance."
+        return unstable if self.stable.verdict == "against" else ""
 
     @property
     def measured(self) -> tuple[str, ...]:
-        """Sentences on how faithful and how stable it was measured."""
+        """Sentences on the measured faithfulness and stability."""
         sentences = (self.faithful.sentence, self.stable.sentence)
         return sentences if self.specific.verdict == "unknown" else (*sentences, self.specific.sentence)
 
     @property
     def reads(self) -> str:
-        """Sentence on the layers that the head reads most."""
+        """Sentence on the layers that the head mainly reads."""
         layers = len(self.mean)
         if layers == 1:
             return "The head reads a single layer."
@@ -88,13 +89,13 @@ class Reading(NamedTuple):
             return f"On average, the head singles out no layer: {spread}."
         most = most_read(self.mean)
         share = percent(sum(self.mean[layer - 1] for layer in most))
-        return f"The head reads {in_words(most)} of {layers} most: {share} of its {self.name}."
+        return f"The head mainly reads {in_words(most)} of {layers}: {share} of its {self.name}."
 
 
 SOLVED = Claim(
     "unknown",
-    "The head is solved for, so no seed is involved and solving again gives the same. Whether other training "
-    "examples would was not measured.",
+    "The head is solved in closed form, so no seed is involved, and solving again gives the same result. "
+    "Whether it depends on the choice of training examples was not measured.",
 )
 
 
@@ -217,5 +218,5 @@ def _specific(across: Numbers | None) -> Claim:
     same, chance = top_layer(across["between"]), top_layer(across["chance"])
     if correlation is None:
         return Claim(verdict, f"{ON_EXAMPLES[verdict]}.")
-    shown = f"the top layer is the same for {same} ({chance} by chance), the correlation is {correlation:.2f}"
+    shown = f"the top layer is the same for {same} ({chance} by chance); the correlation is {correlation:.2f}"
     return Claim(verdict, f"{ON_EXAMPLES[verdict]}: {shown}.")

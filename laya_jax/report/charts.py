@@ -1,4 +1,4 @@
-"""Figures of a report: profiles, curves over the number of layers, accuracy over depth."""
+"""Figures of a report: profiles, curves over the number of layers, and accuracy over depth."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ ORDERS = {
 
 SIDES = {
     "without": ("Layers left out", "falls", "number of layers left out", "comprehensiveness_score"),
-    "only": ("Layers kept alone", "rises", "number of layers kept", "sufficiency_score"),
+    "only": ("Layers kept", "rises", "number of layers kept", "sufficiency_score"),
 }
 """Title, direction of a faithful curve, horizontal axis and score of the two charts of curves."""
 
@@ -35,8 +35,8 @@ class Figure(NamedTuple):
       chart: Drawing.
       columns: Head of the table of its numbers.
       rows: Rows of that table, as text.
-      notes: Sentences on how faithful and how stable it was measured.
-      caution: Reason not to read the figure; with one, it is drawn without the colours of depth.
+      notes: Sentences on the measured faithfulness and stability.
+      caution: Reason not to read the figure; if there is one, bars are drawn in grey.
     """
 
     key: str
@@ -60,14 +60,14 @@ def profile_figure(reading: Reading, layers: Sequence[str], others: Sequence[Seq
     """Draws the depth profile of contributions or of attention.
 
     Args:
-      reading: Profile, and what was measured of it.
+      reading: Profile, and the verdicts on it.
       layers: Names of the layers.
       others: Profiles of other seeds.
     """
     uniform = (1 / len(layers), "uniform")
     meaning = {
         "contributions": "Mean share of each layer in the contributions to the logits, by norm.",
-        "attention": "Mean weight of each layer in the mix. A weight is not yet an effect on the prediction.",
+        "attention": "Mean weight of each layer in the mix. A large weight need not mean a large effect.",
     }[reading.name]
     columns = ("layer", "mean", "standard deviation", *(f"other seed {i}" for i in range(1, len(others) + 1)))
     values = zip(layers, reading.mean, reading.deviation, *others, strict=True)
@@ -88,7 +88,7 @@ def profile_figure(reading: Reading, layers: Sequence[str], others: Sequence[Seq
 
 
 def curve_figures(curves: Numbers) -> list[Figure]:
-    """Draws the probability of the prediction as layers are left out, and as they are kept alone."""
+    """Draws the probability of the prediction against the number of layers left out, and of layers kept."""
     return [_curve_figure(curves, side) for side in SIDES] if curves["attention"]["only"] else []
 
 
@@ -108,7 +108,7 @@ def depth_figure(measured: Numbers, layers: Sequence[str], accuracy: float, clas
     return Figure(
         key="depth",
         title="Accuracy over depth",
-        meaning="Accuracy of the trained head when it reads a part of the layers; it is not trained again.",
+        meaning="Accuracy of the trained head when it reads only some of the layers, without retraining.",
         x_label="layer, from input to output",
         y_label="accuracy",
         chart=line_chart(layers, series, [(accuracy, "all layers"), (1 / classes, "guessing")]),
@@ -135,7 +135,7 @@ def _curve_figure(curves: Numbers, side: str) -> Figure:
         columns=("layers", *ORDERS.values()),
         rows=_rows(labels, series),
         notes=(
-            f"On a scale from 0, a random order, to 1, the best: contributions {by_contribution}, "
+            f"On a scale from 0 (random order) to 1 (best order): contributions {by_contribution}, "
             f"attention {by_attention}.",
         ),
     )

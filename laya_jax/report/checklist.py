@@ -1,4 +1,4 @@
-"""Checklist of all measurements, with what each is compared with and whether it is a reason for trust."""
+"""Checklist of all measurements, each with a reference value and a verdict on whether to trust attention."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -48,10 +48,10 @@ def findings(numbers: Numbers, stability: Numbers | None = None) -> list[Finding
 LEFT_OUT = {
     "contributions": (
         "that contributes most",
-        "The layer with the largest share of the contributions is masked, and the rest renormalised. If the "
-        "shares show what the head uses, this changes more predictions than masking another layer.",
+        "The layer with the largest share of the contributions is masked, and the others are renormalised. "
+        "If the shares show what the head uses, this changes more predictions than masking another layer.",
     ),
-    "attention": ("with the most attention", "The same for attention."),
+    "attention": ("with the most attention", "The same test for attention."),
 }
 """Top layer of each attribution in words, and the meaning of leaving it out."""
 
@@ -84,12 +84,12 @@ def _scores(curves: Numbers) -> Iterator[Finding]:
 
 def _contributions(measured: Numbers) -> Iterator[Finding]:
     yield Finding(
-        "Top layer argues against the prediction",
+        "Top layer opposes the prediction",
         percent(measured["opposing_top_layer"]),
         "0%",
         judged(-measured["opposing_top_layer"], -0.05, -0.25),
         "How often the layer with the most attention adds more to the second most likely class than to the "
-        "predicted one. Attention says how much a layer is weighed, not in favour of which class.",
+        "predicted one. Attention says how much weight a layer has, not which class it favours.",
     )
     yield Finding(
         "Completeness gap",
@@ -103,7 +103,7 @@ def _contributions(measured: Numbers) -> Iterator[Finding]:
 
 AGREEMENT = (
     "Spearman's correlation, per sample, with the drop in the predicted class's log-probability when one "
-    "layer is masked. The second number shows whether this also holds for what is specific to a sample."
+    "layer is masked. The second number shows whether differences between samples are also ranked well."
 )
 
 SEEDS = (
@@ -128,7 +128,7 @@ def _agreements(agreement: Numbers, shapley_error: float | None) -> Iterator[Fin
     for name, shown in NAMES.items():
         raw, centred = (agreement[name][key]["spearman"] for key in ("masked", "masked_centred"))
         yield Finding(
-            f"Agreement of leaving a layer out with {shown}",
+            f"Agreement between {shown} and the effect of leaving a layer out",
             number(raw),
             f"{number(centred)} after subtracting layer means; 1 is perfect, 0 is chance",
             judged(raw, 0.6, 0.2),
@@ -194,7 +194,7 @@ def _over_seeds(stability: Numbers | None) -> Iterator[Finding]:
 def _rescaled(rescaling: Numbers | None) -> Iterator[Finding]:
     if rescaling is not None:
         yield Finding(
-            "Attention that can move while decisions stay",
+            "Change of attention that leaves decisions the same",
             f"{rescaling['attention_change']:.3f}",
             f"0; {percent(rescaling['same_decisions'])} of decisions stay the same",
             judged(-rescaling["attention_change"], -0.02, -0.1),

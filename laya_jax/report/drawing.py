@@ -1,6 +1,6 @@
 """Geometry of the report's charts: positions in an SVG, which the templates draw.
 
-Nothing here is text of the page, so there is nothing to escape; names reach the template as they are.
+This module writes no markup and escapes nothing; names are passed to the templates unchanged.
 """
 
 import math
@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 WIDTH, HEIGHT = 380.0, 236.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 12.0, 26.0, 42.0
-"""Size of a chart and of the margins around its plot, in units of the SVG; its letters are 12 high."""
+"""Size of a chart and of the margins around its plot, in units of the SVG; its font size is 12."""
 
 MOST_LABELS = 13
-"""Maximum number of labels on the horizontal axis; with more layers, some have none."""
+"""Maximum number of labels on the horizontal axis; with more layers, some are unlabelled."""
 
 BAR = 0.74
 """Width of a bar, relative to the distance between bars."""
@@ -83,7 +83,7 @@ class Rule(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """Chart with everything at its place.
+    """Chart with all positions computed.
 
     Attributes:
       x_ticks: Ticks of the horizontal axis.
@@ -206,7 +206,7 @@ def _fractions(values: Sequence[float]) -> tuple[Scale, tuple[Tick, ...]]:
 
 
 def _named(places: Sequence[float], labels: Sequence[str]) -> tuple[Tick, ...]:
-    """Makes the horizontal ticks, with every label, or with every second, third, ... if there are many."""
+    """Makes the horizontal ticks; if there are many, only every second, third, ... has a label."""
     every = -(-len(labels) // MOST_LABELS)
     shown = [label if (len(labels) - 1 - i) % every == 0 else "" for i, label in enumerate(labels)]
     return tuple(map(Tick, places, shown))

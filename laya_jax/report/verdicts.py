@@ -1,4 +1,4 @@
-"""Verdicts on the numbers of an attribution, and how numbers are written."""
+"""Verdicts on the numbers of an attribution, and the formatting of numbers."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -6,7 +6,7 @@ from typing import Any, Literal
 Numbers = Mapping[str, Any]
 
 Verdict = Literal["supports", "mixed", "against", "unknown"]
-"""Verdict of a number on whether an attribution can be trusted."""
+"""Verdict on whether a number is a reason to trust an attribution."""
 
 WORDS: Mapping[Verdict, str] = {
     "supports": "yes",
@@ -14,11 +14,11 @@ WORDS: Mapping[Verdict, str] = {
     "against": "no",
     "unknown": "unknown",
 }
-"""Verdicts as answers to the question whether a number is a reason for trust."""
+"""Verdicts as answers to the question of whether a number is a reason for trust."""
 
 
 def judged(value: float | None, good: float, bad: float) -> Verdict:
-    """Compares a number with the least that is good and the most that is bad.
+    """Compares a number with the lowest good value and the highest bad value.
 
     >>> judged(0.5, 0.6, 0.2), judged(None, 0.6, 0.2)
     ('mixed', 'unknown')

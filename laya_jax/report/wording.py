@@ -1,4 +1,4 @@
-"""Layers and numbers of layers in words."""
+"""Lists of layers in words."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 
 MOST = 0.5
-"""Fraction of a profile that the layers which the head reads most make up together."""
+"""Fraction of a profile that the layers a head mainly reads must reach together."""
 
 
 def most_read(mean: Sequence[float]) -> list[int]:

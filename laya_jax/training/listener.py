@@ -14,7 +14,7 @@ class Listener:
         """Called once the data set has been read, before anything is computed."""
 
     def noted(self, note: str) -> None:
-        """Called with a note on a choice that was made for the user."""
+        """Called with a note on a choice that was made on the user's behalf."""
 
     def extracted(self, done: int, total: int) -> None:
         """Called as hidden states of a frozen backbone are computed: ``done`` of ``total`` examples."""
@@ -38,7 +38,7 @@ class Listener:
         """Called with a run's result, as written to its directory."""
 
     def stopped(self, run: RunDirectory) -> None:
-        """Called if an error or a signal ends the training of a run without a result."""
+        """Called if an error or a signal ends the training of a run before it has a result."""
 
 
 SILENT = Listener()

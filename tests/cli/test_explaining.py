@@ -56,7 +56,7 @@ def test_attribution_and_report_of_several_runs(laya, run, tmp_path):
         (["attribute"], "runs is empty, expected the path of at least one run"),
     ],
 )
-def test_what_cannot_be_explained_is_told_in_a_line(laya, run, arguments, message):
+def test_what_cannot_be_explained_is_a_one_line_error(laya, run, arguments, message):
     status, out, err = laya(*[str(run) if word == "RUN" else word for word in arguments])
     assert (status, out) == (2, "")
     assert message in err

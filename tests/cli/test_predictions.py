@@ -19,7 +19,7 @@ def outputs():
 
 
 @pytest.mark.parametrize("labels", [None, np.array([0, 0, 1])])
-def test_what_is_predicted_and_what_is_true_are_called_so(tmp_path, outputs, labels):
+def test_predicted_and_true_classes_are_labelled_as_such(tmp_path, outputs, labels):
     given = Unlabelled(np.zeros((3, 2)), ("a", "b", "c"), labels)
     for form in ("csv", "jsonl", "npz"):
         write_predictions(tmp_path / f"p.{form}", given, outputs, NAMES)
@@ -67,7 +67,7 @@ def test_a_file_that_appeared_meanwhile_is_not_replaced(tmp_path, outputs, form)
     assert (path.read_text(), list(tmp_path.iterdir())) == ("mine", [path])
 
 
-def test_whatever_fails_leaves_nothing(tmp_path, outputs):
+def test_a_failure_leaves_no_file(tmp_path, outputs):
     given = Unlabelled(np.zeros((3, 2)), ("a", "b"), None)  # a name too few
     with pytest.raises(ValueError, match="zip"):
         write_predictions(tmp_path / "p.csv", given, outputs, NAMES)

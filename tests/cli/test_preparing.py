@@ -70,10 +70,10 @@ def test_a_wrong_word_is_one_line_and_status_2(laya, tmp_path, words, message):
     assert "Traceback" not in err
 
 
-def test_digits_need_nothing(laya):
+def test_digits_need_no_preparation(laya):
     status, out, err = laya("prepare", "digits", "--json")
     assert (status, json.loads(out)["prepared"]) == (0, False)
-    assert "digits is embedded in scikit-learn" in err
+    assert "digits comes with scikit-learn" in err
 
 
 SMALL = ("--epochs", 1, "--batch-size", 8, "--devices", 1, "--backbone.widths", 8, "--head.dim", 8)

@@ -113,7 +113,7 @@ def test_an_environment_in_which_nothing_can_be_computed_is_one_line(shell, run,
     assert err.count("\n") == 1
 
 
-def test_the_version_is_told_without_jax(shell):
+def test_the_version_is_printed_without_importing_jax(shell):
     code = "import sys; from laya_jax.cli import main; main(['--version']); print('jax' in sys.modules)"
     status, out, _ = shell(f"'{sys.executable}' -c \"{code}\"")
     assert (status, out.splitlines()[1]) == (0, "False")

@@ -39,7 +39,7 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.parametrize("epochs", [2, 5])
-def test_a_killed_run_goes_on_and_ends_in_the_same_bits(undisturbed, tmp_path, epochs):
+def test_a_killed_run_resumes_bit_identically(undisturbed, tmp_path, epochs):
     run = tmp_path / "run"
     reached = kill_and_resume.kill_after(kill_and_resume.train_command(run, EPOCHS), run, epochs)
     assert epochs <= reached.epochs

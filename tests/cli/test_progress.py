@@ -40,7 +40,7 @@ def test_silence_is_broken_without_a_terminal(said):
 
 
 @pytest.mark.parametrize("silent", [True, False])
-def test_no_line_is_said_on_a_terminal_or_by_other_processes(said, silent):
+def test_no_line_is_printed_on_a_terminal_or_by_other_processes(said, silent):
     file = io.StringIO()
     shown = Progress(RichConsole(file=file, force_terminal=True), said.append, silent=silent)
     shown.move("training", "steps", 1, 10)
@@ -51,7 +51,7 @@ def test_no_line_is_said_on_a_terminal_or_by_other_processes(said, silent):
     assert ("training" in file.getvalue()) == (not silent)
 
 
-def test_what_was_done_before_does_not_count_for_the_time_that_is_left():
+def test_earlier_progress_does_not_count_towards_the_time_left():
     resumed = Stage("hidden states", "examples", since=0, first=5000, done=5100, total=5500)
     assert resumed.line(now=60).endswith("about 4 min left")
 

@@ -108,7 +108,7 @@ def test_a_batch_is_divided_over_all_devices(tiny_config, blobs):
         (lambda: ParallelConfig(process=1), "process is 1, expected None"),
     ],
 )
-def test_what_cannot_be_is_refused(make, message):
+def test_impossible_settings_are_rejected(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 

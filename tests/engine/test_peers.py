@@ -68,7 +68,7 @@ def test_if_one_is_killed_the_others_end_in_a_line(members, victim):
             assert ended(member) == (1, f"{line} with: laya resume\n")
 
 
-def test_who_says_good_bye_may_go(members):
+def test_a_process_that_says_goodbye_exits_normally(members):
     coordinator, (first, second, third) = members
     tell(second, "good-bye")
     assert ended(second) == (0, "")
@@ -79,7 +79,7 @@ def test_who_says_good_bye_may_go(members):
         assert ended(member) == (0, "")
 
 
-def test_who_fails_tells_why_and_the_others_end(members):
+def test_a_process_that_fails_reports_why_and_the_others_exit(members):
     first, second, third = members[1]
     tell(second, "fail")
     assert ended(second) == (2, "laya: my own error\n")
@@ -89,7 +89,7 @@ def test_who_fails_tells_why_and_the_others_end(members):
     assert (status, said.startswith("laya: process 0 of this run has died or cannot be ")) == (1, True)
 
 
-def test_those_that_fail_alike_all_tell_why(members):
+def test_processes_that_fail_together_all_report_why(members):
     for member in members[1]:
         tell(member, "fail")
     for member in members[1]:
@@ -104,7 +104,7 @@ def test_a_coordinator_that_is_no_address_is_refused(coordinator):
         peers.join(coordinator, 0)
 
 
-def test_a_port_in_use_is_told():
+def test_a_port_in_use_is_reported():
     with socket.create_server(("", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
@@ -113,7 +113,7 @@ def test_a_port_in_use_is_told():
             peers.join(f"localhost:{port}", 0)
 
 
-def test_who_finds_no_first_process_gives_up(monkeypatch):
+def test_a_process_that_cannot_reach_process_0_gives_up(monkeypatch):
     monkeypatch.setattr(peers, "TIMEOUT", 0.3)
     with pytest.raises(ConnectionError, match=r"no process 0 at localhost:\d+: Connection refused"):
         peers.join(f"localhost:{free_port()}", 1)

@@ -103,7 +103,7 @@ def test_chunks_of_any_length_and_further_epochs_do_not_compile_again(tiny_confi
     assert engine._predictors[False]._run._cache_size() == 2
 
 
-def test_a_seed_is_what_a_run_depends_on(tiny_config, blobs):
+def test_a_run_depends_on_its_seed_alone(tiny_config, blobs):
     (_, _, first), (_, _, again), (_, _, other) = (
         run(dataclasses.replace(tiny_config, seed=seed), blobs, 20) for seed in (3, 3, 4)
     )

@@ -73,12 +73,12 @@ def test_values_come_back_in_their_types():
         ({"number": 1, "name": ["x" * 5000]}, r"name is \['x{58} \.\.\., expected a text or null"),
     ],
 )
-def test_every_other_value_is_told_by_its_name(values, message):
+def test_every_invalid_value_is_reported_by_name(values, message):
     with pytest.raises(ValueError, match=f"^{message}"):
         from_json(Outer, values)
 
 
-def test_a_file_is_named(tmp_path):
+def test_errors_name_the_file(tmp_path):
     (tmp_path / "a.json").write_text('{"number": null}')
     with pytest.raises(ValueError, match=r"a\.json: number is None, expected a whole number"):
         read_record(Outer, tmp_path / "a.json")

@@ -247,7 +247,7 @@ def test_hidden_states_that_were_cached_before_are_found_again(kind, digits):
         ("data", {"normalize": True}, "data.normalize is True, expected False"),
     ],
 )
-def test_what_does_not_go_together_is_refused(frozen_vit, tmp_path, section, changes, message):
+def test_incompatible_settings_are_rejected(frozen_vit, tmp_path, section, changes, message):
     broken = dataclasses.replace(
         frozen_vit, **{section: dataclasses.replace(getattr(frozen_vit, section), **changes)}
     )

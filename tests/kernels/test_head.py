@@ -51,7 +51,7 @@ def test_permuted_layers_permute_the_contributions(kernel):
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_a_layer_that_is_there_twice_splits_evenly(kernel):
+def test_a_duplicated_layer_splits_its_contribution_evenly(kernel):
     contributions = output_of(kernel, (*STATES, STATES[1])).contributions
     np.testing.assert_allclose(contributions[:, 1], contributions[:, 3], rtol=1e-5, atol=1e-6)
     assert np.abs(contributions[:, 1]).max() > 0.01

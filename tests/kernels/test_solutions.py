@@ -78,7 +78,7 @@ def test_permuted_rows_and_conjugate_gradients_give_the_same_contributions(kerne
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_gradient_descent_ends_where_the_closed_form_is(kernel):
+def test_gradient_descent_converges_to_the_closed_form(kernel):
     states, labels = problem(20)
     values = np.eye(3)[labels]
     fit = fit_kernel_head(states, labels, kernel=kernel, penalties=[1.0])

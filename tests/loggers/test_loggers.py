@@ -61,7 +61,7 @@ def train_in_two_parts(tmp_path, config, name):
     return RunDirectory.open(tmp_path / "run"), result
 
 
-def test_mlflow_hears_settings_metrics_and_result_of_one_run(offline, small_config):
+def test_mlflow_receives_settings_metrics_and_result_of_a_run(offline, small_config):
     run, result = train_in_two_parts(offline, small_config, "mlflow")
     (tracked,) = tracked_runs()
     assert tracked.info.status == "FINISHED"
@@ -76,7 +76,7 @@ def test_mlflow_hears_settings_metrics_and_result_of_one_run(offline, small_conf
     assert tracked.data.metrics["validation/attention/h2"] == lines[-1]["validation"]["attention"][1]
 
 
-def test_wandb_hears_settings_metrics_and_result_of_one_run(offline, small_config):
+def test_wandb_receives_settings_metrics_and_result_of_a_run(offline, small_config):
     run, _ = train_in_two_parts(offline, small_config, "wandb")
     known = json.loads((run.path / "trackers.json").read_text())["wandb"]
     parts = sorted((offline / "wandb").glob(f"offline-run-*-{known}/run-{known}.wandb"))
@@ -94,7 +94,7 @@ def test_tracked_runs_still_load(offline, small_config):
 @pytest.mark.parametrize("name", ["wandb", "mlflow"])
 def test_a_missing_tracker_names_its_extra(name, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(ModuleNotFoundError, match=rf"--log {name} needs: pip install 'laya-jax\[{name}\]'"):
+    with pytest.raises(ModuleNotFoundError, match=rf"--log {name} needs it: pip install 'laya-jax\[{name}\]'"):
         LOGGERS[name]()
 
 

@@ -24,7 +24,7 @@ def test_the_layers_named_are_those_that_make_up_half_of_the_profile(numbers):
     numbers["contribution_profiles"] = {"mean": [0.1, 0.45, 0.3, 0.15], "deviation": [0] * 4}
     numbers["contribution_profiles"]["effective_depth"] = 3.4
     read = answer(numbers).contributions
-    assert read.reads == "The head reads layers 2 and 3 of 4 most: 75% of its contributions."
+    assert read.reads == "The head mainly reads layers 2 and 3 of 4: 75% of its contributions."
     assert not read.caution
 
 
@@ -57,7 +57,7 @@ def test_a_profile_that_overlaps_as_by_chance_is_not_meaningful(numbers, overlap
         (0.1, 0.1, 0.8, "against"),
     ],
 )
-def test_it_takes_both_deletion_and_the_curve_to_be_faithful(numbers, top, others, score, verdict):
+def test_deletion_and_the_curve_must_both_be_faithful(numbers, top, others, score, verdict):
     measured = numbers["faithfulness"]
     measured["contributions"] = {"flips_without_top_layer": top, "flips_without_another_layer": others}
     measured["curves"]["contributions"]["comprehensiveness_score"] = score
@@ -70,7 +70,7 @@ def test_it_takes_both_deletion_and_the_curve_to_be_faithful(numbers, top, other
 def test_what_is_specific_to_an_example_is_judged_apart_from_the_profile(numbers):
     read = answer(numbers, across(0.9, 0.5, correlation=0.1)).contributions
     assert (read.stable.verdict, read.specific.verdict) == ("supports", "against")
-    assert "about as by chance" in read.specific.sentence
+    assert "little more than by chance" in read.specific.sentence
     assert len(read.measured) == 3
 
 

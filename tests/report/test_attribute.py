@@ -93,7 +93,7 @@ def test_a_head_that_does_not_weigh_layers_gets_what_there_is(measured, kind):
 
 
 @pytest.mark.slow
-def test_one_layer_is_no_news(measured):
+def test_curves_of_a_single_layer_are_undefined(measured):
     numbers = measured("laya", 0, (16,)).numbers
     assert numbers["profiles"]["effective_depth"] == pytest.approx(1)
     assert numbers["faithfulness"]["curves"]["comprehensiveness_score"] is None
@@ -193,7 +193,7 @@ def test_noise_on_images_takes_little_more_memory_than_they():
         tracemalloc.stop()
 
 
-def test_what_belongs_to_samples_is_written_twice_alike(measured, digits, tmp_path):
+def test_sample_files_in_csv_and_npz_agree(measured, digits, tmp_path):
     run = measured()
     ids = [f"digit {row}" for row in range(len(digits.labels))]
     write_samples(tmp_path / "samples", run, ids, digits.labels)

@@ -57,6 +57,6 @@ def test_many_layers_are_not_all_named_but_the_last_is():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_what_is_no_number_is_refused(value):
+def test_values_that_are_not_finite_are_rejected(value):
     with pytest.raises(ValueError, match="expected finite numbers"):
         line_chart(("1", "2"), [Series("p", "best", (0.5, value))], [])

@@ -89,7 +89,7 @@ class Notes(Listener):
         self.told.append(note)
 
 
-def test_an_open_kernel_is_chosen_on_validation_once_for_all_seeds_and_told(frozen_vit, tmp_path, told):
+def test_an_unspecified_kernel_is_chosen_once_for_all_seeds_and_reported(frozen_vit, tmp_path, told):
     configs = [dataclasses.replace(kernel_config(frozen_vit), seed=seed) for seed in (0, 1)]
     notes = Notes()
     start(configs, [tmp_path / "a", tmp_path / "b"], ONE_DEVICE, notes)

@@ -9,8 +9,8 @@ loss on validation, those that are trained by gradients by their accuracy there.
 standardised states. Stability compares what the heads of two draws attribute to the layers on the same test
 examples: the shares of the layers (attention), and their contributions to the class with the highest mean
 logit. The same is compared for two solutions on the first draw, one with its examples in another order.
-Records are written to ``results/unique_head/``, tables to ``results/unique_head.*``. If the command is killed,
-running it again continues.
+Records are written to ``results/unique_head/``, tables to ``results/unique_head.*``. If the command is
+killed, running it again continues.
 """
 
 import argparse

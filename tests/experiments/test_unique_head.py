@@ -9,6 +9,7 @@ from PIL import Image
 from small_models import write_vit
 
 from experiments import unique_head
+from experiments.configs.unique_head import TRAINED
 
 
 @pytest.fixture
@@ -30,11 +31,16 @@ def given(tmp_path, monkeypatch):
     return [*folders, f"--paintings={tmp_path / 'photos'}", "--splits=2", "--labels", "2", "all"]
 
 
+@pytest.mark.slow
 def test_heads_are_compared_over_draws_and_what_is_there_is_kept(given, tmp_path, monkeypatch):
     monkeypatch.setattr(unique_head, "LABELS", ("2", "all"))
+    monkeypatch.setattr(unique_head, "EPOCHS", 2)
+    closed = [name for name in unique_head.HEADS if name not in TRAINED]
+    few = {name: unique_head.trained(TRAINED[name][:1]) for name in ("laya", "concat")}
+    monkeypatch.setattr(unique_head, "HEADS", {name: unique_head.HEADS[name] for name in closed} | few)
     unique_head.main(given)
     table = (tmp_path / "results" / "unique_head.txt").read_text()
-    for row in ("last layer", "best single layer", "linear", "additive", "gated", "contributions"):
+    for row in ("last layer", "best single layer", "linear", "additive", "gated", "laya", "concat"):
         assert f"\n{row}" in table or f"  {row}" in table
     path = tmp_path / "results" / "unique_head" / "cls-mean-all" / "gated.json"
     record = json.loads(path.read_text())

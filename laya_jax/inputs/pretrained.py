@@ -114,6 +114,7 @@ def _load_for(config: Config, decode: bool) -> Dataset:
 def sizes_of(backbone: nn.Module) -> JsonObject:
     """Returns the sizes of a pretrained backbone as JSON-compatible values.
 
+    >>> from laya_jax.backbones import ViT
     >>> sizes_of(ViT(patch_size=14))["patch_size"]
     14
     """

@@ -93,11 +93,11 @@ def test_a_batch_is_divided_over_all_devices(tiny_config, blobs):
     [
         (
             lambda: make_parallel(ParallelConfig(), batch_size=100),
-            "batch_size is 100, expected a multiple of the 8",
+            "batch_size is 100, expected a multiple of 8, the number of devices",
         ),
         (
             lambda: make_parallel(ParallelConfig(devices=9), batch_size=9),
-            "devices is 9, expected at most the 8",
+            "devices is 9, expected at most 8, the number available",
         ),
         (
             lambda: make_parallel(ParallelConfig(require_backend="gpu"), batch_size=8),

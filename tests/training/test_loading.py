@@ -104,7 +104,7 @@ def change(path, names, value):
         ),
         ("config.json backbone.widths", [8] * 2000, "backbone.widths are 2,000, expected at most 1,000"),
         ("config.json optimizer.clip_norm", "no", "optimizer.clip_norm is 'no', expected a number or null"),
-        ("config.json another", 1, "another is no field that this version knows"),
+        ("config.json another", 1, "another is a field that this version does not know"),
         ("data.json fingerprint", float("inf"), "fingerprint is inf, expected a whole number or null"),
         ("data.json class_names", [], "class_names is empty"),
         ("data.json class_names", KeyError, "class_names is missing"),

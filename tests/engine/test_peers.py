@@ -62,10 +62,8 @@ def test_if_one_is_killed_the_others_end_in_a_line(members, victim):
     for number, member in enumerate(members[1]):
         if number != victim:
             cause = 0 if number else victim
-            line = (
-                f"laya: process {cause} of this run has died or cannot be reached; restart all processes with"
-            )
-            assert ended(member) == (1, f"{line}: laya resume\n")
+            line = f"laya: process {cause} of this run has died or cannot be reached; restart all processes"
+            assert ended(member) == (1, f"{line} with: laya resume\n")
 
 
 def test_a_process_that_says_goodbye_exits_normally(members):

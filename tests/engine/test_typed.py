@@ -60,7 +60,7 @@ def test_values_come_back_in_their_types():
         ({"number": 1, "kind": []}, r"kind is \[\], expected one of 'a', 'b' or null"),
         ({"number": 1, "sizes": 5}, "sizes is 5, expected a list whose items are each a whole number"),
         ({"number": 1, "sizes": "12"}, "sizes is '12', expected a list"),
-        ({"number": 1, "pair": [1]}, r"pair is \[1\], expected a list of 2, every item a whole number"),
+        ({"number": 1, "pair": [1]}, r"pair is \[1\], expected a list of 2 items, each a whole number"),
         ({"number": 1, "inner": {"share": "x"}}, "inner.share is 'x', expected a number"),
         ({"number": 1, "inner": {"shares": 1}}, "inner.shares is a field that this version does not know"),
         ({"number": 1, "inner": None}, "inner is None, expected an object"),

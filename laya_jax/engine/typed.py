@@ -53,7 +53,7 @@ def from_json(kind: type[T], values: object, prefix: str = "") -> T:
     >>> from_json(Point, {"position": [1, True]})
     Traceback (most recent call last):
       ...
-    ValueError: position is [1, True], expected a list whose items are each a whole number
+    ValueError: position is [1, True], expected a list of items, each a whole number
     """
     if not isinstance(values, Mapping):
         raise ValueError(f"{prefix.removesuffix('.') or 'content'} is {_short(values)}, expected an object")
@@ -128,8 +128,8 @@ def _described(hint: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(map(repr, inner))}"
     if origin in (tuple, list):
-        length = "" if origin is list or inner[-1] is Ellipsis else f" of {len(inner)}"
-        return f"a list{length} whose items are each {_described(inner[0])}"
+        length = "" if origin is list or inner[-1] is Ellipsis else f"{len(inner)} "
+        return f"a list of {length}items, each {_described(inner[0])}"
     return NAMES.get(origin or hint, "another value")
 
 

@@ -58,7 +58,7 @@ def test_values_come_back_in_their_types():
         ({"number": 1, "name": 1}, "name is 1, expected a text or null"),
         ({"number": 1, "kind": "c"}, "kind is 'c', expected one of 'a', 'b' or null"),
         ({"number": 1, "kind": []}, r"kind is \[\], expected one of 'a', 'b' or null"),
-        ({"number": 1, "sizes": 5}, "sizes is 5, expected a list whose items are each a whole number"),
+        ({"number": 1, "sizes": 5}, "sizes is 5, expected a list of items, each a whole number"),
         ({"number": 1, "sizes": "12"}, "sizes is '12', expected a list"),
         ({"number": 1, "pair": [1]}, r"pair is \[1\], expected a list of 2 items, each a whole number"),
         ({"number": 1, "inner": {"share": "x"}}, "inner.share is 'x', expected a number"),
@@ -67,7 +67,7 @@ def test_values_come_back_in_their_types():
         ({"number": 1, "maybe": 3}, "maybe is 3, expected an object"),
         (
             {"number": 1, "by_name": {"a": [None]}},
-            r"by_name.a is \[None\], expected a list whose items are each a num",
+            r"by_name.a is \[None\], expected a list of items, each a num",
         ),
         ({"number": 1, "by_name": []}, r"by_name is \[\], expected an object"),
         ({"number": 1, "name": ["x" * 5000]}, r"name is \['x{58} \.\.\., expected a text or null"),

@@ -100,9 +100,13 @@ def change(path, names, value):
         (
             "config.json backbone.widths",
             [10**30],
-            r"backbone.widths is \[10+\], expected a list whose items are each a",
+            r"backbone.widths is \[10+\], expected a list of items, each a",
         ),
-        ("config.json backbone.widths", [8] * 2000, "backbone.widths has 2,000 widths, expected at most 1,000"),
+        (
+            "config.json backbone.widths",
+            [8] * 2000,
+            "backbone.widths has 2,000 widths, expected at most 1,000",
+        ),
         ("config.json optimizer.clip_norm", "no", "optimizer.clip_norm is 'no', expected a number or null"),
         ("config.json another", 1, "another is a field that this version does not know"),
         ("data.json fingerprint", float("inf"), "fingerprint is inf, expected a whole number or null"),

@@ -1,16 +1,16 @@
-"""Accuracy and stability of heads in closed form and of trained heads, on the paintings and a frozen ViT.
+"""Accuracy and stability of heads solved in closed form and of trained heads, on paintings and a frozen ViT.
 
     python -m experiments.unique_head --vit PATH --paintings FOLDER   # computes missing records
-    python -m experiments.unique_head --splits 0                      # the tables of existing records
+    python -m experiments.unique_head --splits 0                      # builds tables from existing records
 
-Training and validation examples are drawn anew ten times, of the same sizes and class by class; the test
-split is fixed. Every head has five settings to choose from for each draw: those in closed form by the log
-loss on validation, those that are trained by gradients by their accuracy there. All read the same
-standardised states. Stability compares what the heads of two draws attribute to the layers on the same test
-examples: the shares of the layers (attention), and their contributions to the class with the highest mean
-logit. The same is compared for two solutions on the first draw, one with its examples in another order.
-Records are written to ``results/unique_head/``, tables to ``results/unique_head.*``. If the command is
-killed, running it again continues.
+Training and validation examples are resampled ten times, with the same number of each class; the test split
+is fixed. For each draw, every head chooses among five settings: heads solved in closed form by their log loss
+on validation, heads trained by gradient descent by their validation accuracy. All read the same standardised
+states. Stability compares what the heads of two draws attribute to the layers on the same test examples: the
+shares of the layers (attention), and their contributions to the class with the highest mean logit. It also
+compares two solutions for the first draw, one of them with the examples in a different order. Records are
+written to ``results/unique_head/`` and tables to ``results/unique_head.*``. If the command is killed, run it
+again to continue.
 """
 
 import argparse

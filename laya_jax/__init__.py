@@ -1,4 +1,4 @@
-"""Layer-attention output heads for JAX: predict from all hidden states, see which layers decided."""
+"""Layer-attention output heads for JAX: predict from all hidden states, and see which layers were used."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

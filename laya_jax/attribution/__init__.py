@@ -6,15 +6,15 @@ profiles        mean attention: overall, by class, for right and wrong predictio
 contributions   contributions of the layers to a class, and their shares over all classes
 subsets         predictions from subsets of the layers
 shapley         Shapley values of the layers
-curves          predicted probability as top-attention layers are removed or kept alone
+curves          predicted probability as the top-attention layers are removed, or are all that is kept
 depth accuracy  accuracy from each layer alone and from the first layers
 agreement       rank agreement of an attribution with leaving layers out
 faithfulness    effect of deleting layers and of replacing attention
-rescaling       changes of attention that leave predictions alone
+rescaling       changes of attention that leave predictions unchanged
 similarity      agreement of attention between runs, parameters or inputs
 randomization   parameters randomised part by part
 diagnostics     detection of mistakes, out-of-distribution inputs and wrong labels
-plots           figures of all of it
+plots           figures of all of these
 """
 
 from laya_jax.attribution.adapter_scaling import Rescaling, rescaled, rescaling

@@ -1,4 +1,4 @@
-"""The same heads as NNX modules, and hidden states out of any NNX model."""
+"""The heads as NNX modules, and capture of the hidden states of any NNX model."""
 
 from laya_jax.nnx.capturing import capture, layer_names
 from laya_jax.nnx.heads import (

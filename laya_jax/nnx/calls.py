@@ -25,14 +25,14 @@ class Captured(nnx.Intermediate[object]):
 class Recorder:
     """Sees every call of a layer while a copy of a model runs, and every value that a layer sows.
 
-    NNX has no way to intercept calls, so the classes are patched meanwhile, for one run at a time. (The
-    option of ``nnx.capture`` that stores what methods return passes over inherited ones.)
+    NNX has no way to intercept calls, so the classes are patched during a run, and only one run is possible
+    at a time. (``nnx.capture`` has an option that stores what methods return, but it skips inherited ones.)
 
     Args:
-      model: Copy of the model, which is written on.
-      wanted: Function of a layer's name and a method's that tells whether to record it.
+      model: Copy of the model, which is modified.
+      wanted: Predicate on the names of a layer and a method, True for those to record.
       output: Choice among the arrays that a layer returns.
-      key: Name by which ``nnx.jit`` tells this run from others, whose traces it would reuse.
+      key: Name that distinguishes this run in ``nnx.jit``, which would otherwise reuse traces of other runs.
       storing: True to store what is recorded; False to find out how transforms map the layers.
     """
 
@@ -113,7 +113,7 @@ class Recorder:
             self._running.append(self._entered(layer, module))
             try:
                 returned = method(module, *args, **kwargs)
-                # What a layer calls of its own, such as super().__call__, is no call of a layer.
+                # A layer's calls of its own methods, such as super().__call__, do not count.
                 if layer and layer != caller:
                     self._record(module, layer, "" if name == "__call__" else name, returned, (args, kwargs))
             finally:

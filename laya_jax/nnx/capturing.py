@@ -39,38 +39,37 @@ def capture(
     frozen: bool = True,
     **options: object,
 ) -> Captured:
-    """Runs an NNX model and returns the hidden states of the layers asked for, in order.
+    """Runs an NNX model and returns the hidden states of the requested layers, in order.
 
-    As ``laya_jax.capture`` does for Linen, with the same ``output``, and by the same rules for methods other
-    than ``__call__``. Values that a layer sows or perturbs, as in ``self.sow(nnx.Intermediate, "gelu", x)``,
-    go by the layer's name and their own: "blocks/*/gelu". Hidden states come in another order than Linen's:
-    the outputs of a pattern come in the natural order of their names (``blocks/2`` before ``blocks/10``).
-    Name the layers one by one for another order. What ``nnx.capture`` cannot run, such as a Linen model
-    under ``nnx.bridge.ToNNX``, neither can this.
+    This is the counterpart of ``laya_jax.capture`` for Linen, with the same ``output`` and the same rules for
+    methods other than ``__call__``. Values that a layer sows or perturbs, as in
+    ``self.sow(nnx.Intermediate, "gelu", x)``, are named after the layer and the value: "blocks/*/gelu".
+    Unlike with Linen, the layers that match a pattern are returned in the natural order of their names
+    (``blocks/2`` before ``blocks/10``); for a different order, name the layers one by one. A model that
+    ``nnx.capture`` cannot run, such as a Linen model under ``nnx.bridge.ToNNX``, is not supported.
 
     Args:
-      model: NNX module of any kind. It is left as it is, its random state and batch statistics included: in
-        training mode dropout would leave out the same every time, so call ``eval()`` first.
-      *inputs: Inputs of the model; NNX objects among them, such as a cache or ``nnx.Rngs``, are left as they
-        are, too.
-      layers: Names or patterns as "blocks/*", or indices; ``layer_names`` lists them.
-      output: Index, key or attribute of the hidden state among what a layer returns, unless that is an array
-        by itself; or a function from what a layer returns to an array.
-      pooling: Pooling that brings hidden states to [B, D], see ``laya_jax.pool``; None leaves them as they
-        are.
+      model: NNX module of any kind. It is not modified, and neither are its random state and batch
+        statistics. In training mode, dropout would therefore use the same mask in every call, so call
+        ``eval()`` first.
+      *inputs: Inputs of the model. NNX objects among them, such as a cache or ``nnx.Rngs``, are not modified
+        either.
+      layers: Names, patterns such as "blocks/*", or indices; ``layer_names`` lists them.
+      output: Index, key or attribute of the hidden state in a layer's output, unless the output is an array
+        itself; or a function from a layer's output to an array.
+      pooling: Pooling of hidden states to [B, D], see ``laya_jax.pool``; None returns them unpooled.
       pooling_mask: Mask for the pooling, True where there is a token, [B, T].
-      frozen: True to stop the gradient, so that the model's parameters get none.
+      frozen: True to stop the gradient, so that the model's parameters receive none.
       **options: Further keyword arguments of the model's call.
 
     Returns:
-      A tuple of hidden states; or one array [L, B, ...] where the only layer that matches was run by
-      ``nnx.scan``.
+      A tuple of hidden states; or one array [L, B, ...] if the only matching layer was run by ``nnx.scan``.
 
     Raises:
-      TypeError: Layers that are neither names nor indices; a model that is no NNX module.
-      ValueError: A name or index that no layer has (the message lists the layers), a layer that returns no
-        array or several possible ones, a pooling that does not fit, a mask without a pooling, or a layer
-        under a transform that adds an axis which is neither depth nor samples, or returns no intermediates.
+      TypeError: The layers are neither names nor indices, or the model is not an NNX module.
+      ValueError: A name or index matches no layer (the message lists the layers), a layer returns no array or
+        several candidates, the pooling does not fit, there is a mask without a pooling, or a layer is inside
+        a transform that adds an axis other than depth or batch, or that does not return intermediates.
 
     >>> model = nnx.Sequential(nnx.Linear(16, 8, rngs=nnx.Rngs(0)), nnx.Linear(8, 4, rngs=nnx.Rngs(1)))
     >>> [state.shape for state in capture(model, jnp.ones((2, 16)), layers="layers/*")]
@@ -89,10 +88,11 @@ def capture(
 
 
 def layer_names(model: nnx.Module, *inputs: PyTree, **options: object) -> tuple[str, ...]:
-    """Lists the layers whose output ``capture`` can return, in natural order; nothing is computed.
+    """Lists the layers whose output ``capture`` can return, in natural order.
 
-    Values that layers sow and methods other than ``__call__`` are among them, and layers of whose arrays
-    ``output=`` has to choose one. Arrays, also of the model, may be given as ``jax.ShapeDtypeStruct``.
+    The list includes sown values, methods other than ``__call__``, and layers that return several arrays, for
+    which ``capture`` requires ``output=``. Nothing is computed: the model is only traced, and arrays,
+    including the model's, may be given as ``jax.ShapeDtypeStruct``.
 
     >>> layer_names(nnx.Sequential(nnx.Linear(16, 8, rngs=nnx.Rngs(0))), jnp.ones((2, 16)))
     ('layers/0',)

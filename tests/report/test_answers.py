@@ -32,7 +32,7 @@ def test_a_uniform_profile_names_no_layer_whatever_the_seeds(numbers):
     numbers["profiles"] = {"mean": [0.26, 0.25, 0.25, 0.24], "deviation": [0] * 4, "effective_depth": 3.998}
     read = answer(numbers, across(0.99, 0.98)).attention
     assert read.reads.startswith("On average, the head singles out no layer: its attention is nearly uniform")
-    assert read.caution == "This profile does not tell layers apart."
+    assert read.caution == "This profile does not distinguish layers."
     assert read.stable.verdict == "unknown"
 
 

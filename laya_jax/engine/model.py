@@ -24,7 +24,7 @@ def make_classifier(config: Config, schema: Schema, backbone: nn.Module | None =
     Raises:
       ValueError: The backbone does not accept such data.
 
-    >>> from laya_jax.engine.config import HeadConfig
+    >>> from laya_jax.engine import HeadConfig
     >>> schema = Schema(("no", "yes"), Preprocessing("features", (4,)), None)
     >>> classifier = make_classifier(Config(head=HeadConfig(kind="concat", dim=8)), schema)
     >>> classifier.head.num_classes, classifier.backbone.widths

@@ -67,7 +67,7 @@ def test_a_model_is_not_tested_on_splits_of_other_data(tmp_path, exported):
         model = load_model(tmp_path / "model")
     assert len(split_of(model, "test").labels) == 20
     write_points(tmp_path / "points.npz", inputs[1:])
-    with pytest.raises(ValueError, match="are not those that the model was trained on: its test split may"):
+    with pytest.raises(ValueError, match="are not those that the model was trained on, so their test split may"):
         split_of(model, "test")
 
 
@@ -197,7 +197,7 @@ def test_splits_of_an_earlier_version_that_can_no_longer_be_had_are_told(tmp_pat
     predict(model, Examples(inputs, np.zeros(200, np.int32)), ONE_DEVICE)
     earlier = (
         "was trained by an earlier version, whose shuffled splits were not stratified by class; train it "
-        "again to evaluate it on its splits; predict, and evaluate with --data, go on working"
+        "again to evaluate it on its splits; predict, and evaluate with --data, still work"
     )
     with pytest.raises(ValueError, match=earlier if told else "are not those that the model was trained on"):
         split_of(model, "test")

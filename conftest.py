@@ -6,6 +6,7 @@ says already comes after that and wins: so the continuous integration tests what
 
 import atexit
 import gc
+import itertools
 import os
 import shutil
 import tempfile
@@ -44,3 +45,14 @@ pytest_plugins = ["run_fixtures"]
 def example_names(doctest_namespace: dict[str, Any]) -> None:
     """The names that every docstring's example may take as given."""
     doctest_namespace.update(jax=jax, jnp=jnp)
+
+
+TESTS = itertools.count(1)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Forgets compiled programs now and then, since a worker would otherwise keep gigabytes of them."""
+    if next(TESTS) % 300 == 0:
+        jax.clear_caches()
+        gc.collect()

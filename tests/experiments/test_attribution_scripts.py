@@ -59,7 +59,7 @@ def test_the_table_is_made_again_from_the_results_alone(measured, tmp_path):
     folder, printed = measured
     done = run("faithfulness", folder, "--seeds", "0", "--epochs", "2", "--runs", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == printed[printed.index("LAYA's runs, mean") :].strip()
+    assert done.stdout.strip() == printed[printed.index("LAYA's runs: mean") :].strip()
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def test_a_best_checkpoint_that_is_gone_as_a_whole_is_told(checkpoints):
     assert checkpoints.warnings == []
     assert checkpoints.best(like(3), {**scores, 4: 0.9})[0].step == 2
     with pytest.warns(
-        UserWarning, match="the best epoch, after step 4, has no checkpoint; taking that of step 2"
+        UserWarning, match="the best epoch, after step 4, has no checkpoint; using that of step 2"
     ):
         checkpoints.best(like(3), {**scores, 4: 0.95})
     assert len(checkpoints.warnings) == 1
@@ -175,7 +175,7 @@ def test_a_run_whose_latest_checkpoint_is_damaged_goes_on_from_the_one_before(
 ):
     latest = damage_latest(unfinished_run)
     (unfinished_run / "checkpoints" / f"{latest + 99}.orbax-checkpoint-tmp").mkdir()  # half-written
-    with pytest.warns(UserWarning, match=f"checkpoint {latest} cannot be read.*the one before it"):
+    with pytest.warns(UserWarning, match=f"checkpoint {latest} cannot be read.*the previous one"):
         result = resume(RunDirectory.open(unfinished_run), ONE_DEVICE, silent)
     assert [line["epoch"] for line in silent.lines] == [3]
     expected = json.loads((finished_run / "result.json").read_text())

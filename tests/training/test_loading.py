@@ -67,7 +67,7 @@ def test_a_model_is_not_tested_on_splits_of_other_data(tmp_path, exported):
         model = load_model(tmp_path / "model")
     assert len(split_of(model, "test").labels) == 20
     write_points(tmp_path / "points.npz", inputs[1:])
-    with pytest.raises(ValueError, match="are not those that the model was trained on, so their test split may"):
+    with pytest.raises(ValueError, match="not those that the model was trained on, so their test split may"):
         split_of(model, "test")
 
 

@@ -30,7 +30,7 @@ def test_a_digit_that_changed_is_told_with_its_file_and_what_to_do(run_copy, nam
     change_a_digit(run_copy / name)
     with pytest.raises(
         ValueError,
-        match=rf"^\S*/{name} {told}; restore it, or, if that is intended, delete \S*/manifest\.json",
+        match=rf"^\S*/{name} {told}; restore it, or, if this is intended, delete \S*/manifest\.json",
     ):
         RunDirectory.open(run_copy)
 

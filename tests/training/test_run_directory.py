@@ -27,7 +27,14 @@ def epoch_line(epoch):
     validation = dataclasses.asdict(Metrics(10, 1.0, 0.5, 0.5, 0.1, 1.5, [0.25, 0.75]))
     train = {"loss": 1.0, "accuracy": 0.5}
     times = {"seconds": 0.1, "examples_per_second": 100}
-    return {"epoch": epoch, "step": 10 * epoch, "train": train, "validation": validation, **times}
+    return {
+        "epoch": epoch,
+        "step": 10 * epoch,
+        "train": train,
+        "validation": validation,
+        **times,
+        "details": {},
+    }
 
 
 def test_a_new_run_tells_what_made_it(run):

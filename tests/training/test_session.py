@@ -109,7 +109,7 @@ def test_a_finished_run_is_not_trained_again(finished_run, silent):
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint(small_config, silent, tmp_path):
     config = dataclasses.replace(small_config, optimizer=OptimizerConfig(learning_rate=1e30))
-    message = r"the loss is not finite at step \d+ \(seed 0\); there was no checkpoint yet"
+    message = r"the loss is not finite at step \d+ \(seed 0\); there is no checkpoint yet"
     with pytest.raises(NonFiniteLossError, match=message) as stop:
         start([config], [tmp_path / "run"], ONE_DEVICE, silent)
     step = int(re.search(r"step (\d+)", str(stop.value))[1])
@@ -242,7 +242,7 @@ def test_runs_that_start_together_read_the_same(small_config, tmp_path):
         ValueError, match=r"configs\[1\] differs from configs\[0\] \(data.split_seed: 0 -> 1\)"
     ):
         start([small_config, other], paths, ONE_DEVICE)
-    with pytest.raises(ValueError, match="configs are 1, expected one for each of the 2 paths"):
+    with pytest.raises(ValueError, match="configs has 1 entries, expected one for each of the 2 paths"):
         start([small_config], paths, ONE_DEVICE)
     assert not list(tmp_path.iterdir())
 
@@ -255,7 +255,7 @@ def test_a_data_set_smaller_than_a_batch_is_taken_whole_and_it_is_told(small_con
     loaded = []
     silent.loaded = loaded.append
     start([dataclasses.replace(small_config, data=data)], [tmp_path / "run"], ONE_DEVICE, silent)
-    assert loaded[0].notes == ("batch_size is 64, so every step takes all 32 examples to train on",)
+    assert loaded[0].notes == ("batch_size is 64, so every step uses all 32 training examples",)
     assert [line["step"] for line in silent.lines] == [1, 2, 3]
 
 
@@ -263,7 +263,7 @@ def test_a_batch_larger_than_a_named_data_set_is_refused_before_anything_is_writ
     small_config, silent, tmp_path
 ):
     config = dataclasses.replace(small_config, batch_size=2048)
-    with pytest.raises(ValueError, match="batch_size is 2048, expected at most the 1455 examples"):
+    with pytest.raises(ValueError, match="batch_size is 2048, expected at most 1455, the number of training"):
         start([config], [tmp_path / "run"], ONE_DEVICE, silent)
     assert not (tmp_path / "run").exists()
 

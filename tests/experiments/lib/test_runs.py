@@ -11,7 +11,7 @@ import pytest
 
 from experiments.configs import config_of
 from laya_jax.engine.config import to_json
-from laya_jax.training import BackboneConfig, OptimizerConfig
+from laya_jax.training import BackboneConfig, Config, OptimizerConfig
 from laya_jax.training.run_directory import RunDirectory
 
 pytestmark = pytest.mark.slow
@@ -71,12 +71,12 @@ def wait_until(happened, process=None):
 
 
 def epochs_of(path):
-    return [line["epoch"] for line in RunDirectory(path, None).lines()]
+    return [line["epoch"] for line in RunDirectory(path, Config()).lines()]
 
 
 def is_free(path):
     try:
-        with RunDirectory(path, None).lock():
+        with RunDirectory(path, Config()).lock():
             return True
     except FileExistsError:
         return False
@@ -93,7 +93,7 @@ def test_a_worker_saves_and_ends_with_its_parent_and_the_same_command_goes_on(tm
         assert process.wait(timeout=300) == status
     wait_until(lambda: is_free(path))
     assert not (path / "result.json").exists()
-    reached = list(RunDirectory(path, None).lines())[-1]
+    reached = list(RunDirectory(path, Config()).lines())[-1]
     saved = max(int(folder.name) for folder in (path / "checkpoints").iterdir() if folder.name.isdecimal())
     assert reached["step"] <= saved
     with start(tmp_path, 1, long=digits(LONG)) as process:

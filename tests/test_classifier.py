@@ -20,6 +20,7 @@ BACKBONES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", HEADS)
 @pytest.mark.parametrize(("backbone", "inputs"), BACKBONES)
 def test_every_head_fits_every_backbone(backbone, inputs, head):
@@ -69,6 +70,7 @@ def test_a_backbone_with_dropout_is_random_while_it_trains(frozen):
     np.testing.assert_array_equal(states, inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_frozen_backbone_gets_no_gradient(frozen):
     backbone, inputs = BACKBONES[0]
@@ -80,6 +82,7 @@ def test_a_frozen_backbone_gets_no_gradient(frozen):
     assert any(leaf.any() for leaf in jax.tree.leaves(gradient["backbone"])) is not frozen
 
 
+@pytest.mark.slow
 def test_the_layer_mask_reaches_the_head_and_options_the_backbone():
     backbone, tokens = BACKBONES[2]
     classifier = Classifier(backbone=backbone, head=HEADS[0])

@@ -75,6 +75,7 @@ def notebook_model(weights, x, temperature):
     return softmax(dense("LAYAHead/clf", mixed)), attention, hidden
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", GOLDEN, ids=lambda path: path.stem)
 @pytest.mark.parametrize("jit", [False, True])
 def test_parity_with_the_original_keras_model(path, jit):
@@ -103,6 +104,7 @@ def test_the_numpy_oracle_is_the_original_model(path):
     np.testing.assert_allclose(attention, data["alphas"], atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("psi", ["identity", "mlp"])
 @pytest.mark.parametrize(
     ("widths", "temperature"),

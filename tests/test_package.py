@@ -17,6 +17,7 @@ def run(code):
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
 
+@pytest.mark.slow
 def test_importing_the_package_is_light_and_training_imports_nothing_that_only_reports_need():
     code = f"""
 import sys
@@ -39,6 +40,7 @@ print([name for name in ("matplotlib", "scipy.stats") if name in sys.modules])
     assert result.stdout.split() == ["[]", "[]"]
 
 
+@pytest.mark.slow
 def test_the_heads_work_where_jaxtyping_is_not_installed():
     code = """
 import sys
@@ -68,6 +70,7 @@ def test_the_version_is_that_of_the_distribution():
     assert laya_jax.__version__ == importlib.metadata.version("laya-jax")
 
 
+@pytest.mark.slow
 def test_a_function_is_not_hidden_by_a_module_of_its_name():
     code = """
 import pkgutil, importlib, laya_jax
@@ -121,6 +124,7 @@ def test_no_module_is_shadowed_by_what_its_package_exports(package):
     assert not {name for name in modules if not inspect.ismodule(getattr(face, name, inspect))}
 
 
+@pytest.mark.slow
 def test_sub_packages_are_attributes_of_the_package():
     code = "import laya_jax; print(laya_jax.training.start.__name__, laya_jax.attribution.explain.__name__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

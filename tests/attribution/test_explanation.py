@@ -33,6 +33,7 @@ def parameters_of(head, hidden_states):
     return jax.tree.unflatten(structure, drawn)
 
 
+@pytest.mark.slow
 def test_an_explanation_is_what_the_head_computes(head, make_hidden_states):
     hidden_states = make_hidden_states(WIDTHS)
     parameters = parameters_of(head, hidden_states)
@@ -163,6 +164,7 @@ def test_masks_that_are_none_are_refused(make_hidden_states, masks, error, messa
         masked_logits(explanation, masks)
 
 
+@pytest.mark.slow
 def test_no_samples_have_attributions_too(make_hidden_states):
     hidden_states, head = make_hidden_states(WIDTHS, batch=0), HEADS["heads"]
     explanation = explain(head, parameters_of(head, hidden_states), hidden_states)

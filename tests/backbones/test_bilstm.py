@@ -35,6 +35,7 @@ def test_padding_changes_not_one_bit(variables, jit, side):
         jax.tree.map(np.testing.assert_array_equal, apply(variables, padded(length, side)), expected)
 
 
+@pytest.mark.slow
 def test_a_batch_gives_what_each_text_alone_gives(variables):
     states = APPLY(variables, padded(64))
     for row, size in enumerate(LENGTHS):
@@ -43,6 +44,7 @@ def test_a_batch_gives_what_each_text_alone_gives(variables):
             np.testing.assert_allclose(state[row], expected[0], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_padding_gets_no_gradient(variables):
     @jax.jit
     @jax.grad
@@ -145,6 +147,7 @@ def one_position_after_another(sequence, present, weights, reverse):
     return states, final
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reverse", [False, True])
 @pytest.mark.parametrize("length", [1, STEPS, 2 * STEPS + 5])
 def test_the_gradient_is_that_of_automatic_differentiation(length, reverse):
@@ -170,6 +173,7 @@ def test_the_gradient_is_that_of_automatic_differentiation(length, reverse):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours, expected)
 
 
+@pytest.mark.slow
 def test_half_precision_adds_up_the_gradient_of_weights_in_float32():
     model = LSTM(3, dtype=jnp.bfloat16)
     sequence, present = jnp.ones((40 * STEPS, 8, 2)), jnp.ones((40 * STEPS, 8), bool)

@@ -23,6 +23,7 @@ def test_the_default_is_the_paper_model():
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 567_936
 
 
+@pytest.mark.slow
 def test_bfloat16_computation_keeps_float32_parameters():
     states, variables = MLP(widths=(8, 6), dtype=jnp.bfloat16).init_with_output(
         jax.random.key(0), jnp.ones((2, 5))

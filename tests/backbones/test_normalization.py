@@ -39,6 +39,7 @@ def test_it_and_its_gradient_are_those_of_the_two_layers(width):
     assert_same(actual, gradients(flax_layers)(*arguments(width=width)), atol=2e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_derivative_is_that_of_finite_differences_in_both_modes():
     with jax.enable_x64(True):
         inputs = tuple(array.astype("float64") for array in arguments())

@@ -33,6 +33,7 @@ def prepared(vit):
     file.unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 def test_without_a_file_a_model_has_the_normalisation_of_its_family(vit, tmp_path):
     assert read_normalization(vit) == ((0.5,) * 3, (0.5,) * 3)
     dinov2 = write_vit(tmp_path / "dinov2", "dinov2")

@@ -104,6 +104,7 @@ def google(of, *, pre_logits):
     return arrays
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pre_logits", [True, False])
 def test_a_vit_in_googles_layout(tmp_path, pre_logits):
     expected = tensors(SMALL, IMAGES)

@@ -65,6 +65,7 @@ def test_the_pooling_of_sentence_transformers_is_the_default(folder, pooling, ex
     assert load_pretrained(folder, pooling=None).backbone.pooling is None
 
 
+@pytest.mark.slow
 def test_hidden_states_are_pooled_as_sentence_transformers_does_it(tmp_path):
     folder = sentence(
         Path(shutil.copytree(GOLDEN / "small_bert", tmp_path / "m")), flags("cls_token", "max_tokens")

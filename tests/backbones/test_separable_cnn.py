@@ -33,6 +33,7 @@ def test_each_platform_gets_its_form(platform, grouped):
     assert ("stablehlo.convolution" in lowered) is grouped
 
 
+@pytest.mark.slow
 def test_later_stages_halve_the_resolution_and_their_average_is_the_hidden_state():
     images = jax.random.normal(jax.random.key(0), (2, 9, 9, 3))
     model = SeparableCNN(widths=(4, 6, 8))

@@ -11,6 +11,7 @@ SMALL_VIT = ViT(patch_size=4, width=8, depth=3, heads=2, grid=(2, 3))
 SMALL_BERT = BERT(vocabulary_size=30, width=8, depth=2, heads=2, max_length=10)
 
 
+@pytest.mark.slow
 def test_hidden_states_are_pooled_as_asked():
     images = jax.random.normal(jax.random.key(0), (2, 8, 12, 3))
     variables = jax.jit(SMALL_VIT.init)(jax.random.key(1), images)
@@ -22,6 +23,7 @@ def test_hidden_states_are_pooled_as_asked():
         np.testing.assert_allclose(pooled[:, 8:], state[:, 1:].mean(axis=1), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_padding_has_no_influence():
     tokens = jnp.array([[5, 6, 7, 0, 0], [8, 9, 4, 3, 2]])
     apply = jax.jit(SMALL_BERT.apply)

@@ -69,6 +69,7 @@ def test_every_field_can_be_set(laya, tmp_path):
         assert where[field] == value
 
 
+@pytest.mark.slow
 def test_evaluate_gives_what_training_gave(laya, run):
     status, out, err = laya("evaluate", run, "--json")
     assert status == 0
@@ -126,6 +127,7 @@ def test_an_exported_model_predicts_and_evaluates_as_its_run(laya, run):
         assert of_run["faithfulness"] == of_model["faithfulness"]
 
 
+@pytest.mark.slow
 def test_tensorboard_is_written_on_request(laya, tmp_path):
     assert laya("train", "digits", "--run-dir", "r", *QUICK, "--log", "tensorboard")[0] == 0
     (file,) = (tmp_path / "r" / "tensorboard").iterdir()

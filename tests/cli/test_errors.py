@@ -77,6 +77,7 @@ def test_names_in_errors_cannot_change_the_terminal(fail):
     assert fail(ValueError("there is no file \x1b[2J")) == (2, "laya: there is no file \\x1b[2J\n")
 
 
+@pytest.mark.slow
 def test_warnings_are_one_line_and_shown_once():
     code = """
 import warnings

@@ -79,6 +79,7 @@ def test_digits_need_no_preparation(laya):
 SMALL = ("--epochs", 1, "--batch-size", 8, "--devices", 1, "--backbone.widths", 8, "--head.dim", 8)
 
 
+@pytest.mark.slow
 def test_train_prepares_what_is_missing(laya, server, tmp_path, monkeypatch):
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "data"))
     status, _, err = laya("train", "fashion-mnist", "--run-dir", "run", *SMALL)

@@ -48,6 +48,7 @@ def test_all_ways_to_compute_agree_over_an_epoch(small_config, one_device, paral
     assert (outputs[0].flips == one_device[1][0].flips).mean() > 0.99
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("parallel", "batch_size"),
     [
@@ -70,6 +71,7 @@ def test_a_data_set_smaller_than_a_batch_is_taken_whole_on_any_devices(
     np.testing.assert_allclose(outputs[0].logits, expected_outputs[0].logits, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", [ONE_DEVICE, ParallelConfig(parallel="pmap")], ids=["one", "pmap"])
 def test_seeds_side_by_side_are_those_one_by_one(small_config, one_device, parallel):
     dataset = load(small_config.data)

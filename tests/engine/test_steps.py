@@ -41,6 +41,7 @@ def test_the_regulariser_subtracts_the_entropy_of_attention():
     assert float(loss[0]) == pytest.approx(np.log(2) - 2 * entropy, rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("settings", [{"layer_mask": (True, False, True)}, {"temperature": 1e-3}])
 def test_the_regulariser_of_a_layer_without_attention_has_a_gradient(settings, make_hidden_states):
     head, hidden_states = LayaHead(num_classes=2, dim=4, **settings), make_hidden_states((6, 5, 4))
@@ -54,6 +55,7 @@ def test_the_regulariser_of_a_layer_without_attention_has_a_gradient(settings, m
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.grad(loss)(variables)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("weight", "deeper"), [(1.0, True), (-1.0, False)])
 def test_the_regulariser_spreads_or_sharpens_attention(tiny_config, blobs, weight, deeper):
     plain, regularised = (
@@ -68,6 +70,7 @@ def test_the_regulariser_spreads_or_sharpens_attention(tiny_config, blobs, weigh
     assert (entropies[1] > entropies[0]) == deeper
 
 
+@pytest.mark.slow
 def test_the_last_batch_of_an_epoch_counts_only_its_own_examples(tiny_config, blobs):
     # 100 examples in batches of 16: the seventh batch holds four.
     engine, placed, losses = run(tiny_config, blobs, 7)
@@ -103,6 +106,7 @@ def test_chunks_of_any_length_and_further_epochs_do_not_compile_again(tiny_confi
     assert engine._predictors[False]._run._cache_size() == 2
 
 
+@pytest.mark.slow
 def test_a_run_depends_on_its_seed_alone(tiny_config, blobs):
     (_, _, first), (_, _, again), (_, _, other) = (
         run(dataclasses.replace(tiny_config, seed=seed), blobs, 20) for seed in (3, 3, 4)
@@ -111,6 +115,7 @@ def test_a_run_depends_on_its_seed_alone(tiny_config, blobs):
     assert (first != other).all()
 
 
+@pytest.mark.slow
 def test_half_precision_trains_with_parameters_in_full(tiny_config, blobs):
     engine, placed, losses = run(dataclasses.replace(tiny_config, dtype="bfloat16"), blobs, 100)
     assert {leaf.dtype for leaf in jax.tree.leaves(engine.fetch(placed)[0].parameters)} == {
@@ -131,6 +136,7 @@ def test_every_head_trains_and_says_how_faithful_its_attention_is(with_head, blo
     assert (outputs.flips is not None) == weighs_layers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [(), (0, 1)])
 def test_microbatches_add_up_to_the_batch(tiny_config, blobs, seeds):
     # 7 steps: the last batch of an epoch is not full.
@@ -142,6 +148,7 @@ def test_microbatches_add_up_to_the_batch(tiny_config, blobs, seeds):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_microbatches_on_several_devices(tiny_config, blobs, parallel):
     _, _, whole = run(tiny_config, blobs, 7)

@@ -26,6 +26,7 @@ def test_committed_results_say_what_they_were_measured_on(path):
     assert (Path(timing.__file__).parent / f"{path.stem.removeprefix('benchmark_')}.py").exists()
 
 
+@pytest.mark.slow
 def test_the_networks_of_the_training_benchmark_are_built():
     operations = {name: step_flops(problem) for name, problem in PROBLEMS.items()}
     assert operations["mlp"] < operations["separable_cnn"] < operations["bilstm"]

@@ -136,6 +136,7 @@ def test_whiskers_of_figure_1_end_at_0_and_1(committed):
     plt.close(figure)
 
 
+@pytest.mark.slow
 def test_figures_are_the_same_bytes_each_time(committed, tmp_path):
     records = {"imdb": committed["imdb"]}
     first, second = (figures.draw(records, tmp_path / name) for name in "ab")
@@ -228,6 +229,7 @@ def test_laya_has_the_paper_s_best_setting():
         assert {name: getattr(head, name) for name in setting} == setting
 
 
+@pytest.mark.slow
 def test_the_readmes_are_those_of_the_committed_records():
     assert readme.README.read_text(encoding="utf-8") == readme.make(readme.RESULTS)
     for page, table in readme.PAGES.items():

@@ -75,6 +75,7 @@ def test_wrong_settings_of_the_other_heads_are_named(head):
         LastLayerHead(num_classes=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mask", "error", "message"),
     [

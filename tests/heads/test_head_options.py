@@ -55,6 +55,7 @@ def test_masks_may_differ_between_samples(make_hidden_states):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["concat", "scalar_mix"])
 def test_without_a_scorer_a_masked_layer_may_hold_anything(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS)
@@ -81,6 +82,7 @@ def test_without_any_layer_under_jit_the_bias_is_left(make_hidden_states, name):
 # Precision, gradients and transformations
 
 
+@pytest.mark.slow
 def test_attention_starts_uniform_where_that_is_asked_for(make_hidden_states):
     head = LayaHead(num_classes=5, dim=8, attention_heads=4, uniform_start=True)
     output, variables = head.init_with_output(jax.random.key(0), make_hidden_states(WIDTHS))

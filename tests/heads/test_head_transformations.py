@@ -61,6 +61,7 @@ def test_bfloat16_hidden_states_promote_to_the_parameters_dtype(make_hidden_stat
     assert variables["params"]["adapter_0"]["kernel"].dtype == jnp.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_gradients_agree_with_finite_differences(name):
     with jax.enable_x64(True):
@@ -136,6 +137,7 @@ def test_a_scan_over_the_depth_of_a_model_feeds_the_head(make_hidden_states):
     assert output.attention.shape == (4, 12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis_type", [jax.sharding.AxisType.Auto, jax.sharding.AxisType.Explicit])
 @pytest.mark.parametrize("stacked", [False, True])
 @pytest.mark.parametrize("name", HEADS)

@@ -50,6 +50,7 @@ def test_laya_is_what_the_paper_writes(make_hidden_states, psi, temperature):
     np.testing.assert_allclose(output.attention, attention, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ADDITIVE)
 def test_bias_and_contributions_sum_to_the_logits(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS, batch=32)
@@ -155,6 +156,7 @@ def test_parameter_counts(widths, num_classes, dim, psi, scorer_width, expected)
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == expected
 
 
+@pytest.mark.slow
 def test_initial_values_are_glorot_uniform_and_zero(make_hidden_states):
     head, hidden_states = LayaHead(num_classes=5, dim=64), make_hidden_states([128, 96])
     parameters = head.init(jax.random.key(0), hidden_states)["params"]

@@ -65,6 +65,7 @@ def test_a_masked_score_may_be_anything():
         np.testing.assert_array_equal(attention, [[0.5, 0.5, 0.0]])
 
 
+@pytest.mark.slow
 def test_without_any_layer_attention_and_its_gradient_are_zero():
     mask = jnp.zeros((2, 4), bool)
     np.testing.assert_array_equal(attend(SCORES, layer_mask=mask), np.zeros((2, 4)))
@@ -115,6 +116,7 @@ def test_rms_normalisation_takes_out_the_scale_and_keeps_zero():
     np.testing.assert_array_equal(rms_normalize(jnp.zeros((1, 1, 4))), jnp.zeros((1, 1, 4)))
 
 
+@pytest.mark.slow
 def test_attention_heads_are_as_many_mixes_of_their_own_parts_of_the_width():
     key = jax.random.key(0)
     scores, z = jax.random.normal(key, (5, 3, 2)), jax.random.normal(key, (5, 3, 4))
@@ -130,6 +132,7 @@ def test_attention_heads_are_as_many_mixes_of_their_own_parts_of_the_width():
     np.testing.assert_allclose(contributions.sum(axis=1), mix(attention, z) @ kernel, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_normalised_layers_have_mean_zero_and_deviation_one_whatever_their_scale():
     state = jax.random.normal(jax.random.key(0), (4, 100))
     for scale in (1e-18, 1.0, 1e18):

@@ -118,6 +118,7 @@ def test_options_reach_the_model():
     np.testing.assert_allclose(state, model.apply(variables, IMAGES, **options), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_frozen_backbone_gets_no_gradient(frozen):
     model, variables = initialised(Deep(depth=2), IMAGES)

@@ -30,6 +30,7 @@ class WholeCompiled(nn.Module):
         return x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [Compiled(), WholeCompiled()])
 def test_under_nn_jit_every_call_gives_the_same(model):
     _, variables = initialised(model, IMAGES)

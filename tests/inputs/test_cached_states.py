@@ -86,6 +86,7 @@ def test_two_processes_compute_the_same(frozen_vit, photos, tmp_path):
         np.testing.assert_allclose(found, caches[0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_texts_of_any_length_come_back_in_their_order(frozen_bert, monkeypatch):
     monkeypatch.setattr(cache, "SHORTEST", 2)
     pretrained, dataset = pretrained_of(frozen_bert), load_for(frozen_bert)

@@ -45,6 +45,7 @@ def test_a_frozen_backbone_stays_as_it_was_and_its_hidden_states_are_computed_on
     jax.tree.map(np.testing.assert_array_equal, model.parameters["backbone"], given.parameters)
 
 
+@pytest.mark.slow
 def test_the_head_alone_predicts_what_the_whole_model_does(frozen_vit, tmp_path):
     start([frozen_vit], [tmp_path / "a"], ONE_DEVICE)
     model, examples = load_model(tmp_path / "a"), load_for(frozen_vit).test
@@ -83,6 +84,7 @@ def test_an_unfrozen_backbone_starts_from_the_weights_and_leaves_them(frozen_vit
     assert 0 < max(jax.tree.leaves(moved)) < 0.01
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_weights(frozen_vit, tmp_path):
     start([frozen_vit], [tmp_path / "a"], ONE_DEVICE)
     (tmp_path / "a" / "result.json").unlink()
@@ -114,6 +116,7 @@ def test_a_run_goes_on_where_its_data_and_weights_have_moved(frozen_vit, tmp_pat
     assert len(split_of(model, "test").labels) == result["test"]["examples"]
 
 
+@pytest.mark.slow
 def test_a_run_does_not_go_on_with_other_data_or_weights_in_another_place(frozen_vit, tmp_path, photos):
     start([frozen_vit], [tmp_path / "a"], ONE_DEVICE)
     shutil.copytree(photos, tmp_path / "fewer")
@@ -163,6 +166,7 @@ def test_a_run_takes_the_pooling_of_sentence_transformers_and_so_does_its_export
     )
 
 
+@pytest.mark.slow
 def test_a_run_that_was_started_with_another_pooling_is_not_read_with_this_one(frozen_bert, tmp_path):
     start([frozen_bert], [tmp_path / "a"], ONE_DEVICE)
     (tmp_path / "a" / "result.json").unlink()

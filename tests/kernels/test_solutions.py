@@ -119,6 +119,7 @@ def test_leave_one_out_predictions_are_those_of_solutions_without_the_example(ke
         np.testing.assert_allclose(held_out[left_out], predicted, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["gated", "additive"])
 def test_landmarks_converge_to_the_exact_solution(kernel):
     states, labels = problem(60)

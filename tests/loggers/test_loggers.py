@@ -61,6 +61,7 @@ def train_in_two_parts(tmp_path, config, name):
     return RunDirectory.open(tmp_path / "run"), result
 
 
+@pytest.mark.slow
 def test_mlflow_receives_settings_metrics_and_result_of_a_run(offline, small_config):
     run, result = train_in_two_parts(offline, small_config, "mlflow")
     (tracked,) = tracked_runs()
@@ -76,6 +77,7 @@ def test_mlflow_receives_settings_metrics_and_result_of_a_run(offline, small_con
     assert tracked.data.metrics["validation/attention/h2"] == lines[-1]["validation"]["attention"][1]
 
 
+@pytest.mark.slow
 def test_wandb_receives_settings_metrics_and_result_of_a_run(offline, small_config):
     run, _ = train_in_two_parts(offline, small_config, "wandb")
     known = json.loads((run.path / "trackers.json").read_text())["wandb"]
@@ -86,6 +88,7 @@ def test_wandb_receives_settings_metrics_and_result_of_a_run(offline, small_conf
         assert told in content
 
 
+@pytest.mark.slow
 def test_tracked_runs_still_load(offline, small_config):
     run, _ = train_in_two_parts(offline, small_config, "mlflow")
     assert load_model(run.path).config == small_config

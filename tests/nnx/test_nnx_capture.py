@@ -133,6 +133,7 @@ def test_capture_leaves_the_model_as_it_is(deep):
     assert not any(hasattr(module, "__captures__") for _, module in nnx.iter_modules(deep))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_frozen_backbone_gets_no_gradient(deep, frozen):
     head = laya_nnx.LayaHead([8] * 12, 3, 4, rngs=nnx.Rngs(1))

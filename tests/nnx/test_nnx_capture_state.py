@@ -85,6 +85,7 @@ def test_what_the_model_shares_with_an_input_stays_shared():
     assert laya_nnx.layer_names(model, images, cache=model.cache) == ("block", "block/linear")
 
 
+@pytest.mark.slow
 def test_decoding_and_batch_statistics_are_left_as_they_are():
     class Decoder(nnx.Module):
         def __init__(self, rngs):

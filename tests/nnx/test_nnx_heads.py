@@ -57,6 +57,7 @@ def test_parameters_go_from_linen_to_nnx_and_back(make_hidden_states, pair):
     jax.tree.map(np.testing.assert_array_equal, laya_nnx.linen_parameters(head), variables["params"])
 
 
+@pytest.mark.slow
 def test_parameters_that_do_not_fit_are_named(pair):
     linen, head = pair
     parameters = linen.init(jax.random.key(0), [jnp.ones((1, width)) for width in (12, 8, 9)])["params"]
@@ -126,6 +127,7 @@ def test_other_hidden_states_than_it_was_made_for_are_named(make_hidden_states, 
         head([jnp.zeros((2, width), "int32") for width in WIDTHS])
 
 
+@pytest.mark.slow
 def test_loaded_parameters_take_the_dtype_of_the_head_and_lose_their_boxes(make_hidden_states):
     hidden_states = make_hidden_states(WIDTHS)
     boxed = nn.with_partitioning(nn.initializers.lecun_normal(), (None, "model"))

@@ -74,6 +74,7 @@ def test_what_is_specific_to_an_example_is_judged_apart_from_the_profile(numbers
     assert len(read.measured) == 3
 
 
+@pytest.mark.slow
 def test_runs_are_compared_by_contributions_as_by_attention(measured):
     found = stability([measured(), measured("laya", 1)])
     for each in (found, found["contributions"]):

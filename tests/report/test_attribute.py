@@ -60,6 +60,7 @@ def test_a_global_mix_is_the_same_for_every_sample(measured):
     assert "undefined" in {finding.value for finding in findings(numbers)}
 
 
+@pytest.mark.slow
 def test_attention_that_started_uniform_is_compared_with_that_of_a_random_scorer(measured):
     randomized = measured("uniform_start").numbers["faithfulness"]["randomization"]
     for part in ("scorer", "scorer and adapters"):
@@ -67,6 +68,7 @@ def test_attention_that_started_uniform_is_compared_with_that_of_a_random_scorer
         assert randomized[part]["divergence"] > 0
 
 
+@pytest.mark.slow
 def test_the_top_layer_of_attention_that_depends_on_no_sample_is_not_compared(measured):
     numbers, mix = measured().numbers, measured("scalar_mix")
     likeness = {"same_top_layer": 0.123, "centred_correlation": None, "divergence": 0.4}
@@ -101,6 +103,7 @@ def test_curves_of_a_single_layer_are_undefined(measured):
     assert findings(numbers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [1, 3])
 def test_few_examples_and_empty_classes(explainer, digits, few, number):
     run = attribute(explainer(), few(digits, number))
@@ -230,6 +233,7 @@ def test_sampled_shapley_values_say_so(explainer, digits, few, monkeypatch, tmp_
     assert any("The values were sampled" in finding.meaning for finding in findings(run.numbers))
 
 
+@pytest.mark.slow
 def test_figures_are_written_of_what_there_is(measured, monkeypatch, tmp_path):
     write_figures(tmp_path, [measured("concat")])
     assert list(tmp_path.iterdir()) == []

@@ -59,6 +59,7 @@ def test_the_bytes_of_an_mlp_are_in_proportion(mlp_report):
     assert mlp_report.limit == "memory bandwidth"
 
 
+@pytest.mark.slow
 @needs_libtpu
 def test_a_recurrence_is_counted_for_every_word():
     report = compile_check(BILSTM, "v5e:2x4")
@@ -183,6 +184,7 @@ def test_every_experiment_lowers_for_a_gpu(name):
     assert exported.nr_devices == 1
 
 
+@pytest.mark.slow
 def test_a_gpu_gets_grouped_convolutions_and_a_cpu_shifts():
     def groups(platform):
         return set(

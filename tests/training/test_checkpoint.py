@@ -184,6 +184,7 @@ def test_a_run_whose_latest_checkpoint_is_damaged_goes_on_from_the_one_before(
     assert checksum(mine) == checksum(theirs)
 
 
+@pytest.mark.slow
 def test_a_run_of_which_nothing_can_be_read_is_left_as_it_is(unfinished_run, finished_run, silent):
     def nothing_changed():
         return {path: path.read_bytes() for path in files_of(unfinished_run) if path.name != ".lock"}

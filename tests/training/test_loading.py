@@ -25,6 +25,7 @@ from laya_jax.training.run_directory import RunDirectory
 ONE_DEVICE = ParallelConfig(devices=1)
 
 
+@pytest.mark.slow
 def test_the_result_is_that_of_the_best_parameters_on_every_test_example(finished_run, small_config):
     model, test = load_model(finished_run), load(small_config.data).test
     outputs = predict(model, test, ParallelConfig())

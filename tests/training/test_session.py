@@ -70,6 +70,7 @@ def test_a_finished_run_holds_everything(finished_run, small_config):
     assert result["faithfulness"]["flips_without_top_layer"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("chunk", [1, 4, 5])
 def test_interrupted_anywhere_a_run_ends_in_the_same_bits(
@@ -107,6 +108,7 @@ def test_a_finished_run_is_not_trained_again(finished_run, silent):
     assert result == json.loads((finished_run / "result.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint(small_config, silent, tmp_path):
     config = dataclasses.replace(small_config, optimizer=OptimizerConfig(learning_rate=1e30))
     message = r"the loss is not finite at step \d+ \(seed 0\); there is no checkpoint yet"
@@ -116,6 +118,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_its_checkpoint(small_
     assert 2 <= step <= 5
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_the_run_and_the_best_epoch_counts(small_config, silent, tmp_path):
     config = dataclasses.replace(
         small_config, epochs=30, patience=2, optimizer=OptimizerConfig(learning_rate=0.03)
@@ -208,6 +211,7 @@ def test_data_that_have_changed_are_refused(unfinished_run, silent, monkeypatch)
         resume(run, ONE_DEVICE, silent)
 
 
+@pytest.mark.slow
 def test_a_run_tells_what_its_data_were(small_config, tmp_path, monkeypatch):
     told = dataclasses.replace(load(small_config.data), notes=("two files are no images",))
     monkeypatch.setattr("laya_jax.inputs.gathering.load_for", lambda config, decode: told)

@@ -39,6 +39,7 @@ def told():
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["gated", "additive", "linear"])
 def test_a_kernel_head_is_solved_saved_exported_and_predicts_alike(frozen_vit, tmp_path, told, kernel):
     config = kernel_config(frozen_vit, kernel=kernel)
@@ -68,6 +69,7 @@ class Killer(Listener):
         raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_is_solved_again_to_the_same_bits(frozen_vit, tmp_path, told):
     config = kernel_config(frozen_vit, kernel="gated")
     configs = [config, dataclasses.replace(config, seed=1)]
@@ -89,6 +91,7 @@ class Notes(Listener):
         self.told.append(note)
 
 
+@pytest.mark.slow
 def test_an_unspecified_kernel_is_chosen_once_for_all_seeds_and_reported(frozen_vit, tmp_path, told):
     configs = [dataclasses.replace(kernel_config(frozen_vit), seed=seed) for seed in (0, 1)]
     notes = Notes()
@@ -104,6 +107,7 @@ def test_an_unspecified_kernel_is_chosen_once_for_all_seeds_and_reported(frozen_
     assert load_model(tmp_path / "b").config.head.kernel == found[1]
 
 
+@pytest.mark.slow
 def test_landmarks_bound_what_is_stored_and_their_error_is_told(frozen_vit, tmp_path):
     config = kernel_config(frozen_vit, kernel="gated", landmarks=5)
     start([config], [tmp_path / "run"], ONE_DEVICE)

@@ -312,7 +312,7 @@ def _nested(value: Any) -> Any:
 
 
 def _plain(name: str) -> str:
-    return name.replace(" ", "-").replace("+", "-")
+    return name.replace(",", "").replace(" ", "-").replace("+", "-")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

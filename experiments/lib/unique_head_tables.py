@@ -61,18 +61,19 @@ def glance(results: Path) -> Table:
     by_key = {(record["head"], record["pooling"]): record for record in records}
     last = sorted((record for record in records if record["pooling"] == poolings[-1]), key=_accuracy)
     for name in (record["head"] for record in last):
-        of_head = [by_key[name, pooling] for pooling in poolings]
-        accuracies = [
-            str(summarize([run["test"]["accuracy"] for run in record["runs"]])) for record in of_head
-        ]
-        agreements = [
-            _number(found["contributions"]["between"]["centred_correlation"])
-            if (found := record["draws"])
-            else ""
-            for record in of_head
-        ]
-        table.add(name, *accuracies, *agreements)
+        of_head = [by_key.get((name, pooling)) for pooling in poolings]
+        table.add(name, *map(_shown_accuracy, of_head), *map(_agreement, of_head))
     return table
+
+
+def _shown_accuracy(record: Mapping[str, Any] | None) -> str:
+    return "" if record is None else str(summarize([run["test"]["accuracy"] for run in record["runs"]]))
+
+
+def _agreement(record: Mapping[str, Any] | None) -> str:
+    if record is None or record["draws"] is None:
+        return ""
+    return _number(record["draws"]["contributions"]["between"]["centred_correlation"])
 
 
 def _accuracies(records: Mapping[str, Mapping[str, Any]], title: str) -> Table:

@@ -41,6 +41,7 @@ def test_the_paper_model_has_its_number_of_parameters():
     assert sum(leaf.size for leaf in jax.tree.leaves(variables)) == 711_277
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backbone", "inputs"), BACKBONES)
 def test_a_batch_may_be_empty(backbone, inputs):
     classifier = Classifier(backbone=backbone, head=HEADS[0])

@@ -7,6 +7,7 @@ import pytest
 from laya_jax.backbones import MLP
 
 
+@pytest.mark.slow
 def test_hidden_states_by_hand():
     images = jax.random.normal(jax.random.key(0), (4, 5, 5))
     states, variables = MLP(widths=(8, 6)).init_with_output(jax.random.key(1), images)

@@ -118,6 +118,7 @@ def test_a_vit_in_googles_layout(tmp_path, pre_logits):
     assert len(backbone.apply({"params": parameters}, IMAGES)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", [True, False])
 @pytest.mark.parametrize("kind", ["vit", "dinov2"])
 def test_a_vit_in_hugging_faces_layouts(tmp_path, kind, prefix):
@@ -139,6 +140,7 @@ def folder(tmp_path):
     return write(tmp_path / "m", "vit", hugging_face(tensors(SMALL, IMAGES), "vit"))
 
 
+@pytest.mark.slow
 def test_a_bert_has_its_sizes_from_its_config(tmp_path):
     model = SMALL_BERT
     of = tensors(model, jnp.ones((1, 3), int))

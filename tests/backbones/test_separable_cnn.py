@@ -7,6 +7,7 @@ from laya_jax.backbones import SeparableCNN
 from laya_jax.backbones.separable_cnn import depthwise_convolution, grouped_convolution, shifted_multiply_adds
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3, 8])
 @pytest.mark.parametrize("size", [(8, 8), (7, 9), (1, 2), (2, 1), (1, 1), (5, 4)])
 def test_both_forms_of_the_convolution_agree_and_so_do_their_gradients(size, channels):

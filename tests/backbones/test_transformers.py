@@ -37,6 +37,7 @@ def test_padding_has_no_influence():
     np.testing.assert_allclose(masked[-1], expected[-1], atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_text_of_nothing_but_padding_is_finite():
     tokens = jnp.zeros((1, 4), int)
     (*_, last), _ = jax.jit(SMALL_BERT.init_with_output)(jax.random.key(0), tokens)

@@ -83,6 +83,7 @@ def test_evaluate_gives_what_training_gave(laya, run):
     assert json.loads(out)["metrics"]["accuracy"] == expected["validation"]["accuracy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "jsonl", "npz"])
 def test_predictions_are_written_with_attention_and_how_far_to_believe_it(laya, run, tmp_path, form):
     test = load(EXPERIMENTS["digits"].data).test
@@ -114,6 +115,7 @@ def test_predictions_are_written_with_attention_and_how_far_to_believe_it(laya, 
     assert json.loads(out)["faithfulness"]["flips_without_top_layer"] == pytest.approx(np.mean(flips))
 
 
+@pytest.mark.slow
 def test_an_exported_model_predicts_and_evaluates_as_its_run(laya, run):
     assert laya("export", run, "--out", "model")[0] == 0
     for command in (["evaluate", "--json"], ["predict", "--data", "digits", "--json"]):

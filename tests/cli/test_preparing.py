@@ -100,6 +100,7 @@ def test_train_without_a_network_ends_in_one_line_before_a_run_is_made(laya, ser
     assert len(err.splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_a_run_whose_data_are_gone_says_what_to_prepare(laya, server, tmp_path):
     place = ("--data.directory", "data")
     assert laya("train", "fashion-mnist", *place, "--run-dir", "run", *SMALL)[0] == 0

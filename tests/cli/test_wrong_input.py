@@ -26,6 +26,7 @@ def wrong_files(folder):
     (folder / "dangling.csv").symlink_to("nothing")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -209,6 +209,7 @@ def test_line_breaks_of_html_are_blanks_whatever_reads_the_text(tmp_path):
     assert read_texts(path, DataConfig())[1] == ["Great!  Go."]
 
 
+@pytest.mark.slow
 def test_texts_are_read_the_same_whatever_the_locale(tmp_path):
     rows = [(f"très काला {number}", label) for number in range(20) for label in ("naïf", "мило")]
     config = write_csv(tmp_path / "a.csv", rows)

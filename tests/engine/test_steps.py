@@ -125,6 +125,7 @@ def test_half_precision_trains_with_parameters_in_full(tiny_config, blobs):
     assert engine.outputs(placed, "test")[0].logits.dtype == np.float32
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["laya", "last_layer", "concat", "scalar_mix"])
 def test_every_head_trains_and_says_how_faithful_its_attention_is(with_head, blobs, kind):
     engine, placed, losses = run(with_head(kind=kind), blobs, 60)

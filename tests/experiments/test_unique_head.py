@@ -55,6 +55,7 @@ def test_heads_are_compared_over_draws_and_what_is_there_is_kept(given, tmp_path
     assert json.loads(path.read_text())["runs"][1]["seconds"] == 1234.5
 
 
+@pytest.mark.slow
 def test_draws_keep_the_numbers_of_each_class_and_share_no_example(given):
     asked = [name.split("=")[1] for name in given if "=" in name]
     dataset, _ = unique_head.load(Namespace(vit=asked[0], paintings=asked[3]))

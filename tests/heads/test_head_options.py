@@ -91,6 +91,7 @@ def test_attention_starts_uniform_where_that_is_asked_for(make_hidden_states):
     assert np.any(variables["params"]["scorer_hidden"]["kernel"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [LayaHead, ScalarMixHead, ConcatHead, LastLayerHead])
 def test_normalised_layers_are_read_alike_at_any_scale(make_hidden_states, kind):
     head = kind(num_classes=5, layer_normalized=True, **({} if kind is LastLayerHead else {"dim": 6}))
@@ -122,6 +123,7 @@ def test_dropout_is_random_in_training_only_and_right_on_average(make_hidden_sta
         kind(num_classes=3, dim=6, dropout=1.0)
 
 
+@pytest.mark.slow
 def test_layer_dropout_masks_layers_but_never_all_and_never_adds_one(make_hidden_states):
     head = LayaHead(num_classes=3, dim=6, layer_dropout=0.9)
     hidden_states = make_hidden_states(WIDTHS, batch=200)

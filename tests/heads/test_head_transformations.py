@@ -9,6 +9,7 @@ from precisions import precisions_on_tpu
 from small_heads import HEADS, WIDTHS, randomised
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_one_stacked_array_gives_what_the_sequence_gives(make_hidden_states, name):
     hidden_states = make_hidden_states([8] * 12)
@@ -29,6 +30,7 @@ def test_numpy_arrays_serve_as_hidden_states(make_hidden_states, name):
     jax.tree.map(np.testing.assert_array_equal, *outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_bfloat16_stays_within_its_precision(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS, batch=64)

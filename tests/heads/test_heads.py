@@ -167,6 +167,7 @@ def test_initial_values_are_glorot_uniform_and_zero(make_hidden_states):
     assert not parameters["adapter_0"]["bias"].any()
 
 
+@pytest.mark.slow
 def test_initialisers_and_parameter_dtype_are_used(make_hidden_states):
     head = LayaHead(
         num_classes=5,
@@ -207,6 +208,7 @@ def test_any_widths_depths_masks_and_temperatures(data):
     np.testing.assert_allclose(total, output.logits, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HEADS)
 def test_a_batch_may_be_empty(make_hidden_states, name):
     hidden_states = make_hidden_states(WIDTHS, batch=0)

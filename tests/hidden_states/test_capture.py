@@ -84,6 +84,7 @@ def test_a_pattern_matches_one_level_from_the_end():
     assert len(capture(model, variables, IMAGES, layers="block_1*")) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pooling", ["mean", "cls", "last", "max"])
 def test_pooling_and_mask(pooling):
     model, variables = initialised(Deep(), TOKENS)

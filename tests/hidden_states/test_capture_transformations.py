@@ -71,6 +71,7 @@ def test_a_vmap_over_samples_is_no_stack_of_layers(jit):
     np.testing.assert_allclose(state, model.apply(variables, TOKENS).mean(axis=1), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
 def test_depth_comes_first_wherever_the_scan_puts_it(axis):
     axes = {"params": 0, "intermediates": axis}
@@ -180,6 +181,7 @@ class Score(nn.Module):
         return nn.Dense(1)(x)[..., 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "layer", "message"),
     [

@@ -69,6 +69,7 @@ def test_under_nn_jit_any_of_the_blocks_may_be_asked_for(layers):
             np.testing.assert_allclose(state, by_hand, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [WholeCompiled(), Compiled(), ScanCompiled()])
 def test_under_nn_jit_another_choice_is_not_mixed_up(model):
     _, variables = initialised(model, IMAGES)
@@ -97,6 +98,7 @@ def test_a_layer_that_is_lost_under_nn_jit_is_lost_every_time(step):
             capture(model, variables, TOKENS, layers=["stem", "inner/*"])
 
 
+@pytest.mark.slow
 def test_a_lost_layer_is_named_also_if_another_one_was_traced():
     axes = {"params": 0}
     layer = nn.jit(scanned(Step, variable_axes=axes))

@@ -56,6 +56,7 @@ def test_what_is_pooled_already_stays_and_the_dtype_too(pooling):
     assert pool(TOKENS.astype(jnp.bfloat16), pooling, MASK).dtype == jnp.bfloat16
 
 
+@pytest.mark.slow
 def test_the_gradient_of_a_deviation_of_zero_is_finite():
     gradient = jax.grad(lambda tokens: pool(tokens, "std").sum())(jnp.ones((1, 3, 2)))
     np.testing.assert_array_equal(gradient, np.zeros((1, 3, 2)))

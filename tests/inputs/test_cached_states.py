@@ -56,6 +56,7 @@ start([config], [pathlib.Path({str(tmp_path / "killed")!r})], ParallelConfig(dev
     jax.tree.map(np.testing.assert_array_equal, leaves(tmp_path / "resumed"), leaves(tmp_path / "fresh"))
 
 
+@pytest.mark.slow
 def test_several_devices_compute_the_same(frozen_vit, cache_home):
     pretrained, dataset = pretrained_of(frozen_vit), load_for(frozen_vit)
     found = {}
@@ -116,6 +117,7 @@ def states_of(frozen_vit):
     return states_of
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", ["one bit", "a bit of every 16th number", "zeros", "cut off", "no checksums"]
 )
@@ -149,6 +151,7 @@ def test_damaged_hidden_states_are_computed_again_to_the_bit(states_of, tmp_path
     assert states_of(tmp_path / "cache")[1] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["states.npy", "checksums.npy", "lock", "."])
 def test_no_link_in_the_cache_is_followed(states_of, tmp_path, name):
     before, _ = states_of(tmp_path / "cache")

@@ -12,6 +12,7 @@ from laya_jax.kernels import fit_kernel_head, load_kernel_head, predict_in_block
 STATES, LABELS = problem()
 
 
+@pytest.mark.slow
 def test_the_penalty_with_the_lowest_validation_loss_is_chosen_and_all_are_reported():
     others = problem(60, seed=1)
     fit = fit_kernel_head(STATES, LABELS, penalties=[1e-3, 0.3, 1e3], validation=others)

@@ -57,6 +57,7 @@ def test_a_duplicated_layer_splits_its_contribution_evenly(kernel):
     assert np.abs(contributions[:, 1]).max() > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_jit_vmap_and_blocks_change_nothing(kernel):
     head = fitted(kernel)

@@ -42,6 +42,7 @@ def expected(states, values, kernel, penalty, others):
     return similar(read(others, moments)[0], x) @ weights + bias
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", KERNELS)
 @pytest.mark.parametrize("number", [10, 40])
 def test_the_outputs_are_those_of_the_equations(kernel, number):

@@ -64,6 +64,7 @@ def intermediates(axis, rest):
     return nnx.StateAxes({nnx.Intermediate: axis, ...: rest})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("axes", [0, intermediates(1, 0)])
 @pytest.mark.parametrize("call", [call, nnx.remat(call), nnx.jit(call)])
 def test_a_scan_over_layers_comes_as_one_stacked_array(call, axes):

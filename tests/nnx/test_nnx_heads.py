@@ -40,6 +40,7 @@ def assert_equal_outputs(one, other):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), one, other)
 
 
+@pytest.mark.slow
 def test_parameters_go_from_nnx_to_linen(make_hidden_states, pair):
     linen, head = pair
     hidden_states = make_hidden_states(WIDTHS)
@@ -82,6 +83,7 @@ def test_a_stacked_array_serves(make_hidden_states):
     assert_equal_outputs(head(jnp.stack(hidden_states)), head(hidden_states))
 
 
+@pytest.mark.slow
 def test_it_trains_under_nnx_jit_and_does_not_compile_again(make_hidden_states, pair):
     _, head = pair
     hidden_states, labels = make_hidden_states(WIDTHS, batch=16), jnp.arange(16) % 5

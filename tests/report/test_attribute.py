@@ -139,6 +139,7 @@ def test_only_runs_that_differ_in_their_seed_alone_are_compared(measured, tmp_pa
     assert (tmp_path / "stability.png").exists()
 
 
+@pytest.mark.slow
 def test_attention_to_strange_inputs_and_of_random_labels(explainer, digits):
     strange = Examples(
         np.random.default_rng(0).permutation(digits.inputs.ravel()).reshape(digits.inputs.shape),

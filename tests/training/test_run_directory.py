@@ -131,6 +131,7 @@ def test_a_line_that_was_cut_off_is_left_out_and_later_ones_can_be_taken_back(ru
     assert list(run.lines()) == lines
 
 
+@pytest.mark.slow
 def test_only_one_process_trains_in_a_directory_and_a_dead_one_does_not_count(run):
     code = (
         "import sys, time; from laya_jax.training.run_directory import RunDirectory\n"

@@ -94,6 +94,7 @@ def test_interrupted_anywhere_a_run_ends_in_the_same_bits(
     assert same(run) == same(reference)
 
 
+@pytest.mark.slow
 def test_a_long_epoch_is_saved_in_between(small_config, silent, tmp_path, monkeypatch):
     monkeypatch.setattr("laya_jax.engine.feed.CHUNK", 5)
     monkeypatch.setattr(loop, "SAVE_EVERY", 0.0)
@@ -161,6 +162,7 @@ def test_seeds_side_by_side_are_runs_of_their_own(small_config, finished_run, si
     assert again["test"]["loss"] == pytest.approx(alone["test"]["loss"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_further_seeds_neither_compile_nor_move_data_again(small_config, tmp_path, monkeypatch):
     engines = []
     monkeypatch.setattr(

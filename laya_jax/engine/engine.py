@@ -12,6 +12,7 @@ from laya_jax.backbones import BACKBONES, Pretrained
 from laya_jax.data import Dataset, Schema, batch_indices, is_own, steps_per_epoch
 from laya_jax.engine.config import Config
 from laya_jax.engine.feed import LARGEST_RESIDENT, Feed
+from laya_jax.engine.heads import HEADS
 from laya_jax.engine.memory import check_fits
 from laya_jax.engine.model import initial_parameters, make_classifier
 from laya_jax.engine.parallel import ParallelConfig, make_parallel
@@ -56,7 +57,8 @@ class Engine:
         self.parallel = make_parallel(parallel, batch_size=config.batch_size)
         examples, share = len(dataset.train.labels), len(self.parallel.devices) * (parallel.microbatches or 1)
         self.batch_size = fitting_batch_size(config, examples, share)
-        self.steps_per_epoch = steps_per_epoch(examples, self.batch_size)
+        solved = HEADS[config.head.kind].is_solved
+        self.steps_per_epoch = 1 if solved else steps_per_epoch(examples, self.batch_size)
         self.classifier = make_classifier(config, Schema.of(dataset), pretrained and pretrained.backbone)
         self._pretrained = pretrained.parameters if pretrained else {}
         self.optimizer = make_optimizer(config, config.epochs * self.steps_per_epoch)

@@ -14,7 +14,6 @@ from laya_jax.backbones import Pretrained
 from laya_jax.data import Dataset, Examples
 from laya_jax.engine.config import Config, KernelName
 from laya_jax.engine.engine import Engine, PlacedState
-from laya_jax.engine.feed import LARGEST_RESIDENT
 from laya_jax.engine.heads import HEADS
 from laya_jax.engine.parallel import ParallelConfig
 from laya_jax.engine.steps import StepMetrics
@@ -35,18 +34,6 @@ SIMPLEST_FIRST: tuple[KernelName, ...] = ("linear", "additive", "gated")
 
 class Solver(Engine):
     """Solves for the parameters of a kernel head in one step; nothing depends on the random seed."""
-
-    def __init__(
-        self,
-        config: Config,
-        dataset: Dataset,
-        parallel: ParallelConfig,
-        seeds: Sequence[int] = (),
-        largest_resident: int = LARGEST_RESIDENT,
-        pretrained: Pretrained | None = None,
-    ) -> None:
-        super().__init__(config, dataset, parallel, seeds, largest_resident, pretrained)
-        self.steps_per_epoch = 1
 
     def train(
         self, placed: PlacedState, first_step: int, steps: int

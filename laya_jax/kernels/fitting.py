@@ -1,7 +1,7 @@
 """Fitting of a kernel head in closed form, with its penalty and temperature chosen on held-out examples."""
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +13,7 @@ from laya_jax.kernels.head import KernelLayaHead
 from laya_jax.kernels.ridge import Solution
 from laya_jax.kernels.similarity import KERNELS
 from laya_jax.kernels.standardizing import Standardization, on_host, standardization_of, standardized
-from laya_jax.kernels.targets import Classes, Targets, targets_of
+from laya_jax.kernels.targets import Classes, Judgement, Targets, targets_of
 from laya_jax.typing import ArrayLike, HiddenStates
 
 PENALTIES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
@@ -133,26 +133,31 @@ def fit_kernel_head(
         judge, seen = held_out.judge, standardized(standardize, others)
     basis = basis_for(kernel, standardized(standardize, states), known.values, landmarks)
     features = None if seen is None else basis.features(seen)
-    trials: list[Trial] = []
-    for penalty in penalties:
-        solution = basis.solve(penalty, held_out=features is None)
-        trials.append(Trial(penalty, *judge(_outputs(solution, features))))
-        if trials[-1].loss <= min(trial.loss for trial in trials):
-            best, chosen = trials[-1], solution
+    trials, best, chosen = _tried(basis, penalties, features, judge)
     return KernelFit(
         _head(kernel, standardize, basis, chosen, best.temperature),
         best,
-        tuple(trials),
+        trials,
         "leave-one-out" if validation is None else "validation",
         _approximation(basis, best.penalty, features) if isinstance(basis, LandmarkExamples) else None,
     )
 
 
-def _outputs(solution: Solution, features: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    if features is not None:
-        return features @ solution.weights + solution.bias
-    assert solution.held_out is not None
-    return solution.held_out
+def _tried(
+    basis: Basis,
+    penalties: Sequence[float],
+    features: NDArray[np.float64] | None,
+    judge: Callable[[NDArray], Judgement],
+) -> tuple[tuple[Trial, ...], Trial, Solution]:
+    """Tries all penalties; returns the trials, the one with the lowest loss, and its solution."""
+    found = []
+    for penalty in penalties:
+        solution = basis.solve(penalty, held_out=features is None)
+        outputs = solution.held_out if features is None else features @ solution.weights + solution.bias
+        found.append((Trial(penalty, *judge(cast(NDArray, outputs))), solution._replace(held_out=None)))
+    # The largest of equally good penalties.
+    best, chosen = min(reversed(found), key=lambda pair: pair[0].loss)
+    return tuple(trial for trial, _ in found), best, chosen
 
 
 def _head(

@@ -69,14 +69,15 @@ def start(
     for path in folders:
         check_is_new(path)
     inputs, dataset = _gather(configs[0], parallel, listener)
-    configs = _settled(configs, dataset, listener)
+    choices = _settled(configs, dataset, listener)
+    configs = [choice.config for choice in choices]
     groups = _alike(configs) if side_by_side else [[index] for index in range(len(configs))]
     for _ in _engines(configs, groups, inputs, dataset, parallel):
         pass  # fails before anything is written if a config is invalid
     # Creates all directories before the first run starts, so that resuming finds runs that had not begun.
     runs = [
-        _create(path, config, inputs, dataset, parallel)
-        for path, config in zip(folders, configs, strict=True)
+        _create(path, choice, inputs, dataset, parallel)
+        for path, choice in zip(folders, choices, strict=True)
     ]
     engines = zip(groups, _engines(configs, groups, inputs, dataset, parallel), strict=True)
     trained = all_of(
@@ -153,19 +154,19 @@ def all_of(trainings: Iterable[Callable[[], T]]) -> list[T]:
     return results
 
 
-def _settled(configs: Sequence[Config], dataset: Dataset, listener: Listener) -> list[Config]:
+def _settled(configs: Sequence[Config], dataset: Dataset, listener: Listener) -> list[Settled]:
     """Makes the choices that configs leave to the data, once for configs that differ only in their seeds."""
     made: dict[Config, Settled] = {}
+    choices = []
     for config in configs:
         unseeded = dataclasses.replace(config, seed=0)
         if unseeded not in made:
-            made[unseeded] = settled(config, dataset)
+            made[unseeded] = settled(unseeded, dataset)
             if made[unseeded].note:
                 listener.noted(made[unseeded].note)
-    return [
-        dataclasses.replace(made[dataclasses.replace(config, seed=0)].config, seed=config.seed)
-        for config in configs
-    ]
+        choice = made[unseeded]
+        choices.append(choice._replace(config=dataclasses.replace(choice.config, seed=config.seed)))
+    return choices
 
 
 def _gather(
@@ -229,18 +230,19 @@ def _alike(configs: Sequence[Config]) -> list[list[int]]:
 
 
 def _create(
-    path: Path, config: Config, inputs: Inputs, dataset: Dataset, parallel: ParallelConfig
+    path: Path, choice: Settled, inputs: Inputs, dataset: Dataset, parallel: ParallelConfig
 ) -> RunDirectory:
     barrier("a run directory is made")
     if jax.process_index() == 0:
         known = (inputs.stored, fingerprint(dataset), inputs.record, parallel)
-        RunDirectory.create(path, config, *known, examples=class_counts(dataset), notes=dataset.notes)
+        notes = (*dataset.notes, choice.note) if choice.note else dataset.notes
+        RunDirectory.create(path, choice.config, *known, examples=class_counts(dataset), notes=notes)
     barrier("the run directory is there")
     if any_process(not _is_seen(path / CONFIG)):
         raise FileNotFoundError(
             f"run_dir is {path}, which is not visible to every process, expected a path on a shared disk"
         )
-    return RunDirectory(path, config)
+    return RunDirectory(path, choice.config)
 
 
 def _is_seen(path: Path) -> bool:

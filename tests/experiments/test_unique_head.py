@@ -10,6 +10,7 @@ from small_models import write_vit
 
 from experiments import unique_head
 from experiments.configs.unique_head import TRAINED
+from experiments.lib import unique_heads
 
 
 @pytest.fixture
@@ -34,9 +35,9 @@ def given(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_heads_are_compared_over_draws_and_what_is_there_is_kept(given, tmp_path, monkeypatch):
     monkeypatch.setattr(unique_head, "LABELS", ("2", "all"))
-    monkeypatch.setattr(unique_head, "EPOCHS", 2)
+    monkeypatch.setattr(unique_heads, "EPOCHS", 2)
     closed = [name for name in unique_head.HEADS if name not in TRAINED]
-    few = {name: unique_head.trained(TRAINED[name][:1]) for name in ("laya", "concat")}
+    few = {name: unique_heads.trained(TRAINED[name][:1]) for name in ("laya", "concat")}
     monkeypatch.setattr(unique_head, "HEADS", {name: unique_head.HEADS[name] for name in closed} | few)
     unique_head.main(given)
     table = (tmp_path / "results" / "unique_head.txt").read_text()

@@ -105,6 +105,7 @@ def test_an_unspecified_kernel_is_chosen_once_for_all_seeds_and_reported(frozen_
     near = [name for name, score in scores.items() if score >= max(scores.values()) - float(found[2]) - 1e-4]
     assert found[1] == near[0]
     assert load_model(tmp_path / "b").config.head.kernel == found[1]
+    assert note in json.loads((tmp_path / "b" / "data.json").read_text())["notes"]
 
 
 @pytest.mark.slow

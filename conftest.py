@@ -14,12 +14,12 @@ from importlib.metadata import version
 from typing import Any
 
 # XLA's older emitters compile small programs faster. A jaxlib without them ends the process at the flag.
-OLDER_EMITTERS = "XLA_FLAGS" not in os.environ and version("jaxlib").startswith("0.10.")
 os.environ["XLA_FLAGS"] = (
     "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0 "
     "--xla_llvm_disable_expensive_passes=true "
-    f"{'--xla_cpu_use_fusion_emitters=false ' if OLDER_EMITTERS else ''}"
-    f"{os.environ.get('XLA_FLAGS', '')}"
+    + os.environ.get(
+        "XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false" * version("jaxlib").startswith("0.10.")
+    )
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
 
